@@ -1,0 +1,83 @@
+/**
+ * HalfSipHash with a 64-bit key and a 64-bit result (Aumasson and Bernstein, https://github.com/veorq/SipHash): a keyed
+ * hash made of 32-bit additions, rotations and xors, so cheap in JavaScript. Results are left in `low` and `high`:
+ * returning two numbers would allocate.
+ */
+export class HalfSipHash {
+  low = 0;
+  high = 0;
+
+  readonly #key0: number;
+  readonly #key1: number;
+  readonly #rounds: number;
+  #v0 = 0;
+  #v1 = 0;
+  #v2 = 0;
+  #v3 = 0;
+
+  /** `rounds`: compression rounds a word; finalization takes twice as many (2-4 is the reference, 1-3 the fast form). */
+  constructor(key0: number, key1: number, rounds: 1 | 2) {
+    this.#key0 = key0 | 0;
+    this.#key1 = key1 | 0;
+    this.#rounds = rounds;
+  }
+
+  start(): void {
+    this.#v0 = this.#key0;
+    this.#v1 = this.#key1 ^ 0xee;
+    this.#v2 = 0x6c796765 ^ this.#key0;
+    this.#v3 = 0x74656462 ^ this.#key1;
+  }
+
+  addWord(word: number): void {
+    this.#v3 ^= word;
+    this.#mix(this.#rounds);
+    this.#v0 ^= word;
+  }
+
+  /** `size`: length of the message in bytes; `rest`: its last `size % 4` bytes, little-endian. */
+  finish(size: number, rest: number): void {
+    this.addWord((size << 24) | rest);
+    const rounds = this.#rounds === 2 ? 4 : 3;
+    this.#v2 ^= 0xee;
+    this.#mix(rounds);
+    this.low = (this.#v1 ^ this.#v3) >>> 0;
+    this.#v1 ^= 0xdd;
+    this.#mix(rounds);
+    this.high = (this.#v1 ^ this.#v3) >>> 0;
+  }
+
+  /** Hashes a string's UTF-16 code units, two to a word. */
+  hashString(text: string): void {
+    this.start();
+    const { length } = text;
+    const pairsEnd = length & ~1;
+    for (let index = 0; index < pairsEnd; index += 2) {
+      this.addWord(text.charCodeAt(index) | (text.charCodeAt(index + 1) << 16));
+    }
+    this.finish(length * 2, pairsEnd < length ? text.charCodeAt(pairsEnd) : 0);
+  }
+
+  #mix(rounds: number): void {
+    let v0 = this.#v0;
+    let v1 = this.#v1;
+    let v2 = this.#v2;
+    let v3 = this.#v3;
+    for (let round = 0; round < rounds; round += 1) {
+      v0 = (v0 + v1) | 0;
+      v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+      v0 = (v0 << 16) | (v0 >>> 16);
+      v2 = (v2 + v3) | 0;
+      v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+      v0 = (v0 + v3) | 0;
+      v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+      v2 = (v2 + v1) | 0;
+      v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+      v2 = (v2 << 16) | (v2 >>> 16);
+    }
+    this.#v0 = v0;
+    this.#v1 = v1;
+    this.#v2 = v2;
+    this.#v3 = v3;
+  }
+}

@@ -1,0 +1,23 @@
+/** One thing worth telling an operator. */
+export interface LogEntry {
+  readonly level: 'info' | 'warn' | 'error';
+  readonly event: 'recovered' | 'rotated' | 'waiting-for-room' | 'no-space' | 'poisoned' | 'closed';
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** Receives what the store has to tell. What it throws is ignored: a broken logger must not break a write. */
+export type Logger = (entry: LogEntry) => void;
+
+export const silentLogger: Logger = () => {};
+
+/** A logger that can't throw. */
+export function guardedLogger(logger: Logger): Logger {
+  return (entry) => {
+    try {
+      logger(entry);
+    } catch {
+      // The caller's logger failed. Nobody is left to tell, and the store goes on.
+    }
+  };
+}

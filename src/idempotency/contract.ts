@@ -1,0 +1,13 @@
+/**
+ * Answers "which positions may hold this key?". An index never says yes: what it names is confirmed against the log by
+ * whoever asks. It never forgets either: a key that was added is named by `candidates` for the life of the store. A lookup
+ * that can't be answered throws; it is never answered with "not seen".
+ */
+export interface IdempotencyIndex {
+  /** Notes that the key stands in the log at `position`. */
+  add(key: string, position: number): void;
+  /** Positions where the key may stand, the likeliest first; empty means it surely was never added. */
+  candidates(key: string): readonly number[];
+  /** Keys held. */
+  readonly count: number;
+}

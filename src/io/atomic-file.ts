@@ -1,0 +1,60 @@
+import { VarveError } from '../base/errors.ts';
+import type { FileSystem } from './file-system.ts';
+import { joinPath } from './path.ts';
+
+/**
+ * Replaces a small file as one step that survives a power cut: afterwards the old content is there or the new, never a
+ * mixture. The name `<name>.tmp` beside it is ours.
+ */
+export function replaceFile(
+  fileSystem: FileSystem,
+  directory: string,
+  name: string,
+  content: Uint8Array,
+): void {
+  const temporary = joinPath(directory, `${name}.tmp`);
+  removeIfThere(fileSystem, temporary);
+  const file = fileSystem.open(temporary, 'create');
+  try {
+    const count = file.write(content, 0);
+    if (count !== content.length) {
+      throw new VarveError(
+        'UNAVAILABLE',
+        `Only ${count} of ${content.length} bytes of ${temporary} could be written.`,
+      );
+    }
+    // Order: the content is durable before the name points to it.
+    file.sync();
+  } finally {
+    file.close();
+  }
+  fileSystem.rename(temporary, joinPath(directory, name));
+  fileSystem.syncDirectory(directory);
+}
+
+export function removeIfThere(fileSystem: FileSystem, path: string): boolean {
+  if (fileSystem.stat(path) === undefined) {
+    return false;
+  }
+  fileSystem.remove(path);
+  return true;
+}
+
+/** The whole of a small file, or undefined if it isn't there. Files larger than `sizeMax` are not read. */
+export function readSmallFile(
+  fileSystem: FileSystem,
+  path: string,
+  sizeMax: number,
+): Uint8Array | undefined {
+  const found = fileSystem.stat(path);
+  if (found === undefined) {
+    return undefined;
+  }
+  const file = fileSystem.open(path, 'read');
+  try {
+    const bytes = new Uint8Array(Math.min(found.size, sizeMax));
+    return bytes.subarray(0, file.read(bytes, 0));
+  } finally {
+    file.close();
+  }
+}

@@ -1,0 +1,86 @@
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
+import { systemCode } from '../base/errors.ts';
+import type { DirectoryLock } from './file-system.ts';
+import { holderFileName, readHolder, writeHolder } from './lock-holder.ts';
+import { contendedError, heldError, unlockableError } from './lock-refusal.ts';
+import { joinPath } from './path.ts';
+import { removeNameIfPossible } from './remove-name.ts';
+
+/**
+ * Locks a directory with a file that only one can have open: macOS and the BSDs take a kernel lock as part of `open`
+ * (`O_EXLOCK`), Windows opens without sharing. Either ends with the process and refuses a second open of the same
+ * process. Read in the systems' and libuv's sources, not run: the project's machines are Linux.
+ */
+export function lockByExclusiveOpen(directory: string): DirectoryLock {
+  const path = joinPath(directory, fileName);
+  const holderPath = joinPath(directory, holderFileName);
+  const descriptor = openExclusively(directory, path, holderPath);
+  writeHolder(holderPath, fileName);
+  let isHeld = true;
+  return {
+    release: async () => {
+      if (isHeld) {
+        isHeld = false;
+        removeNameIfPossible(holderPath);
+        unlock(path, descriptor);
+      }
+    },
+  };
+}
+
+const fileName = '.lock-exclusive';
+
+/** <fcntl.h> of macOS and the BSDs. */
+const O_EXLOCK = 0x20;
+/** libuv's `UV_FS_O_EXLOCK`: opens with share mode 0. */
+const UV_FS_O_EXLOCK = 0x10000000;
+
+const isWindows = process.platform === 'win32';
+const flags =
+  constants.O_RDWR |
+  constants.O_CREAT |
+  (isWindows ? UV_FS_O_EXLOCK : O_EXLOCK | constants.O_NONBLOCK);
+
+const attemptCountMax = 100;
+const heldCodes: ReadonlySet<string | undefined> = new Set(['EAGAIN', 'EWOULDBLOCK', 'EBUSY']);
+const unsupportedCodes: ReadonlySet<string | undefined> = new Set(['ENOTSUP', 'EOPNOTSUPP']);
+
+function openExclusively(directory: string, path: string, holderPath: string): number {
+  for (let attempt = 1; attempt <= attemptCountMax; attempt += 1) {
+    let descriptor: number;
+    try {
+      descriptor = openSync(path, flags, 0o666);
+    } catch (error) {
+      if (heldCodes.has(systemCode(error))) {
+        throw heldError(directory, readHolder(holderPath, fileName));
+      }
+      if (unsupportedCodes.has(systemCode(error))) {
+        throw unlockableError(directory, 'its file system has no locks', error);
+      }
+      throw error;
+    }
+    if (isWindows || isNamed(descriptor, path)) {
+      return descriptor;
+    }
+    // Opened just before a holder removed the name and locked just after: a lock that nobody else would meet.
+    closeSync(descriptor);
+  }
+  throw contendedError(directory);
+}
+
+function isNamed(descriptor: number, path: string): boolean {
+  const named = statSync(path, { throwIfNoEntry: false, bigint: true });
+  return named?.ino === fstatSync(descriptor, { bigint: true }).ino;
+}
+
+function unlock(path: string, descriptor: number): void {
+  if (isWindows) {
+    // Order: an open file without sharing can't be removed. If somebody has opened it since, removing fails, rightly.
+    closeSync(descriptor);
+    removeNameIfPossible(path);
+  } else {
+    // Order: the name goes while the lock is held, or it would be the next holder's name.
+    removeNameIfPossible(path);
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,15 @@
+import type { Clock } from './clock.ts';
+
+/** The operating system's time, and the event loop's turns. */
+export const nodeClock: Clock = {
+  now: () => Date.now(),
+  pause: () =>
+    new Promise((resolve) => {
+      setImmediate(resolve);
+    }),
+  schedule: (delayMs, callback) => {
+    const timeout = setTimeout(callback, delayMs);
+    timeout.unref();
+    return { cancel: () => clearTimeout(timeout) };
+  },
+};

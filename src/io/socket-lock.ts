@@ -1,0 +1,171 @@
+import { closeSync, constants, existsSync, openSync, readdirSync } from 'node:fs';
+import type { DirectoryLock } from './file-system.ts';
+import { holderFileName, readHolder, writeHolder } from './lock-holder.ts';
+import { placeOf } from './lock-place.ts';
+import { contendedError, heldError, outOfSightError, unlockableError } from './lock-refusal.ts';
+import { probe } from './lock-socket.ts';
+import { joinPath } from './path.ts';
+import { removeNameIfPossible } from './remove-name.ts';
+import { type ClaimName, heldNameOf, parseClaimName, SocketClaim } from './socket-claim.ts';
+
+/**
+ * A directory lock without flock, which Node does not have. The kernel knows which Unix sockets have a listener, so a
+ * socket in the directory is a sign of life that no crash leaves behind and no reused process id can forge.
+ *
+ *   listen at .lock-temp-<id>           nobody may take a socket for dead between its making and its listening
+ *   rename to .lock-claim-<id>          from here on everybody sees that we want the lock
+ *   list the directory once, probe the claims of others:
+ *     refused                           dead: remove it
+ *     live and held, or a lower id      withdraw: LOCKED
+ *     live with a higher id             it will withdraw, or it has won and will say so: wait for either
+ *   only then link .lock-held-<id>      ours
+ *
+ * Two can't both win: each lists after its claim is visible, so at least one of them sees the other. If that one has the
+ * higher id it withdraws, else it waits until the other one has withdrawn or holds. Claims that are not in the list saw
+ * ours and wait for us or withdraw, so newcomers can't keep us waiting; and who waits, waits for a higher id, so nobody
+ * waits in a circle. The claim stays beside `held`: during a rename a concurrent listing may show neither name. Names are
+ * never used twice, so removing a dead one can't hit a live one.
+ *
+ * Places that can't see each other's sockets (`placeOf`) refuse each other: see `outOfSightError`.
+ */
+export async function lockBySocket(directory: string): Promise<DirectoryLock> {
+  const descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  // A socket's path may have 107 bytes. This one is short and stays right when the directory is renamed.
+  const folder = `/proc/self/fd/${descriptor}`;
+  try {
+    const claim = await holdClaim(directory, folder);
+    await removeDead(folder, claim);
+    let released: Promise<void> | undefined;
+    return {
+      release: () => {
+        released ??= release(claim, folder, descriptor);
+        return released;
+      },
+    };
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+/** Makes a claim and wins, or leaves nothing of it. */
+async function holdClaim(directory: string, folder: string): Promise<SocketClaim> {
+  if (!existsSync(folder)) {
+    throw unlockableError(directory, '/proc is not mounted');
+  }
+  const claim = await SocketClaim.make(directory, folder, placeOf(folder));
+  try {
+    await win(directory, folder, claim);
+    claim.hold();
+    writeHolder(joinPath(folder, holderFileName), claim.id);
+    return claim;
+  } catch (error) {
+    claim.withdraw();
+    throw error;
+  }
+}
+
+async function release(claim: SocketClaim, folder: string, descriptor: number): Promise<void> {
+  // Order: LOCK is ours only while the lock is.
+  removeNameIfPossible(joinPath(folder, holderFileName));
+  claim.withdraw();
+  // The next opener may succeed from here on.
+  await removeDead(folder, claim);
+  closeSync(descriptor);
+}
+
+/** How long to wait for claims that have to decide first; their processes may be stopped or busy. */
+const patienceMs = 5_000;
+const waitMsMax = 16;
+
+/** Throws `LOCKED` unless the claim is the one that may hold. */
+async function win(directory: string, folder: string, claim: SocketClaim): Promise<void> {
+  const others = listClaims(folder).filter(({ id, kind }) => id !== claim.id && kind !== 'temp');
+  const inSight = others.filter(({ place }) => place === claim.place);
+  for (const other of inSight.filter(({ kind }) => kind === 'held')) {
+    await refuseIfHeld(directory, folder, other);
+  }
+  const undecided: ClaimName[] = [];
+  for (const other of inSight.filter(({ kind }) => kind === 'claim')) {
+    if (await isLive(folder, other)) {
+      if (other.id < claim.id) {
+        throw contendedError(directory);
+      }
+      undecided.push(other);
+    }
+  }
+  refuseIfOutOfSight(
+    directory,
+    folder,
+    others.filter(({ place }) => place !== claim.place),
+  );
+  const deadlineMs = performance.now() + patienceMs;
+  for (const other of undecided) {
+    await waitForDecision(directory, folder, other, deadlineMs);
+  }
+}
+
+async function refuseIfHeld(directory: string, folder: string, held: ClaimName): Promise<void> {
+  if (await isLive(folder, held)) {
+    throw heldError(directory, readHolder(joinPath(folder, holderFileName), held.id));
+  }
+}
+
+function refuseIfOutOfSight(directory: string, folder: string, claims: readonly ClaimName[]): void {
+  if (claims.length > 0) {
+    const paths = claims.map(({ name }) => joinPath(directory, name));
+    const holders = claims.map(({ id }) => readHolder(joinPath(folder, holderFileName), id));
+    const holder = holders.find((found) => found !== undefined);
+    throw outOfSightError(directory, holder, paths);
+  }
+}
+
+/** Returns when the other claim is gone. */
+async function waitForDecision(
+  directory: string,
+  folder: string,
+  other: ClaimName,
+  deadlineMs: number,
+): Promise<void> {
+  for (let waitMs = 1; await isLive(folder, other); waitMs = Math.min(2 * waitMs, waitMsMax)) {
+    await refuseIfHeld(directory, folder, heldNameOf(other));
+    if (performance.now() > deadlineMs) {
+      throw contendedError(directory);
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, waitMs);
+    });
+  }
+}
+
+/** Removes the name if it is dead. */
+async function isLive(folder: string, claim: ClaimName): Promise<boolean> {
+  const path = joinPath(folder, claim.name);
+  const pulse = await probe(path);
+  if (pulse === 'dead') {
+    removeNameIfPossible(path);
+  }
+  return pulse === 'live';
+}
+
+/**
+ * Removes what killed openers have left, if it can. An opener that is between making its socket and listening looks dead,
+ * too: it finds its name gone and starts again.
+ */
+async function removeDead(folder: string, own: SocketClaim): Promise<void> {
+  try {
+    for (const other of listClaims(folder)) {
+      if (other.place === own.place && other.id !== own.id) {
+        await isLive(folder, other);
+      }
+    }
+  } catch {
+    // Too many open files, or the directory itself is gone. The next opener will do it.
+  }
+}
+
+function listClaims(folder: string): ClaimName[] {
+  return readdirSync(folder)
+    .map(parseClaimName)
+    .filter((claim) => claim !== undefined);
+}

@@ -1,0 +1,34 @@
+import type { OffsetTable } from './offset-table.ts';
+
+/** One frame's body as the encoder sees it. The object is reused: nothing of it may be kept. */
+export interface FrameBody {
+  bytes: Buffer;
+  view: DataView;
+  /** Where the body begins in `bytes`. */
+  start: number;
+  size: number;
+  firstPosition: number;
+  count: number;
+  /** Where the body begins in the segment file. */
+  fileOffset: number;
+}
+
+/** What a sealed segment's footer says about its content. */
+export interface SegmentSummary {
+  readonly digest: Uint8Array;
+  readonly minStamp: number;
+  readonly maxStamp: number;
+}
+
+/**
+ * Gives bodies their meaning. The journal hands over every frame once, in order, and knows nothing of what is inside.
+ * Implementations keep running state (hash links, digests): `complete` and `replay` advance it alike.
+ */
+export interface FrameEncoder {
+  /** Finishes a new body in place before it is framed and written, and notes where its items lie. */
+  complete(body: FrameBody, offsets: OffsetTable): void;
+  /** The same for a body read from disk, which is checked and not changed. Returns what is wrong with it, if anything is. */
+  replay(body: FrameBody, offsets: OffsetTable): string | undefined;
+  /** Describes the frames since the last call, which fill one segment. */
+  sealSegment(): SegmentSummary;
+}

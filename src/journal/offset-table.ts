@@ -1,0 +1,43 @@
+import { assert } from '../base/assert.ts';
+
+/** Offsets of consecutive positions in one segment: 32-bit numbers that only grow in count. */
+export class OffsetTable {
+  #offsets = new Uint32Array(256);
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  push(offset: number): void {
+    if (this.#count === this.#offsets.length) {
+      const grown = new Uint32Array(this.#offsets.length * 2);
+      grown.set(this.#offsets);
+      this.#offsets = grown;
+    }
+    this.#offsets[this.#count] = offset;
+    this.#count += 1;
+  }
+
+  clone(): OffsetTable {
+    const copy = new OffsetTable();
+    copy.#offsets = this.#offsets.slice();
+    copy.#count = this.#count;
+    return copy;
+  }
+
+  at(index: number): number {
+    assert(index < this.#count, 'an offset is looked up only for a position that is there');
+    return this.#offsets[index]!;
+  }
+
+  /** The table's bytes, little-endian, as a footer holds them. */
+  toBytes(): Uint8Array {
+    const bytes = new Uint8Array(this.#count * 4);
+    const view = new DataView(bytes.buffer);
+    for (let index = 0; index < this.#count; index += 1) {
+      view.setUint32(index * 4, this.#offsets[index]!, true);
+    }
+    return bytes;
+  }
+}

@@ -1,0 +1,20 @@
+import { limits } from '../base/limits.ts';
+
+/** Settings of a journal. What is persisted is not among them. */
+export interface JournalSettings {
+  /** Bytes of frames after which a segment is full. */
+  readonly segmentSizeMax: number;
+  /** Bytes handed to one write. */
+  readonly batchSizeMax: number;
+  /** Bytes of frames that may wait for the disk; beyond it callers wait. */
+  readonly pendingSizeMax: number;
+}
+
+export const journalDefaults: JournalSettings = Object.freeze({
+  // 64 MiB: a segment's offset table stays near 1 MiB, a hot backup copies at most this much.
+  segmentSizeMax: 64 * 1024 * 1024,
+  // 4 MiB take about 3 ms to write here: larger batches gain nothing and delay the first waiter.
+  batchSizeMax: 4 * 1024 * 1024,
+  // 64 MiB: sixteen batches, four of the largest commits.
+  pendingSizeMax: 4 * limits.frameSizeMax,
+});

@@ -1,0 +1,183 @@
+import { CorruptionError, VarveError } from '../base/errors.ts';
+import type { File, FileSystem } from '../io/file-system.ts';
+import { joinPath } from '../io/path.ts';
+import { readInto } from '../io/read-into.ts';
+import type { FrameBody, FrameEncoder } from './encoder.ts';
+import {
+  decodeFrameHeader,
+  decodeSegmentHeader,
+  FRAME_HEADER_SIZE,
+  type FrameHeader,
+  isRefusal,
+  PlaceTag,
+  SEGMENT_HEADER_SIZE,
+  type SegmentHeader,
+  segmentHeaderCrc,
+  segmentName,
+} from './format.ts';
+import { FrameWalker } from './frame-walker.ts';
+import { OffsetTable } from './offset-table.ts';
+import { sameBytes } from './segment-info.ts';
+import { viewOf } from '../base/integers.ts';
+
+/** What walking one segment has shown. */
+export interface SegmentScan {
+  readonly path: string;
+  readonly header: SegmentHeader;
+  readonly offsets: OffsetTable;
+  readonly frameCount: number;
+  /** Where the last good frame ends. */
+  readonly end: number;
+  /** The position behind it. */
+  readonly position: number;
+  /** Its header CRC. */
+  readonly link: number;
+  /** Greatest `durable` of the good frames. */
+  readonly durable: number;
+  /** Why the walk ended. */
+  readonly stop: string;
+}
+
+/** Reads and checks a segment's header against what must stand there. */
+export function readSegmentHeader(
+  fileSystem: FileSystem,
+  directory: string,
+  firstPosition: number,
+  identity: Uint8Array,
+): SegmentHeader {
+  const path = joinPath(directory, segmentName(firstPosition));
+  const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
+  const file = fileSystem.open(path, 'read');
+  let size: number;
+  try {
+    size = readInto(file, bytes, 0);
+  } finally {
+    file.close();
+  }
+  const header = decodeSegmentHeader(bytes.subarray(0, size));
+  if (isRefusal(header)) {
+    if (header.version !== undefined) {
+      throw unsupportedFormat(path, header.version);
+    }
+    throw new CorruptionError(path, 0, header.reason);
+  }
+  if (!sameBytes(header.identity, identity)) {
+    throw new CorruptionError(path, 8, 'the segment belongs to another store');
+  }
+  if (header.firstPosition !== firstPosition) {
+    throw new CorruptionError(
+      path,
+      48,
+      `the segment holds positions from ${header.firstPosition} on, not from ${firstPosition} as its name says`,
+    );
+  }
+  return header;
+}
+
+export function unsupportedFormat(path: string, version: number): VarveError {
+  return new VarveError(
+    'UNSUPPORTED_FORMAT',
+    `${path} has format version ${version}, which this version of varve can't read: use a newer one.`,
+    { details: { file: path, version } },
+  );
+}
+
+/** Walks every frame of a segment; the encoder checks each. */
+export function scanSegment(file: File, header: SegmentHeader, encoder: FrameEncoder): SegmentScan {
+  const offsets = new OffsetTable();
+  const walker = new FrameWalker(file, header.salt, {
+    offset: SEGMENT_HEADER_SIZE,
+    position: header.firstPosition,
+    link: segmentHeaderCrc(header),
+  });
+  let frameCount = 0;
+  let durable = 0;
+  while (walker.next()) {
+    const body = bodyOf(walker);
+    const problem = encoder.replay(body, offsets);
+    if (problem !== undefined) {
+      throw new CorruptionError(file.path, walker.frameOffset, problem);
+    }
+    frameCount += 1;
+    durable = Math.max(durable, walker.frame.durable);
+  }
+  return {
+    path: file.path,
+    header,
+    offsets,
+    frameCount,
+    end: walker.end,
+    position: walker.position,
+    link: walker.link ?? 0,
+    durable,
+    stop: walker.stop,
+  };
+}
+
+export function bodyOf(walker: FrameWalker): FrameBody {
+  return {
+    bytes: walker.bytes,
+    view: walker.view,
+    start: walker.at + FRAME_HEADER_SIZE,
+    size: walker.frame.bodySize,
+    firstPosition: walker.frame.firstPosition,
+    count: walker.frame.count,
+    fileOffset: walker.frameOffset + FRAME_HEADER_SIZE,
+  };
+}
+
+/** What lies behind the last good frame. */
+export interface Rest {
+  /** Offset behind the last byte that isn't zero; `offset` if there is none. */
+  readonly end: number;
+  /** Greatest `durable` of any frame header of its place; 0 if there is none. */
+  readonly durable: number;
+  /** Offsets of those headers. */
+  readonly frames: readonly number[];
+}
+
+const REST_STEP = 256 * 1024;
+
+/** Looks through everything from `offset` to the end of the file for frame headers that were once written there. */
+export function scanRest(file: File, salt: Uint8Array, offset: number): Rest {
+  const tag = new PlaceTag(salt);
+  const header: FrameHeader = {
+    bodySize: 0,
+    count: 0,
+    firstPosition: 0,
+    durable: 0,
+    link: 0,
+    crc: 0,
+  };
+  const bytes = Buffer.allocUnsafe(REST_STEP + FRAME_HEADER_SIZE);
+  const frames: number[] = [];
+  let end = offset;
+  let durable = 0;
+  for (let start = offset; ; start += REST_STEP) {
+    const filled = readInto(file, bytes, start);
+    const found = bytes.subarray(0, filled);
+    const view = viewOf(found);
+    end = Math.max(end, start + endOfContent(found));
+    for (let at = 0; at < Math.min(filled, REST_STEP); at += 8) {
+      if (at + 4 > filled || view.getUint32(at, true) === 0) {
+        continue;
+      }
+      tag.compute(start + at);
+      if (decodeFrameHeader(found, view, at, tag, header)) {
+        frames.push(start + at);
+        durable = Math.max(durable, header.durable);
+      }
+    }
+    if (filled < bytes.length) {
+      return { end, durable, frames };
+    }
+  }
+}
+
+function endOfContent(bytes: Uint8Array): number {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) {
+    end -= 1;
+  }
+  return end;
+}

@@ -1,0 +1,107 @@
+/**
+ * Zeroed, durable space ahead of the tail: overwriting allocated bytes syncs about 1.5 times faster than growing a file,
+ * and a full disk shows here, before a commit depends on it. Zeros are written in synced steps of 1 MiB, because unsynced
+ * ones are paid for by the next commit and larger steps stall a neighbour's sync.
+ */
+import { assert } from '../base/assert.ts';
+import { limits } from '../base/limits.ts';
+import { removeIfThere } from '../io/atomic-file.ts';
+import type { File, FileSystem } from '../io/file-system.ts';
+import { joinPath } from '../io/path.ts';
+import { type DiskWork, writeAll } from './disk-request.ts';
+import { SPARE_NAME } from './names.ts';
+
+const zeros = new Uint8Array(limits.prepareStepSize);
+const AHEAD_SIZE_MAX = 8 * limits.prepareStepSize;
+
+export class SpacePreparer {
+  readonly #fileSystem: FileSystem;
+  readonly #directory: string;
+  #active: File;
+  #preparedActive: number;
+  #spare: File | undefined;
+  #preparedSpare = 0;
+  #aheadSize = limits.prepareStepSize;
+  #hasSpaceTrouble = false;
+
+  constructor(
+    parts: { readonly fileSystem: FileSystem; readonly directory: string },
+    active: File,
+    preparedActive: number,
+  ) {
+    this.#fileSystem = parts.fileSystem;
+    this.#directory = parts.directory;
+    this.#active = active;
+    this.#preparedActive = preparedActive;
+  }
+
+  get preparedActive(): number {
+    return this.#preparedActive;
+  }
+
+  get preparedSpare(): number {
+    return this.#preparedSpare;
+  }
+
+  /** How far ahead it pays to prepare: little in a small store, more in one that fills large segments. */
+  get aheadSize(): number {
+    return this.#aheadSize;
+  }
+
+  /** The last step found no space. Nothing is prepared ahead then until somebody needs it. */
+  get hasSpaceTrouble(): boolean {
+    return this.#hasSpaceTrouble;
+  }
+
+  /** Zeroes up to 1 MiB towards `target` and returns how far the file is prepared now. */
+  *step(isSpare: boolean, target: number): DiskWork<number> {
+    const start = isSpare ? this.#preparedSpare : this.#preparedActive;
+    const stepEnd = start - (start % zeros.length) + zeros.length;
+    const end = Math.min(target, stepEnd);
+    assert(end > start, 'a step prepares something');
+    try {
+      const file = isSpare ? this.#openSpare() : this.#active;
+      yield* writeAll(file, zeros.subarray(0, end - start), start);
+      yield { operation: 'sync', file };
+    } catch (error) {
+      this.#hasSpaceTrouble = true;
+      throw error;
+    }
+    this.#hasSpaceTrouble = false;
+    if (isSpare) {
+      this.#preparedSpare = end;
+    } else {
+      this.#preparedActive = end;
+    }
+    return end;
+  }
+
+  /** The spare becomes the active segment. */
+  takeSpare(): File {
+    assert(this.#spare !== undefined, 'a rotation has a prepared spare');
+    this.#active = this.#spare;
+    this.#preparedActive = this.#preparedSpare;
+    this.#spare = undefined;
+    this.#preparedSpare = 0;
+    this.#aheadSize = Math.min(AHEAD_SIZE_MAX, this.#aheadSize + limits.prepareStepSize);
+    return this.#active;
+  }
+
+  removeSpare(): void {
+    if (this.#spare !== undefined) {
+      this.close();
+      removeIfThere(this.#fileSystem, joinPath(this.#directory, SPARE_NAME));
+    }
+  }
+
+  close(): void {
+    this.#spare?.close();
+    this.#spare = undefined;
+    this.#preparedSpare = 0;
+  }
+
+  #openSpare(): File {
+    this.#spare ??= this.#fileSystem.open(joinPath(this.#directory, SPARE_NAME), 'create');
+    return this.#spare;
+  }
+}

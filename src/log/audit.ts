@@ -1,0 +1,522 @@
+/**
+ * Recomputes everything that the log says about itself, from the bytes alone: no index and no open store is needed. Goes
+ * on behind damage as far as frames can be recognized, so one run names all of it. Memory is one buffer and 80 bytes a
+ * stream beside its name, whatever the size of the log.
+ */
+import { sha256Into, DIGEST_SIZE, HashOfHashes } from '../base/digest.ts';
+import { VarveError } from '../base/errors.ts';
+import { firstNonZero } from '../base/integers.ts';
+import type { Clock } from '../io/clock.ts';
+import type { File, FileSystem } from '../io/file-system.ts';
+import { joinPath } from '../io/path.ts';
+import { readSmallFile } from '../io/atomic-file.ts';
+import { readInto } from '../io/read-into.ts';
+import {
+  decodeSegmentHeader,
+  decodeTail,
+  FRAME_HEADER_SIZE,
+  isRefusal,
+  SEGMENT_HEADER_SIZE,
+  type SegmentHeader,
+  segmentHeaderCrc,
+  segmentName,
+  TAIL_SIZE,
+} from '../journal/format.ts';
+import { FrameWalker } from '../journal/frame-walker.ts';
+import { TAIL_NAME } from '../journal/names.ts';
+import { OffsetTable } from '../journal/offset-table.ts';
+import { listSegments } from '../journal/recovery.ts';
+import { readFooter, sameBytes } from '../journal/segment-info.ts';
+import { scanRest } from '../journal/segment-scan.ts';
+import { DIGEST_AT, PREVIOUS_LEAF_AT, RecordView } from './format.ts';
+import { MemoryLeafStore } from './leaf-store.ts';
+import { checkCrc, checkPlace } from './log-encoder.ts';
+
+/** Something that is not as it must be. */
+export interface Finding {
+  /** `damage`: what was durable is lost or changed. `notice`: nothing is lost, and the next open makes up for it. */
+  readonly severity: 'damage' | 'notice';
+  readonly file: string;
+  readonly offset?: number;
+  readonly position?: number;
+  readonly stream?: string;
+  readonly reason: string;
+}
+
+export interface AuditReport {
+  /** True if there is no finding of severity `damage`. */
+  readonly ok: boolean;
+  readonly segments: number;
+  readonly commits: number;
+  readonly events: number;
+  readonly streams: number;
+  /** Payloads that were erased: their digests can't be recomputed, everything else was. */
+  readonly erased: number;
+  readonly bytes: number;
+  /** At most 1,000; `findingCount` counts all. */
+  readonly findings: readonly Finding[];
+  readonly findingCount: number;
+}
+
+export interface AuditParts {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  /** The folder of the segments. */
+  readonly directory: string;
+  readonly identity: Uint8Array;
+}
+
+export interface AuditOptions {
+  /** Positions to check: those below. Undefined: all that is there, as a store at rest. */
+  readonly end?: number;
+  readonly onProgress?:
+    | ((progress: { readonly bytes: number; readonly bytesTotal: number }) => void)
+    | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const FINDING_COUNT_MAX = 1_000;
+/** Bytes between two rests for whoever else runs in this thread: about 10 ms of work. */
+const PAUSE_SIZE = 4 * 1024 * 1024;
+
+/** Damage is reported, not thrown; throws only if a file can't be read at all or the signal aborts. */
+export async function auditLog(
+  parts: AuditParts,
+  options: AuditOptions = {},
+): Promise<AuditReport> {
+  return await new Audit(parts, options).run();
+}
+
+class Audit {
+  readonly #parts: AuditParts;
+  readonly #options: AuditOptions;
+  readonly #findings: Finding[] = [];
+  readonly #streams = new Map<string, number>();
+  readonly #leaves = new MemoryLeafStore();
+  /** By stream number: revision that comes next, and the number of gaps in the log that were seen before. */
+  #revisions = new Float64Array(1_024);
+  #gapsSeen = new Uint32Array(1_024);
+  #gapCount = 0;
+  readonly #record = new RecordView();
+  readonly #hash = new Uint8Array(DIGEST_SIZE);
+  #segmentLeaves = new HashOfHashes();
+  #findingCount = 0;
+  #damageCount = 0;
+  #commits = 0;
+  #events = 0;
+  #erased = 0;
+  #bytes = 0;
+  #bytesTotal = 0;
+  #pausedAt = 0;
+  #position = 0;
+  #link: number | undefined = 0;
+  #minTime = 0;
+  #time = 0;
+
+  constructor(parts: AuditParts, options: AuditOptions) {
+    this.#parts = parts;
+    this.#options = options;
+  }
+
+  async run(): Promise<AuditReport> {
+    const { fileSystem, directory } = this.#parts;
+    const end = this.#options.end ?? Number.POSITIVE_INFINITY;
+    const positions = listSegments(fileSystem, directory).filter(
+      (position) => position < end || position === 0,
+    );
+    for (const position of positions) {
+      const path = joinPath(directory, segmentName(position));
+      this.#bytesTotal += fileSystem.stat(path)?.size ?? 0;
+    }
+    if (positions.length === 0) {
+      this.#find('damage', directory, 'every segment of the log is missing');
+    }
+    for (const [index, position] of positions.entries()) {
+      await this.#auditSegment(index, position, positions[index + 1]);
+    }
+    this.#auditTail(positions.at(-1) ?? 0);
+    return this.#report(positions.length);
+  }
+
+  #report(segments: number): AuditReport {
+    return {
+      ok: this.#damageCount === 0,
+      segments,
+      commits: this.#commits,
+      events: this.#events,
+      streams: this.#streams.size,
+      erased: this.#erased,
+      bytes: this.#bytes,
+      findings: this.#findings,
+      findingCount: this.#findingCount,
+    };
+  }
+
+  async #auditSegment(
+    index: number,
+    firstPosition: number,
+    successor: number | undefined,
+  ): Promise<void> {
+    const { fileSystem, directory } = this.#parts;
+    const path = joinPath(directory, segmentName(firstPosition));
+    if (firstPosition !== this.#position) {
+      this.#find(
+        'damage',
+        path,
+        `the segments hold no position from ${this.#position} to ${firstPosition - 1}`,
+        {
+          position: this.#position,
+        },
+      );
+      this.#skipTo(firstPosition);
+    }
+    const file = fileSystem.open(path, 'read');
+    try {
+      const header = this.#auditHeader(file, index, firstPosition);
+      if (header === undefined) {
+        if (successor !== undefined) {
+          this.#skipTo(successor);
+        }
+        return;
+      }
+      const offsets = new OffsetTable();
+      const damageBefore = this.#damageCount;
+      const framesEnd = await this.#auditFrames(file, header, successor, offsets);
+      const isWhole = this.#damageCount === damageBefore;
+      if (successor === undefined) {
+        this.#auditEnd(file, header, framesEnd);
+      } else if (isWhole) {
+        this.#auditFooter(file, header, framesEnd, offsets);
+      }
+      this.#segmentLeaves = new HashOfHashes();
+    } finally {
+      file.close();
+    }
+  }
+
+  #auditHeader(file: File, index: number, firstPosition: number): SegmentHeader | undefined {
+    const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
+    const header = decodeSegmentHeader(bytes.subarray(0, readInto(file, bytes, 0)));
+    if (isRefusal(header)) {
+      this.#find('damage', file.path, header.reason, { offset: 0 });
+      return undefined;
+    }
+    if (!sameBytes(header.identity, this.#parts.identity)) {
+      this.#find('damage', file.path, 'the segment belongs to another store', { offset: 8 });
+    }
+    if (
+      header.firstPosition !== firstPosition ||
+      (this.#gapCount === 0 && (header.index !== index || header.link !== this.#link))
+    ) {
+      this.#find('damage', file.path, 'the segment does not follow the one before it', {
+        offset: 40,
+      });
+    }
+    return header;
+  }
+
+  /** Returns where the last good frame ends. */
+  async #auditFrames(
+    file: File,
+    header: SegmentHeader,
+    successor: number | undefined,
+    offsets: OffsetTable,
+  ): Promise<number> {
+    const end = Math.min(
+      this.#options.end ?? Number.POSITIVE_INFINITY,
+      successor ?? Number.POSITIVE_INFINITY,
+    );
+    let walker = new FrameWalker(file, header.salt, {
+      offset: SEGMENT_HEADER_SIZE,
+      position: header.firstPosition,
+      link: segmentHeaderCrc(header),
+    });
+    this.#minTime = -1;
+    for (;;) {
+      while (walker.position < end && walker.next()) {
+        this.#auditFrame(file, walker, offsets);
+        if (this.#bytes - this.#pausedAt > PAUSE_SIZE) {
+          await this.#pause();
+        }
+      }
+      this.#link = walker.link;
+      const isLast = successor === undefined && this.#options.end === undefined;
+      if (walker.position >= end) {
+        return walker.end;
+      }
+      const next = this.#findNextFrame(file, header, walker, end);
+      if (next === undefined) {
+        if (!isLast) {
+          const last = Number.isFinite(end) ? ` to ${end - 1}` : '';
+          this.#find(
+            'damage',
+            file.path,
+            `${walker.stop}: positions ${walker.position}${last} are missing`,
+            {
+              offset: walker.end,
+              position: walker.position,
+            },
+          );
+          this.#skipTo(end);
+        }
+        return walker.end;
+      }
+      this.#find(
+        'damage',
+        file.path,
+        `${walker.stop}: positions ${walker.position} to ${next.walker.frame.firstPosition - 1} are missing`,
+        { offset: walker.end, position: walker.position },
+      );
+      this.#skipTo(next.walker.frame.firstPosition);
+      walker = next.walker;
+      this.#auditFrame(file, walker, offsets);
+    }
+  }
+
+  /** The first whole frame behind damage, already read. */
+  #findNextFrame(
+    file: File,
+    header: SegmentHeader,
+    walker: FrameWalker,
+    end: number,
+  ): { walker: FrameWalker } | undefined {
+    const rest = scanRest(file, header.salt, walker.end);
+    for (const offset of rest.frames) {
+      const probe = FrameWalker.at(file, header.salt, offset);
+      const first = probe?.frame.firstPosition ?? 0;
+      // A frame of the newest segment that follows damage was durable only if something after it says so.
+      const isDurable =
+        this.#options.end !== undefined || Number.isFinite(end) || first < rest.durable;
+      if (probe !== undefined && first >= walker.position && first < end && isDurable) {
+        return { walker: probe };
+      }
+    }
+    return undefined;
+  }
+
+  #auditFrame(file: File, walker: FrameWalker, offsets: OffsetTable): void {
+    const { frame, bytes, view } = walker;
+    const start = walker.at + FRAME_HEADER_SIZE;
+    const end = start + frame.bodySize;
+    let at = start;
+    for (let index = 0; index < frame.count; index += 1) {
+      const record = this.#record;
+      const fileOffset = walker.frameOffset + FRAME_HEADER_SIZE + at - start;
+      const problem =
+        record.open(bytes, view, at, end) ?? checkPlace(record, frame, index) ?? checkCrc(record);
+      if (problem !== undefined) {
+        this.#find('damage', file.path, problem, {
+          offset: fileOffset,
+          position: frame.firstPosition + index,
+        });
+        break;
+      }
+      offsets.push(fileOffset);
+      this.#auditRecord(file, record, fileOffset);
+      at = record.end;
+    }
+    if (at !== end) {
+      this.#find('damage', file.path, 'a frame holds something other than its records', {
+        offset: walker.frameOffset,
+        position: frame.firstPosition,
+      });
+    }
+    this.#position = frame.firstPosition + frame.count;
+    this.#commits += 1;
+    this.#bytes += FRAME_HEADER_SIZE + frame.bodySize;
+  }
+
+  #auditRecord(file: File, record: RecordView, offset: number): void {
+    const { position, stream } = record;
+    const report = (reason: string): void =>
+      this.#find('damage', file.path, reason, { offset, position, stream });
+    if (record.isErased) {
+      this.#erased += 1;
+      const { digestInput } = record;
+      if (firstNonZero(digestInput, 0, digestInput.length) !== digestInput.length) {
+        report('an erased payload is still there');
+      }
+    } else {
+      sha256Into(record.digestInput, this.#hash, 0);
+      if (!this.#matches(record, DIGEST_AT)) {
+        report('the payload does not match its digest');
+      }
+    }
+    const number = this.#numberOf(stream);
+    this.#auditLink(record, number, report);
+    if (record.time < this.#time) {
+      report('the event was recorded before the one in front of it');
+    }
+    this.#time = record.time;
+    if (this.#minTime === -1) {
+      this.#minTime = this.#time;
+    }
+    sha256Into(record.leafInput, this.#hash, 0);
+    this.#leaves.set(number, this.#hash, 0);
+    this.#segmentLeaves.add(this.#hash, 0);
+    this.#revisions[number] = record.revision + 1;
+    this.#gapsSeen[number] = this.#gapCount;
+    this.#events += 1;
+  }
+
+  #auditLink(record: RecordView, number: number, report: (reason: string) => void): void {
+    const expected = this.#revisions[number]!;
+    const mayHaveGap = this.#gapsSeen[number] !== this.#gapCount;
+    if (mayHaveGap ? record.revision < expected : record.revision !== expected) {
+      report(`the event has revision ${record.revision} where ${expected} belongs`);
+      return;
+    }
+    if (record.revision === expected) {
+      this.#leaves.copyTo(number, this.#hash, 0);
+      if (!this.#matches(record, PREVIOUS_LEAF_AT)) {
+        report('the event is not linked to the one before it in its stream');
+      }
+    }
+  }
+
+  #matches(record: RecordView, at: number): boolean {
+    for (let index = 0; index < DIGEST_SIZE; index += 1) {
+      if (record.bytes[record.start + at + index] !== this.#hash[index]) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #auditFooter(file: File, header: SegmentHeader, framesEnd: number, offsets: OffsetTable): void {
+    const found = readFooter(file, header);
+    const live = this.#options.end !== undefined;
+    if (typeof found === 'string') {
+      if (!live) {
+        this.#find('notice', file.path, `the segment has no usable footer: ${found}`, {
+          offset: framesEnd,
+        });
+      }
+      return;
+    }
+    const { footer, table } = found;
+    const agrees =
+      footer.framesEnd === framesEnd &&
+      footer.lastLink === this.#link &&
+      footer.minStamp === this.#minTime &&
+      footer.maxStamp === this.#time &&
+      sameBytes(table, offsets.toBytes()) &&
+      sameBytes(footer.digest, this.#segmentLeaves.finish());
+    if (!agrees) {
+      this.#find('damage', file.path, 'the footer contradicts the frames', { offset: framesEnd });
+    }
+  }
+
+  /** What lies behind the newest segment's last frame, in a store that nobody has open. */
+  #auditEnd(file: File, header: SegmentHeader, framesEnd: number): void {
+    if (this.#options.end !== undefined) {
+      return;
+    }
+    const rest = scanRest(file, header.salt, framesEnd);
+    if (rest.durable > this.#position) {
+      this.#find(
+        'damage',
+        file.path,
+        `positions ${this.#position} to ${rest.durable - 1} were durable and are missing`,
+        {
+          offset: framesEnd,
+          position: this.#position,
+        },
+      );
+    } else if (rest.end > framesEnd) {
+      this.#find(
+        'notice',
+        file.path,
+        `${rest.end - framesEnd} bytes of appends that were never acknowledged`,
+        {
+          offset: framesEnd,
+          position: this.#position,
+        },
+      );
+    }
+    if (typeof readFooter(file, header) === 'object') {
+      this.#find('damage', file.path, 'a newer segment existed and is missing', {
+        offset: framesEnd,
+      });
+    }
+  }
+
+  #auditTail(newest: number): void {
+    const { fileSystem, directory, identity } = this.#parts;
+    if (this.#options.end !== undefined) {
+      return;
+    }
+    const path = joinPath(directory, TAIL_NAME);
+    const bytes = readSmallFile(fileSystem, path, TAIL_SIZE + 1);
+    const tail = bytes === undefined ? { reason: 'the tail file is missing' } : decodeTail(bytes);
+    if (isRefusal(tail)) {
+      this.#find('notice', path, `${tail.reason}, so a missing end of the log might go unnoticed`);
+      return;
+    }
+    if (!sameBytes(tail.identity, identity)) {
+      this.#find('damage', path, 'the tail file belongs to another store', { offset: 8 });
+    }
+    if (tail.segment > newest) {
+      const missing = joinPath(directory, segmentName(tail.segment));
+      this.#find('damage', missing, 'the newest segment is missing', { position: tail.segment });
+    } else if (tail.durable > this.#position) {
+      this.#find(
+        'damage',
+        path,
+        `positions ${this.#position} to ${tail.durable - 1} were durable and are missing`,
+        {
+          position: this.#position,
+        },
+      );
+    }
+  }
+
+  #numberOf(stream: string): number {
+    let number = this.#streams.get(stream);
+    if (number === undefined) {
+      number = this.#streams.size;
+      this.#streams.set(stream, number);
+      if (number === this.#revisions.length) {
+        const revisions = new Float64Array(number * 2);
+        revisions.set(this.#revisions);
+        this.#revisions = revisions;
+        const gapsSeen = new Uint32Array(number * 2);
+        gapsSeen.set(this.#gapsSeen);
+        this.#gapsSeen = gapsSeen;
+      }
+    }
+    return number;
+  }
+
+  /** Positions are missing: streams may have gaps from here on. */
+  #skipTo(position: number): void {
+    this.#position = Number.isFinite(position) ? position : this.#position;
+    this.#gapCount += 1;
+    this.#link = undefined;
+  }
+
+  async #pause(): Promise<void> {
+    const { onProgress, signal } = this.#options;
+    this.#pausedAt = this.#bytes;
+    onProgress?.({ bytes: this.#bytes, bytesTotal: this.#bytesTotal });
+    await this.#parts.clock.pause();
+    if (signal?.aborted === true) {
+      throw new VarveError('ABORTED', 'The call was aborted by its signal.', {
+        cause: signal.reason,
+      });
+    }
+  }
+
+  #find(
+    severity: Finding['severity'],
+    file: string,
+    reason: string,
+    where: Pick<Finding, 'offset' | 'position' | 'stream'> = {},
+  ): void {
+    this.#findingCount += 1;
+    this.#damageCount += severity === 'damage' ? 1 : 0;
+    if (this.#findings.length < FINDING_COUNT_MAX) {
+      this.#findings.push({ severity, file, reason, ...where });
+    }
+  }
+}

@@ -1,0 +1,129 @@
+import * as zlib from 'node:zlib';
+import { VarveError } from '../base/errors.ts';
+
+/** A way to store payloads in fewer bytes. */
+export interface Codec {
+  /** Persisted with each event: 1 to 63 are Varve's own, 64 to 255 are yours. Never reuse one for another encoding. */
+  readonly id: number;
+  readonly name: string;
+  compress(plain: Uint8Array): Uint8Array;
+  /** Must return exactly the bytes that were compressed; `plainSize` is how many they were. */
+  decompress(stored: Uint8Array, plainSize: number): Uint8Array;
+}
+
+// Format: persisted; never renumber.
+const CodecId = { none: 0, deflate: 1, zstd: 2 } as const;
+const OWN_ID_MAX = 63;
+
+const deflate: Codec = {
+  id: CodecId.deflate,
+  name: 'deflate',
+  compress: (plain) => zlib.deflateRawSync(plain),
+  decompress: (stored, plainSize) =>
+    zlib.inflateRawSync(stored, { maxOutputLength: Math.max(plainSize, 1) }),
+};
+
+/** What a newer Node's zlib has and the types of Node 20 don't know. */
+interface ZstdFunctions {
+  zstdCompressSync?(plain: Uint8Array): Buffer;
+  zstdDecompressSync?(stored: Uint8Array, options: { maxOutputLength: number }): Buffer;
+}
+
+function findZstd(): Codec | undefined {
+  const { zstdCompressSync, zstdDecompressSync } = zlib as unknown as ZstdFunctions;
+  if (zstdCompressSync === undefined || zstdDecompressSync === undefined) {
+    return undefined;
+  }
+  return {
+    id: CodecId.zstd,
+    name: 'zstd',
+    compress: (plain) => zstdCompressSync(plain),
+    decompress: (stored, plainSize) =>
+      zstdDecompressSync(stored, { maxOutputLength: Math.max(plainSize, 1) }),
+  };
+}
+
+/** The codecs that this process can use, by number and by name. */
+export class CodecRegistry {
+  readonly #byId = new Map<number, Codec>();
+  readonly #byName = new Map<string, Codec>();
+
+  constructor(others: readonly Codec[] = []) {
+    this.#add(deflate);
+    const zstd = findZstd();
+    if (zstd !== undefined) {
+      this.#add(zstd);
+    }
+    for (const codec of others) {
+      if (!Number.isInteger(codec.id) || codec.id <= OWN_ID_MAX || codec.id > 255) {
+        throw new VarveError(
+          'INVALID_ARGUMENT',
+          `Codec ${JSON.stringify(codec.name)} has the id ${codec.id}: use a whole number from ${OWN_ID_MAX + 1} to 255.`,
+        );
+      }
+      if (this.#byId.has(codec.id) || this.#byName.has(codec.name) || codec.name === 'none') {
+        throw new VarveError(
+          'INVALID_ARGUMENT',
+          `Codec ${JSON.stringify(codec.name)} has an id or a name that another codec has.`,
+        );
+      }
+      this.#add(codec);
+    }
+  }
+
+  /** The codec of that name, or undefined for 'none'. */
+  named(name: string): Codec | undefined {
+    if (name === 'none') {
+      return undefined;
+    }
+    const codec = this.#byName.get(name);
+    if (codec === undefined) {
+      const known = ['none', ...this.#byName.keys()].join(', ');
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `There is no codec ${JSON.stringify(name)} here; there are: ${known}.`,
+      );
+    }
+    return codec;
+  }
+
+  /**
+   * The plain bytes of a stored payload. Never more than `plainSize` are produced.
+   * Throws `UNSUPPORTED_FORMAT` for a codec that isn't there, `CORRUPT` if the bytes are not what was stored.
+   */
+  decode(codecId: number, stored: Uint8Array, plainSize: number): Uint8Array {
+    if (codecId === CodecId.none) {
+      return stored;
+    }
+    const codec = this.#byId.get(codecId);
+    if (codec === undefined) {
+      throw new VarveError(
+        'UNSUPPORTED_FORMAT',
+        `An event is stored with codec ${codecId}, which this process does not have: use a newer Node.js or register it.`,
+        { details: { codec: codecId } },
+      );
+    }
+    let plain: Uint8Array;
+    try {
+      plain = codec.decompress(stored, plainSize);
+    } catch (error) {
+      throw new VarveError('CORRUPT', `A payload can't be decompressed with ${codec.name}.`, {
+        cause: error,
+        details: { codec: codecId },
+      });
+    }
+    if (plain.length !== plainSize) {
+      throw new VarveError(
+        'CORRUPT',
+        `A payload decompressed with ${codec.name} has ${plain.length} bytes instead of ${plainSize}.`,
+        { details: { codec: codecId } },
+      );
+    }
+    return plain;
+  }
+
+  #add(codec: Codec): void {
+    this.#byId.set(codec.id, codec);
+    this.#byName.set(codec.name, codec);
+  }
+}

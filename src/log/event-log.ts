@@ -1,0 +1,329 @@
+/**
+ * The log as a reader sees it: where each position lies, and the record there. Finding a place is arithmetic: a binary
+ * search over segments, then one entry of the segment's offset table, in memory while the segment is being written and in
+ * its footer afterwards. Reading one event reads that event.
+ */
+import { assert } from '../base/assert.ts';
+import { CorruptionError } from '../base/errors.ts';
+import { sha256Into } from '../base/digest.ts';
+import { viewOf } from '../base/integers.ts';
+import { limits } from '../base/limits.ts';
+import type { File, FileSystem } from '../io/file-system.ts';
+import { joinPath } from '../io/path.ts';
+import { readInto } from '../io/read-into.ts';
+import {
+  decodeSegmentHeader,
+  FRAME_HEADER_SIZE,
+  isRefusal,
+  SEGMENT_FOOTER_SIZE,
+  SEGMENT_HEADER_SIZE,
+  segmentHeaderCrc,
+  segmentName,
+} from '../journal/format.ts';
+import { FrameWalker } from '../journal/frame-walker.ts';
+import { OffsetTable } from '../journal/offset-table.ts';
+import type { RecoveredSegment } from '../journal/recovery.ts';
+import { DIGEST_AT, RecordView } from './format.ts';
+import { checkCrc } from './log-encoder.ts';
+
+/** One segment as the reader knows it. */
+interface SegmentEntry {
+  readonly firstPosition: number;
+  readonly path: string;
+  /** In memory until the footer holds them. */
+  offsets: OffsetTable | undefined;
+}
+
+export interface SegmentSummaryInfo {
+  readonly path: string;
+  readonly firstPosition: number;
+  /** Durable events in it. */
+  readonly count: number;
+  readonly isSealed: boolean;
+  /** Bytes of the file, zeros ahead of the tail included. */
+  readonly size: number;
+}
+
+const READ_SIZE_FIRST = 4 * 1024;
+
+export class EventLog {
+  readonly directory: string;
+  readonly #fileSystem: FileSystem;
+  readonly #openFilesMax: number;
+  readonly #segments: SegmentEntry[];
+  /** Handles for reading single records, least recently used first. */
+  readonly #files = new Map<SegmentEntry, File>();
+  readonly #digest = new Uint8Array(32);
+  #buffer = Buffer.allocUnsafe(READ_SIZE_FIRST);
+  #view = viewOf(this.#buffer);
+  #readCount = 0;
+
+  constructor(
+    fileSystem: FileSystem,
+    directory: string,
+    segments: readonly RecoveredSegment[],
+    openFilesMax: number,
+  ) {
+    this.#fileSystem = fileSystem;
+    this.directory = directory;
+    this.#openFilesMax = openFilesMax;
+    this.#segments = segments.map(({ header, path, offsets }) => ({
+      firstPosition: header.firstPosition,
+      path,
+      offsets,
+    }));
+  }
+
+  get segmentCount(): number {
+    return this.#segments.length;
+  }
+
+  /** Reads of single records so far. */
+  get readCount(): number {
+    return this.#readCount;
+  }
+
+  /** Notes where the next record of the newest segment will lie. */
+  addOffset(fileOffset: number): void {
+    const { offsets } = this.#segments.at(-1)!;
+    assert(offsets !== undefined, 'the newest segment has its offsets in memory');
+    offsets.push(fileOffset);
+  }
+
+  /** From now on records go to a new segment. */
+  beginSegment(firstPosition: number): void {
+    const path = joinPath(this.directory, segmentName(firstPosition));
+    this.#segments.push({ firstPosition, path, offsets: new OffsetTable() });
+  }
+
+  /** The segment's footer is on disk: its offsets are looked up there. */
+  sealed(firstPosition: number): void {
+    const segment = this.#segments.find((entry) => entry.firstPosition === firstPosition);
+    assert(segment !== undefined, 'a sealed segment is known');
+    segment.offsets = undefined;
+  }
+
+  /** Points `record` to the record at a durable position, checked: place, header CRC, payload digest. */
+  readRecord(position: number, record: RecordView): void {
+    const segment = this.#segmentOf(position);
+    const file = this.#fileOf(segment);
+    const offset = this.#offsetOf(segment, file, position);
+    this.#readCount += 1;
+    let filled = readInto(file, this.#buffer.subarray(0, READ_SIZE_FIRST), offset);
+    const size = filled >= 4 ? this.#view.getUint32(0, true) : 0;
+    if (size > filled && size <= limits.frameSizeMax) {
+      this.#grow(size);
+      filled = readInto(file, this.#buffer.subarray(0, size), offset);
+    }
+    const problem = record.open(this.#buffer, this.#view, 0, filled) ?? checkCrc(record);
+    if (problem !== undefined) {
+      throw new CorruptionError(segment.path, offset, problem);
+    }
+    if (record.position !== position) {
+      throw new CorruptionError(
+        segment.path,
+        offset,
+        `the event at position ${record.position} stands where position ${position} belongs`,
+      );
+    }
+    if (!this.#payloadIsIntact(record)) {
+      throw new CorruptionError(segment.path, offset, 'a payload does not match its digest');
+    }
+  }
+
+  /** Frames in order, beginning with the one that holds `position`, which must be durable. Close it when done. */
+  framesFrom(position: number): FrameSource {
+    const record = new RecordView();
+    this.readRecord(position, record);
+    const first = position - record.commitIndex;
+    const index = this.#indexOf(first);
+    const segment = this.#segments[index]!;
+    const offset = this.#offsetOf(segment, this.#fileOf(segment), first) - FRAME_HEADER_SIZE;
+    return new FrameSource(
+      (next) => this.#openWalk(next),
+      this.#walk(segment, { offset, position: first, link: undefined }),
+    );
+  }
+
+  /** What is known of each segment, oldest first. */
+  describe(durable: number): SegmentSummaryInfo[] {
+    const described: SegmentSummaryInfo[] = [];
+    for (const [index, segment] of this.#segments.entries()) {
+      const found = this.#fileSystem.stat(segment.path);
+      if (found === undefined || (segment.firstPosition > durable && index > 0)) {
+        continue;
+      }
+      const end = Math.min(durable, this.#segments[index + 1]?.firstPosition ?? durable);
+      described.push({
+        path: segment.path,
+        firstPosition: segment.firstPosition,
+        count: end - segment.firstPosition,
+        isSealed: segment.offsets === undefined,
+        size: found.size,
+      });
+    }
+    return described;
+  }
+
+  /** Offset behind the last frame below the durable position, in the segment that holds it. */
+  durableEnd(durable: number): { readonly path: string; readonly end: number } {
+    if (durable === 0) {
+      return { path: this.#segments[0]!.path, end: SEGMENT_HEADER_SIZE };
+    }
+    const record = new RecordView();
+    this.readRecord(durable - 1, record);
+    const first = durable - 1 - record.commitIndex;
+    const source = this.framesFrom(first);
+    try {
+      assert(source.next(), 'a durable frame is there');
+      return { path: source.path, end: source.walker.end };
+    } finally {
+      source.close();
+    }
+  }
+
+  close(): void {
+    for (const file of this.#files.values()) {
+      file.close();
+    }
+    this.#files.clear();
+  }
+
+  #openWalk(firstPosition: number): SegmentWalk | undefined {
+    const segment = this.#segments.find((entry) => entry.firstPosition === firstPosition);
+    if (segment === undefined) {
+      return undefined;
+    }
+    return this.#walk(segment, { offset: SEGMENT_HEADER_SIZE, position: firstPosition });
+  }
+
+  #walk(
+    segment: SegmentEntry,
+    start: { offset: number; position: number; link?: undefined },
+  ): SegmentWalk {
+    const file = this.#fileSystem.open(segment.path, 'read');
+    const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
+    const header = decodeSegmentHeader(bytes.subarray(0, readInto(file, bytes, 0)));
+    if (isRefusal(header)) {
+      file.close();
+      throw new CorruptionError(segment.path, 0, header.reason);
+    }
+    const link = 'link' in start ? undefined : segmentHeaderCrc(header);
+    return { file, walker: new FrameWalker(file, header.salt, { ...start, link }) };
+  }
+
+  #payloadIsIntact(record: RecordView): boolean {
+    if (record.isErased) {
+      return true;
+    }
+    sha256Into(record.digestInput, this.#digest, 0);
+    const at = record.start + DIGEST_AT;
+    return this.#digest.every((byte, index) => record.bytes[at + index] === byte);
+  }
+
+  #grow(size: number): void {
+    if (size > this.#buffer.length) {
+      this.#buffer = Buffer.allocUnsafe(size);
+      this.#view = viewOf(this.#buffer);
+    }
+  }
+
+  #indexOf(position: number): number {
+    let low = 0;
+    let high = this.#segments.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.#segments[middle]!.firstPosition <= position) {
+        low = middle;
+      } else {
+        high = middle - 1;
+      }
+    }
+    return low;
+  }
+
+  #segmentOf(position: number): SegmentEntry {
+    return this.#segments[this.#indexOf(position)]!;
+  }
+
+  #offsetOf(segment: SegmentEntry, file: File, position: number): number {
+    const index = position - segment.firstPosition;
+    if (segment.offsets !== undefined) {
+      return segment.offsets.at(index);
+    }
+    const successor = this.#segments[this.#segments.indexOf(segment) + 1];
+    assert(successor !== undefined, 'a sealed segment has a successor');
+    const count = successor.firstPosition - segment.firstPosition;
+    const at = file.size() - SEGMENT_FOOTER_SIZE - (count - index) * 4;
+    const word = Buffer.allocUnsafe(4);
+    if (readInto(file, word, at) !== 4) {
+      throw new CorruptionError(segment.path, at, 'the offset table is cut short');
+    }
+    return word.readUInt32LE(0);
+  }
+
+  #fileOf(segment: SegmentEntry): File {
+    const cached = this.#files.get(segment);
+    if (cached !== undefined) {
+      if (this.#files.size > 1) {
+        this.#files.delete(segment);
+        this.#files.set(segment, cached);
+      }
+      return cached;
+    }
+    const file = this.#fileSystem.open(segment.path, 'read');
+    this.#files.set(segment, file);
+    if (this.#files.size > this.#openFilesMax) {
+      const [oldest] = this.#files;
+      oldest![1].close();
+      this.#files.delete(oldest![0]);
+    }
+    return file;
+  }
+}
+
+interface SegmentWalk {
+  readonly file: File;
+  readonly walker: FrameWalker;
+}
+
+/** Frames of consecutive segments. Holds one open file and one buffer. */
+export class FrameSource {
+  readonly #open: (firstPosition: number) => SegmentWalk | undefined;
+  #current: SegmentWalk;
+
+  constructor(open: (firstPosition: number) => SegmentWalk | undefined, first: SegmentWalk) {
+    this.#open = open;
+    this.#current = first;
+  }
+
+  get walker(): FrameWalker {
+    return this.#current.walker;
+  }
+
+  get path(): string {
+    return this.#current.file.path;
+  }
+
+  /** Moves to the next frame. The caller knows that there is one: it is durable. */
+  next(): boolean {
+    if (this.walker.next()) {
+      return true;
+    }
+    const { position, end, stop } = this.walker;
+    const following = this.#open(position);
+    if (following === undefined) {
+      throw new CorruptionError(this.path, end, stop);
+    }
+    this.close();
+    this.#current = following;
+    if (!this.walker.next()) {
+      throw new CorruptionError(this.path, this.walker.end, this.walker.stop);
+    }
+    return true;
+  }
+
+  close(): void {
+    this.#current.file.close();
+  }
+}

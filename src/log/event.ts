@@ -1,0 +1,43 @@
+/** What data and metadata may be: anything JSON can say, or bytes as they are. */
+export type EventData = unknown;
+
+/** An event to be appended. */
+export interface NewEvent {
+  /** What happened, 1 to 256 bytes of UTF-8. */
+  readonly type: string;
+  /** JSON by default; a `Uint8Array` is stored as bytes. May be left out. */
+  readonly data?: EventData;
+  /** JSON. Like `data` it can be erased later; nothing else of an event can. */
+  readonly metadata?: unknown;
+  /** At most 64, each 1 to 256 bytes, no duplicates; order is kept. */
+  readonly tags?: readonly string[];
+  /** 1 to 128 bytes, unique for the life of the store. Left out, the store makes a UUIDv8. */
+  readonly id?: string;
+  readonly correlationId?: string;
+  readonly causationId?: string;
+  /** When it happened, in ms since the epoch, if that isn't when it was recorded. */
+  readonly occurredAt?: number;
+}
+
+/** An event as the store holds it. */
+export interface StoredEvent<Event extends NewEvent = NewEvent> {
+  /** Number in the store: 0, 1, 2, … without gaps. */
+  readonly position: number;
+  readonly stream: string;
+  /** Number in its stream: 0, 1, 2, … without gaps. */
+  readonly revision: number;
+  readonly id: string;
+  readonly type: Event['type'];
+  readonly data: Event['data'];
+  readonly metadata?: unknown;
+  readonly tags: readonly string[];
+  readonly correlationId?: string;
+  readonly causationId?: string;
+  readonly occurredAt?: number;
+  /** When it was recorded, in ms since the epoch. Never decreases with the position. */
+  readonly time: number;
+  /** Events of its commit, and its place among them. */
+  readonly commit: { readonly index: number; readonly count: number };
+  /** True if data and metadata have been erased. */
+  readonly isErased?: true;
+}

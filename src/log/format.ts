@@ -1,0 +1,451 @@
+/**
+ * Bytes of a record: one event in the body of a frame. See docs/formats/event-log.md.
+ *
+ *   0   record size (4)          all of this, up to the payload's end
+ *   4   header CRC (4)           of everything from 8 to the header's end
+ *   8   flags (1)                1 = erased
+ *   9   zero (1)
+ *   10  header size (2)
+ *   12  zeros (4)                the last one is the RFC 6962 leaf prefix: the leaf hash is SHA-256 of [15, 16 + header size)
+ *   16  header
+ *   …   salt (16) | payload      the payload digest is SHA-256 of these two
+ *
+ * Numbers are little-endian, strings UTF-8. The header is canonical: one event has one encoding.
+ */
+import { assert } from '../base/assert.ts';
+import { crc32 } from '../base/crc32.ts';
+import { firstNonZero, readInt64, readUint64, writeInt64, writeUint64 } from '../base/integers.ts';
+import { limits } from '../base/limits.ts';
+
+// Format: persisted; never renumber.
+export const RECORD_FORMAT_VERSION = 1;
+
+export const RECORD_PREFIX_SIZE = 16;
+export const SALT_SIZE = 16;
+export const HASH_SIZE = 32;
+
+// Format: persisted; never renumber.
+export const RecordFlag: { readonly erased: 1 } = { erased: 1 } as const;
+
+// Format: persisted; never renumber.
+export const HeaderFlag: { readonly occurredAt: 1; readonly generatedId: 2 } = {
+  occurredAt: 1,
+  generatedId: 2,
+} as const;
+
+// Format: persisted; never renumber.
+export const ContentType: { readonly none: 0; readonly json: 1; readonly bytes: 2 } = {
+  none: 0,
+  json: 1,
+  bytes: 2,
+} as const;
+
+const HEADER_FLAGS_MAX = 3;
+const CONTENT_TYPE_MAX = 2;
+
+/** Offsets of the header's fixed part. */
+const At = {
+  version: 0,
+  flags: 1,
+  contentType: 2,
+  codec: 3,
+  commitIndex: 4,
+  commitCount: 6,
+  position: 8,
+  revision: 16,
+  time: 24,
+  occurredAt: 32,
+  payloadSize: 40,
+  plainSize: 44,
+  metadataSize: 48,
+  keyId: 52,
+  idDraw: 56,
+  reserved: 60,
+  previousLeaf: 64,
+  digest: 96,
+  streamSize: 128,
+  typeSize: 130,
+  idSize: 132,
+  correlationSize: 134,
+  causationSize: 136,
+  scopeSize: 138,
+  keySize: 140,
+  tagCount: 142,
+  strings: 144,
+} as const;
+
+export const HEADER_FIXED_SIZE: number = At.strings;
+export const PREVIOUS_LEAF_AT: number = RECORD_PREFIX_SIZE + At.previousLeaf;
+export const DIGEST_AT: number = RECORD_PREFIX_SIZE + At.digest;
+
+/** Everything a record holds but the hashes and the salt, which are filled in on the way to the disk. */
+export interface RecordDraft {
+  readonly position: number;
+  readonly revision: number;
+  readonly time: number;
+  readonly commitIndex: number;
+  readonly commitCount: number;
+  readonly content: RecordContent;
+  readonly idempotencyKey: string;
+  readonly idempotencyKeySize: number;
+  /** Of a generated id; ignored if the content brings its own. */
+  readonly idDraw: number;
+  readonly streamNumber: number;
+}
+
+/** The caller's part of a record, measured. Sizes are bytes of UTF-8; an empty string stands for an absent one. */
+export interface RecordContent {
+  readonly stream: string;
+  readonly streamSize: number;
+  readonly type: string;
+  readonly typeSize: number;
+  readonly id: string;
+  readonly idSize: number;
+  readonly correlationId: string;
+  readonly correlationSize: number;
+  readonly causationId: string;
+  readonly causationSize: number;
+  readonly tags: readonly string[];
+  readonly tagsSize: number;
+  readonly occurredAt: number | undefined;
+  readonly contentType: number;
+  readonly codec: number;
+  readonly plainSize: number;
+  readonly metadataSize: number;
+  readonly payload: readonly (string | Uint8Array)[];
+  readonly payloadSize: number;
+}
+
+export function headerSizeOf(content: RecordContent, idempotencyKeySize: number): number {
+  return (
+    HEADER_FIXED_SIZE +
+    content.streamSize +
+    content.typeSize +
+    content.idSize +
+    content.correlationSize +
+    content.causationSize +
+    idempotencyKeySize +
+    content.tagsSize +
+    content.tags.length * 2
+  );
+}
+
+export function recordSizeOf(content: RecordContent, idempotencyKeySize: number): number {
+  return (
+    RECORD_PREFIX_SIZE + headerSizeOf(content, idempotencyKeySize) + SALT_SIZE + content.payloadSize
+  );
+}
+
+/**
+ * Writes a record without its hashes at `start`; returns where it ends. The stream's number is left where the hash of
+ * its previous event will be.
+ */
+export function encodeDraft(
+  bytes: Buffer,
+  view: DataView,
+  start: number,
+  draft: RecordDraft,
+  salt: Uint8Array,
+): number {
+  const { content } = draft;
+  const headerSize = headerSizeOf(content, draft.idempotencyKeySize);
+  const recordSize = recordSizeOf(content, draft.idempotencyKeySize);
+  assert(headerSize <= limits.headerSizeMax, 'a header fits its 16-bit size');
+  view.setUint32(start, recordSize, true);
+  view.setUint32(start + 4, 0, true);
+  view.setUint32(start + 8, headerSize << 16, true);
+  view.setUint32(start + 12, 0, true);
+  const header = start + RECORD_PREFIX_SIZE;
+  encodeFixedPart(view, header, draft);
+  let at = header + At.strings;
+  at = putText(bytes, at, content.stream, content.streamSize);
+  at = putText(bytes, at, content.type, content.typeSize);
+  at = putText(bytes, at, content.id, content.idSize);
+  at = putText(bytes, at, content.correlationId, content.correlationSize);
+  at = putText(bytes, at, content.causationId, content.causationSize);
+  at = putText(bytes, at, draft.idempotencyKey, draft.idempotencyKeySize);
+  for (const tag of content.tags) {
+    const size = bytes.write(tag, at + 2, 'utf8');
+    view.setUint16(at, size, true);
+    at += 2 + size;
+  }
+  assert(at === header + headerSize, 'the header has the size that was measured');
+  bytes.set(salt, at);
+  at += SALT_SIZE;
+  for (const part of content.payload) {
+    if (typeof part === 'string') {
+      at += bytes.write(part, at, 'utf8');
+    } else {
+      bytes.set(part, at);
+      at += part.length;
+    }
+  }
+  assert(at === start + recordSize, 'the payload has the size that was measured');
+  return at;
+}
+
+function encodeFixedPart(view: DataView, header: number, draft: RecordDraft): void {
+  const { content } = draft;
+  const isGenerated = content.idSize === 0;
+  const flags =
+    (content.occurredAt === undefined ? 0 : HeaderFlag.occurredAt) |
+    (isGenerated ? HeaderFlag.generatedId : 0);
+  view.setUint8(header + At.version, RECORD_FORMAT_VERSION);
+  view.setUint8(header + At.flags, flags);
+  view.setUint8(header + At.contentType, content.contentType);
+  view.setUint8(header + At.codec, content.codec);
+  view.setUint16(header + At.commitIndex, draft.commitIndex, true);
+  view.setUint16(header + At.commitCount, draft.commitCount, true);
+  writeUint64(view, header + At.position, draft.position);
+  writeUint64(view, header + At.revision, draft.revision);
+  writeUint64(view, header + At.time, draft.time);
+  writeInt64(view, header + At.occurredAt, content.occurredAt ?? 0);
+  view.setUint32(header + At.payloadSize, content.payloadSize, true);
+  view.setUint32(header + At.plainSize, content.plainSize, true);
+  view.setUint32(header + At.metadataSize, content.metadataSize, true);
+  view.setUint32(header + At.keyId, 0, true);
+  view.setUint32(header + At.idDraw, isGenerated ? draft.idDraw : 0, true);
+  view.setUint32(header + At.reserved, 0, true);
+  view.setUint32(header + At.previousLeaf, draft.streamNumber, true);
+  view.setUint16(header + At.streamSize, content.streamSize, true);
+  view.setUint16(header + At.typeSize, content.typeSize, true);
+  view.setUint16(header + At.idSize, content.idSize, true);
+  view.setUint16(header + At.correlationSize, content.correlationSize, true);
+  view.setUint16(header + At.causationSize, content.causationSize, true);
+  view.setUint16(header + At.scopeSize, 0, true);
+  view.setUint16(header + At.keySize, draft.idempotencyKeySize, true);
+  view.setUint16(header + At.tagCount, content.tags.length, true);
+}
+
+/** Short ASCII text is copied faster by a loop than by a call into native code. */
+const LOOP_SIZE_MAX = 24;
+
+function putText(bytes: Buffer, at: number, text: string, size: number): number {
+  if (size === text.length && size <= LOOP_SIZE_MAX) {
+    for (let index = 0; index < size; index += 1) {
+      bytes[at + index] = text.charCodeAt(index);
+    }
+    return at + size;
+  }
+  return at + bytes.write(text, at, 'utf8');
+}
+
+/** CRC of a record's prefix and header, as it must stand at offset 4. */
+export function recordHeaderCrc(bytes: Uint8Array, start: number, headerSize: number): number {
+  return crc32(bytes, start + 8, start + RECORD_PREFIX_SIZE + headerSize);
+}
+
+/**
+ * A record as it lies in memory: field access without decoding more than is asked for. Reused for many records;
+ * `open` first.
+ */
+export class RecordView {
+  bytes: Buffer = Buffer.alloc(0);
+  view: DataView = new DataView(new ArrayBuffer(0));
+  /** Where the record begins in `bytes`. */
+  start = 0;
+  /** Where it ends. */
+  end = 0;
+  headerSize = 0;
+  #header = 0;
+
+  /**
+   * Points to the record at `start` and checks that every size in it is consistent and the encoding canonical; says what
+   * is wrong otherwise. Checks no hash and no CRC.
+   */
+  open(bytes: Buffer, view: DataView, start: number, limit: number): string | undefined {
+    if (start + RECORD_PREFIX_SIZE + HEADER_FIXED_SIZE + SALT_SIZE > limit) {
+      return 'a record is cut short';
+    }
+    const size = view.getUint32(start, true);
+    const headerSize = view.getUint16(start + 10, true);
+    this.bytes = bytes;
+    this.view = view;
+    this.start = start;
+    this.end = start + size;
+    this.headerSize = headerSize;
+    this.#header = start + RECORD_PREFIX_SIZE;
+    if (this.end > limit || headerSize < HEADER_FIXED_SIZE) {
+      return 'the sizes in a record contradict each other';
+    }
+    if (size !== RECORD_PREFIX_SIZE + headerSize + SALT_SIZE + this.payloadSize) {
+      return 'the sizes in a record contradict each other';
+    }
+    if (bytes[start + 8]! > 1 || bytes[start + 9] !== 0 || view.getUint32(start + 12, true) !== 0) {
+      return 'reserved bytes of a record are not zero';
+    }
+    return this.#checkHeader();
+  }
+
+  #checkHeader(): string | undefined {
+    const { view } = this;
+    const header = this.#header;
+    if (view.getUint8(header + At.version) !== RECORD_FORMAT_VERSION) {
+      return `a record has format version ${view.getUint8(header + At.version)}`;
+    }
+    if (this.flags > HEADER_FLAGS_MAX || this.contentType > CONTENT_TYPE_MAX) {
+      return 'a record has flags or a content type that this version does not know';
+    }
+    if (
+      view.getUint32(header + At.reserved, true) !== 0 ||
+      (!this.hasOccurredAt && (this.#int64IsZero(At.occurredAt) ? false : true)) ||
+      this.hasGeneratedId !== (view.getUint16(header + At.idSize, true) === 0) ||
+      (!this.hasGeneratedId && this.idDraw !== 0)
+    ) {
+      return 'a record header is not canonical';
+    }
+    if (!Number.isSafeInteger(this.position) || !Number.isSafeInteger(this.revision)) {
+      return 'a record has a number out of range';
+    }
+    return this.#checkStrings();
+  }
+
+  #int64IsZero(at: number): boolean {
+    const start = this.#header + at;
+    return firstNonZero(this.bytes, start, start + 8) === start + 8;
+  }
+
+  #checkStrings(): string | undefined {
+    const end = this.#header + this.headerSize;
+    let at = this.#tagsStart();
+    for (let index = 0; index < this.tagCount; index += 1) {
+      if (at + 2 > end) {
+        return 'the strings of a record contradict its size';
+      }
+      at += 2 + this.view.getUint16(at, true);
+    }
+    return at === end ? undefined : 'the strings of a record contradict its size';
+  }
+
+  get isErased(): boolean {
+    return (this.bytes[this.start + 8]! & RecordFlag.erased) !== 0;
+  }
+  get flags(): number {
+    return this.view.getUint8(this.#header + At.flags);
+  }
+  get hasOccurredAt(): boolean {
+    return (this.flags & HeaderFlag.occurredAt) !== 0;
+  }
+  get hasGeneratedId(): boolean {
+    return (this.flags & HeaderFlag.generatedId) !== 0;
+  }
+  get contentType(): number {
+    return this.view.getUint8(this.#header + At.contentType);
+  }
+  get codec(): number {
+    return this.view.getUint8(this.#header + At.codec);
+  }
+  get commitIndex(): number {
+    return this.view.getUint16(this.#header + At.commitIndex, true);
+  }
+  get commitCount(): number {
+    return this.view.getUint16(this.#header + At.commitCount, true);
+  }
+  get position(): number {
+    return readUint64(this.view, this.#header + At.position);
+  }
+  get revision(): number {
+    return readUint64(this.view, this.#header + At.revision);
+  }
+  get time(): number {
+    return readUint64(this.view, this.#header + At.time);
+  }
+  get occurredAt(): number | undefined {
+    return this.hasOccurredAt ? readInt64(this.view, this.#header + At.occurredAt) : undefined;
+  }
+  get payloadSize(): number {
+    return this.view.getUint32(this.#header + At.payloadSize, true);
+  }
+  get plainSize(): number {
+    return this.view.getUint32(this.#header + At.plainSize, true);
+  }
+  get metadataSize(): number {
+    return this.view.getUint32(this.#header + At.metadataSize, true);
+  }
+  get idDraw(): number {
+    return this.view.getUint32(this.#header + At.idDraw, true);
+  }
+  get tagCount(): number {
+    return this.view.getUint16(this.#header + At.tagCount, true);
+  }
+  /** Before the hashes are filled in: the number of the stream. */
+  get streamNumber(): number {
+    return this.view.getUint32(this.#header + At.previousLeaf, true);
+  }
+
+  get stream(): string {
+    return this.#text(0);
+  }
+  get type(): string {
+    return this.#text(1);
+  }
+  /** Empty if the id is generated. */
+  get suppliedId(): string {
+    return this.#text(2);
+  }
+  get correlationId(): string {
+    return this.#text(3);
+  }
+  get causationId(): string {
+    return this.#text(4);
+  }
+  get idempotencyScope(): string {
+    return this.#text(5);
+  }
+  get idempotencyKey(): string {
+    return this.#text(6);
+  }
+
+  get tags(): string[] {
+    const tags: string[] = [];
+    let at = this.#tagsStart();
+    for (let index = 0; index < this.tagCount; index += 1) {
+      const size = this.view.getUint16(at, true);
+      tags.push(this.bytes.toString('utf8', at + 2, at + 2 + size));
+      at += 2 + size;
+    }
+    return tags;
+  }
+
+  /** Copy of the leaf hash of the stream's previous event. */
+  get previousLeaf(): Uint8Array {
+    return this.#hash(At.previousLeaf);
+  }
+  get digest(): Uint8Array {
+    return this.#hash(At.digest);
+  }
+  /** The stored payload, not copied. */
+  get payload(): Buffer {
+    return this.bytes.subarray(this.end - this.payloadSize, this.end);
+  }
+  /** What the leaf hash is taken of: a zero byte and the header. Not copied. */
+  get leafInput(): Buffer {
+    return this.bytes.subarray(this.#header - 1, this.#header + this.headerSize);
+  }
+  /** What the payload digest is taken of: the salt and the stored payload. Not copied. */
+  get digestInput(): Buffer {
+    return this.bytes.subarray(this.end - this.payloadSize - SALT_SIZE, this.end);
+  }
+
+  #hash(at: number): Uint8Array {
+    return new Uint8Array(this.bytes.subarray(this.#header + at, this.#header + at + HASH_SIZE));
+  }
+
+  #text(index: number): string {
+    const sizes = this.#header + At.streamSize;
+    let at = this.#header + At.strings;
+    for (let earlier = 0; earlier < index; earlier += 1) {
+      at += this.view.getUint16(sizes + earlier * 2, true);
+    }
+    const size = this.view.getUint16(sizes + index * 2, true);
+    return size === 0 ? '' : this.bytes.toString('utf8', at, at + size);
+  }
+
+  #tagsStart(): number {
+    let at = this.#header + At.strings;
+    for (let sizes = At.streamSize; sizes < At.tagCount; sizes += 2) {
+      at += this.view.getUint16(this.#header + sizes, true);
+    }
+    return at;
+  }
+}

@@ -1,0 +1,117 @@
+import { CorruptionError, systemCode, VarveError } from '../base/errors.ts';
+import { readSmallFile, replaceFile } from '../io/atomic-file.ts';
+import type { Clock } from '../io/clock.ts';
+import type { FileSystem } from '../io/file-system.ts';
+import { joinPath } from '../io/path.ts';
+import { readInto } from '../io/read-into.ts';
+import { encodeTail, segmentName } from '../journal/format.ts';
+import { TAIL_NAME } from '../journal/names.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { IDENTITY_NAME } from './identity.ts';
+import { LOG_DIRECTORY_NAME } from './store-folder.ts';
+
+const COPY_SIZE = 1024 * 1024;
+
+/**
+ * Copies everything below `end`. Sealed segments never change in place, so a hard link is a copy; where that is not
+ * possible, bytes are copied. `store.json` comes last: without it the folder is no store yet.
+ */
+export async function backupStore(
+  parts: { readonly fileSystem: FileSystem; readonly clock: Clock; readonly log: EventLog },
+  source: { readonly directory: string; readonly identity: Uint8Array },
+  target: string,
+  end: number,
+): Promise<void> {
+  const { fileSystem, clock, log } = parts;
+  const segments = log.describe(end);
+  const last = log.durableEnd(end);
+  const logDirectory = makeTarget(fileSystem, target);
+  for (const [index, segment] of segments.entries()) {
+    const path = joinPath(logDirectory, segmentName(segment.firstPosition));
+    const isLast = index === segments.length - 1;
+    const isLinked = !isLast && segment.isSealed && tryLink(fileSystem, segment.path, path);
+    if (!isLinked) {
+      const size = segment.path === last.path ? last.end : undefined;
+      await copyFile(fileSystem, clock, segment.path, path, size);
+    }
+  }
+  const newest = segments.at(-1)?.firstPosition ?? 0;
+  const tail = encodeTail({ identity: source.identity, segment: newest, durable: end });
+  replaceFile(fileSystem, logDirectory, TAIL_NAME, tail);
+  const identityPath = joinPath(source.directory, IDENTITY_NAME);
+  const identity = readSmallFile(fileSystem, identityPath, 64 * 1024);
+  if (identity === undefined) {
+    throw new CorruptionError(identityPath, undefined, 'the file is missing');
+  }
+  // Order: everything else is durable before the file that makes the folder a store.
+  fileSystem.syncDirectory(target);
+  replaceFile(fileSystem, target, IDENTITY_NAME, identity);
+}
+
+function makeTarget(fileSystem: FileSystem, target: string): string {
+  const found = fileSystem.stat(target);
+  if (found !== undefined && (found.kind !== 'directory' || fileSystem.list(target).length > 0)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `${target} is there already: back up into a new or an empty folder.`,
+    );
+  }
+  if (found === undefined) {
+    const parent = joinPath(target, '..');
+    if (fileSystem.stat(parent) === undefined) {
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `The folder ${parent} does not exist: make it first.`,
+      );
+    }
+    fileSystem.makeDirectory(target);
+    fileSystem.syncDirectory(parent);
+  }
+  const logDirectory = joinPath(target, LOG_DIRECTORY_NAME);
+  fileSystem.makeDirectory(logDirectory);
+  return logDirectory;
+}
+
+function tryLink(fileSystem: FileSystem, source: string, target: string): boolean {
+  try {
+    fileSystem.link(source, target);
+    return true;
+  } catch (error) {
+    const code = systemCode(error);
+    // Another file system, or one without hard links: the bytes are copied instead.
+    if (code === 'EXDEV' || code === 'EPERM' || code === 'ENOTSUP' || code === 'EMLINK') {
+      return false;
+    }
+    throw error;
+  }
+}
+
+async function copyFile(
+  fileSystem: FileSystem,
+  clock: Clock,
+  sourcePath: string,
+  targetPath: string,
+  size: number | undefined,
+): Promise<void> {
+  const source = fileSystem.open(sourcePath, 'read');
+  try {
+    const target = fileSystem.open(targetPath, 'create');
+    try {
+      const end = size ?? source.size();
+      const bytes = Buffer.allocUnsafe(COPY_SIZE);
+      for (let offset = 0; offset < end; offset += COPY_SIZE) {
+        const piece = bytes.subarray(0, Math.min(COPY_SIZE, end - offset));
+        const count = readInto(source, piece, offset);
+        if (count !== piece.length || target.write(piece, offset) !== piece.length) {
+          throw new VarveError('UNAVAILABLE', `${targetPath} could not be written whole.`);
+        }
+        await clock.pause();
+      }
+      target.sync();
+    } finally {
+      target.close();
+    }
+  } finally {
+    source.close();
+  }
+}

@@ -1,0 +1,192 @@
+/** What an event store is, whoever implements it. Everything above the store is written against this file. */
+import type { NewEvent, StoredEvent } from '../log/event.ts';
+import type { AuditReport } from '../log/audit.ts';
+import type { JournalRecovery } from '../journal/recovery.ts';
+import type { SegmentSummaryInfo } from '../log/event-log.ts';
+
+/**
+ * What the stream must look like for an append to happen: `any`thing, `none` (no event yet), `exists` (at least one), or
+ * the revision of its last event.
+ */
+export type ExpectedRevision = 'any' | 'none' | 'exists' | number;
+
+export interface CommitOptions {
+  /**
+   * 1 to 1,024 bytes. The same key takes effect once in the life of the store: a repeat is answered with the first
+   * result and `outcome: 'duplicate'`, and fails with `IDEMPOTENCY_CONFLICT` if its content differs.
+   */
+  readonly idempotencyKey?: string;
+  /**
+   * `durable` (default): resolve when the commit survives a power cut. `written`: resolve when it is in the file, before
+   * the sync that follows at once; until then it is not visible, and a power cut may give its position to another.
+   */
+  readonly ack?: 'durable' | 'written';
+  /** Ends the wait for room. Once the commit has a position it has no effect. */
+  readonly signal?: AbortSignal;
+}
+
+export interface AppendOptions extends CommitOptions {
+  readonly expectedRevision?: ExpectedRevision;
+}
+
+/** Events for one stream in a commit. */
+export interface CommitPart<Event extends NewEvent = NewEvent> {
+  readonly stream: string;
+  readonly events: readonly Event[];
+  readonly expectedRevision?: ExpectedRevision;
+}
+
+export interface AppendResult {
+  readonly outcome: 'appended' | 'duplicate';
+  readonly firstPosition: number;
+  readonly lastPosition: number;
+  /** Of the stream's last event appended. */
+  readonly revision: number;
+  /** Recorded time of the commit, in ms since the epoch. */
+  readonly time: number;
+}
+
+export interface CommitResult {
+  readonly outcome: 'appended' | 'duplicate';
+  readonly firstPosition: number;
+  readonly lastPosition: number;
+  readonly time: number;
+  /** Each stream once, in order of first mention, with the revision of its last event appended. */
+  readonly streams: readonly { readonly stream: string; readonly revision: number }[];
+}
+
+export interface ReadQuery {
+  /** Only events of this stream. */
+  readonly stream?: string;
+  /** With `stream`: only these revisions, both ends inclusive. */
+  readonly revisions?: { readonly from?: number; readonly to?: number };
+}
+
+export interface ReadOptions {
+  /** Only positions above this one. */
+  readonly after?: number;
+  /** Only positions below this one. */
+  readonly before?: number;
+  readonly direction?: 'forwards' | 'backwards';
+  /** At most this many events. */
+  readonly limit?: number;
+  /** Stop before the stored size of what was read exceeds this; at least one event is read. */
+  readonly maxBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Events in order of position, read as they are asked for. What was visible when `read` was called is what it sees.
+ * Memory is one buffer, whatever is read.
+ */
+export interface EventRead<Event extends NewEvent = NewEvent> extends AsyncIterableIterator<
+  StoredEvent<Event>
+> {
+  /** Why it has ended: nothing more, or a bound of the options. Undefined until then. */
+  readonly stopped: 'end' | 'limit' | 'bytes' | undefined;
+  /** Position of the last event read, to continue `after` (or `before`) it. */
+  readonly lastPosition: number | undefined;
+}
+
+export interface StreamsOptions {
+  readonly prefix?: string;
+  /** Rolls up everything that shares a name up to the next delimiter behind the prefix, as an object store's listing does. */
+  readonly delimiter?: string;
+  /** Only names behind this one, in order of their UTF-8 bytes. */
+  readonly after?: string;
+  readonly limit?: number;
+}
+
+export type StreamEntry =
+  | {
+      readonly kind: 'stream';
+      readonly stream: string;
+      /** Of its last visible event. */
+      readonly revision: number;
+      /** Of its last visible event. */
+      readonly position: number;
+    }
+  | { readonly kind: 'prefix'; readonly prefix: string };
+
+export interface StreamHead {
+  /** Of the stream's last visible event. */
+  readonly revision: number;
+  readonly position: number;
+  /** RFC 6962 leaf hash of that event: it commits to all events of the stream before it. */
+  readonly leaf: Uint8Array;
+}
+
+export interface StoreStats {
+  readonly watermarks: {
+    /** Positions given: below it everything has been handed to the journal. */
+    readonly appended: number;
+    readonly written: number;
+    readonly durable: number;
+    readonly visible: number;
+  };
+  readonly streams: number;
+  readonly segments: number;
+  readonly idempotencyKeys: number;
+  readonly suppliedIds: number;
+  /** Commits given a position and not durable yet, and bytes of their frames. */
+  readonly pending: { readonly commits: number; readonly bytes: number };
+  /** Commits that wait for room. */
+  readonly waiting: number;
+  /** Why writing has ended, if it has. */
+  readonly failure: string | undefined;
+}
+
+/** What opening the store found and did. */
+export interface StoreRecovery extends JournalRecovery {
+  /** True if the store was made by this open. */
+  readonly isNew: boolean;
+  readonly events: number;
+}
+
+export interface VerifyOptions {
+  /** Called now and then with bytes checked and bytes in all. */
+  readonly onProgress?: (progress: { readonly bytes: number; readonly bytesTotal: number }) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface EventStore<Event extends NewEvent = NewEvent> {
+  /** Identity of the store: a UUID, made once. */
+  readonly id: string;
+  /** Positions that are visible: the next event gets this one or a higher one. */
+  readonly head: number;
+  readonly recovery: StoreRecovery;
+
+  /**
+   * Appends events to one stream, all or none. When it resolves they survive a power cut, unless `ack` says otherwise.
+   * Reads `events` during the call. Throws `REVISION_CONFLICT`, `IDEMPOTENCY_CONFLICT`, `INVALID_ARGUMENT`,
+   * `LIMIT_EXCEEDED`, `ABORTED`, `UNAVAILABLE` (no space), `POISONED`, `CLOSED`.
+   */
+  append(stream: string, events: readonly Event[], options?: AppendOptions): Promise<AppendResult>;
+  /** Appends events to several streams, all or none; positions follow the order given. As `append` otherwise. */
+  commit(parts: readonly CommitPart<Event>[], options?: CommitOptions): Promise<CommitResult>;
+  /** Events by query, in order. A stream that doesn't exist has no events. */
+  read(query?: ReadQuery, options?: ReadOptions): EventRead<Event>;
+  /** The event at a position, or undefined if none is visible there. Reads that event only. */
+  get(position: number): Promise<StoredEvent<Event> | undefined>;
+  /** The event with this id, or undefined. */
+  getById(id: string): Promise<StoredEvent<Event> | undefined>;
+  /** Streams in order of their names' UTF-8 bytes. */
+  streams(options?: StreamsOptions): AsyncIterableIterator<StreamEntry>;
+  streamHead(stream: string): Promise<StreamHead | undefined>;
+  segments(): readonly SegmentSummaryInfo[];
+  /** Resolves when everything appended before the call is durable. */
+  flush(): Promise<void>;
+  /** Resolves when the event at `position` is visible. */
+  waitFor(position: number, options?: { readonly signal?: AbortSignal }): Promise<void>;
+  /**
+   * Copies the store to a new folder, consistently and while it is written: sealed segments as hard links where the file
+   * system allows it. The copy is durable when it resolves, and holds everything visible at the call.
+   */
+  backup(directory: string): Promise<void>;
+  /** Recomputes every checksum, hash and link of what is visible. Damage is in the report, not thrown. */
+  verify(options?: VerifyOptions): Promise<AuditReport>;
+  stats(): StoreStats;
+  /** Waits for what is in flight, then leaves the folder at rest and unlocked. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}

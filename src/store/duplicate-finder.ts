@@ -1,0 +1,232 @@
+/**
+ * Has this commit been made before? Answers from the indexes' candidates, each confirmed against the log, in flight or on
+ * disk. "Same content" is decided here, on a hit, byte by byte, and structurally where the bytes differ.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { assert } from '../base/assert.ts';
+import { VarveError } from '../base/errors.ts';
+import type { IdempotencyIndex } from '../idempotency/contract.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { CodecRegistry } from '../log/codecs.ts';
+import { eventIdOf, plainPayload } from '../log/event-decoder.ts';
+import { parseEventId } from '../log/event-id.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { ContentType, type RecordContent, RecordView } from '../log/format.ts';
+import type { CommitResult } from './contract.ts';
+import { joinBytes, type PreparedCommit } from './prepared-commit.ts';
+
+export type DuplicateAnswer =
+  | { readonly restsOn: number; readonly result: CommitResult }
+  | { readonly restsOn: number; readonly result: undefined; readonly conflict: VarveError };
+
+export class DuplicateFinder {
+  readonly #log: EventLog;
+  readonly #keys: IdempotencyIndex;
+  readonly #ids: IdempotencyIndex;
+  readonly #codecs: CodecRegistry;
+  readonly #record = new RecordView();
+  #journal: Journal | undefined;
+
+  constructor(log: EventLog, keys: IdempotencyIndex, ids: IdempotencyIndex, codecs: CodecRegistry) {
+    this.#log = log;
+    this.#keys = keys;
+    this.#ids = ids;
+    this.#codecs = codecs;
+  }
+
+  /** Events in flight are looked up there. */
+  attach(journal: Journal): void {
+    this.#journal = journal;
+  }
+
+  /** Undefined if neither the key nor any of the ids was ever used. Throws if that can't be told. */
+  find(commit: PreparedCommit): DuplicateAnswer | undefined {
+    if (commit.idempotencyKeySize > 0) {
+      const position = this.findKey(commit.idempotencyKey);
+      if (position !== undefined) {
+        return this.#compare(
+          commit,
+          position,
+          `idempotency key ${JSON.stringify(commit.idempotencyKey)}`,
+        );
+      }
+    }
+    for (const { id } of commit.events) {
+      const position = id === '' ? undefined : this.findId(id);
+      if (position !== undefined) {
+        this.readRecord(position);
+        const firstPosition = position - this.#record.commitIndex;
+        return this.#compare(commit, firstPosition, `event id ${JSON.stringify(id)}`);
+      }
+    }
+    return undefined;
+  }
+
+  /** First position of the commit with this key. */
+  findKey(key: string): number | undefined {
+    return this.#keys.candidates(key).find((position) => {
+      this.readRecord(position);
+      return this.#record.idempotencyKey === key;
+    });
+  }
+
+  /** Position of the event with this id, in flight or not. */
+  findId(id: string): number | undefined {
+    const generated = parseEventId(id);
+    const candidates = this.#ids.candidates(id);
+    const all = generated === undefined ? candidates : [generated.position, ...candidates];
+    return all.find((position) => {
+      if (position >= this.#end) {
+        return false;
+      }
+      this.readRecord(position);
+      return eventIdOf(this.#record) === id;
+    });
+  }
+
+  /** Points the shared record to a position on disk or in flight; valid until the next call. */
+  readRecord(position: number): RecordView {
+    const journal = this.#journal;
+    assert(journal !== undefined, 'the journal is attached before the first lookup');
+    if (position < journal.durable) {
+      this.#log.readRecord(position, this.#record);
+      return this.#record;
+    }
+    const frame = journal.pendingAt(position);
+    if (frame === undefined) {
+      throw new VarveError(
+        'POISONED',
+        'The answer depends on an append that was lost when writing failed: close the store and open it again.',
+        { cause: journal.failure?.cause, applied: 'no' },
+      );
+    }
+    const { arena, bodyStart, bodySize } = frame;
+    let at = bodyStart;
+    for (let skip = position - frame.firstPosition; skip > 0; skip -= 1) {
+      at += arena.view.getUint32(at, true);
+    }
+    const problem = this.#record.open(arena.bytes, arena.view, at, bodyStart + bodySize);
+    assert(problem === undefined, 'a record in flight is well formed');
+    return this.#record;
+  }
+
+  get #end(): number {
+    return this.#journal?.appended ?? 0;
+  }
+
+  #compare(commit: PreparedCommit, firstPosition: number, by: string): DuplicateAnswer {
+    const stored = this.readRecord(firstPosition);
+    const count = stored.commitCount;
+    const { time } = stored;
+    const lastPosition = firstPosition + count - 1;
+    const differs = this.#findDifference(commit, firstPosition, count);
+    if (differs !== undefined) {
+      const conflict = new VarveError(
+        'IDEMPOTENCY_CONFLICT',
+        `The ${by} was used for another commit, at position ${firstPosition} (${differs}): use a new one for new content.`,
+        { applied: 'no', details: { firstPosition, lastPosition } },
+      );
+      return { restsOn: lastPosition, result: undefined, conflict };
+    }
+    const result: CommitResult = {
+      outcome: 'duplicate',
+      firstPosition,
+      lastPosition,
+      time,
+      streams: this.#revisionsOf(firstPosition, count),
+    };
+    return { restsOn: lastPosition, result };
+  }
+
+  #findDifference(
+    commit: PreparedCommit,
+    firstPosition: number,
+    count: number,
+  ): string | undefined {
+    if (this.#record.idempotencyKey !== commit.idempotencyKey) {
+      return 'its idempotency key is another one';
+    }
+    if (count !== commit.events.length) {
+      return `it has ${count} events, not ${commit.events.length}`;
+    }
+    for (const [index, content] of commit.events.entries()) {
+      const what = this.#differenceOf(content, this.readRecord(firstPosition + index));
+      if (what !== undefined) {
+        return `event ${index} has another ${what}`;
+      }
+    }
+    return undefined;
+  }
+
+  #differenceOf(content: RecordContent, record: RecordView): string | undefined {
+    if (record.stream !== content.stream) {
+      return 'stream';
+    }
+    if (record.type !== content.type) {
+      return 'type';
+    }
+    if (content.id !== '' && eventIdOf(record) !== content.id) {
+      return 'id';
+    }
+    if (record.correlationId !== content.correlationId) {
+      return 'correlation';
+    }
+    if (record.causationId !== content.causationId) {
+      return 'causation';
+    }
+    if (record.occurredAt !== content.occurredAt) {
+      return 'time of occurrence';
+    }
+    if (!isDeepStrictEqual(record.tags, content.tags)) {
+      return 'list of tags';
+    }
+    // What was erased can't be compared, and must not be guessed at.
+    return record.isErased || this.#samePayload(content, record) ? undefined : 'content';
+  }
+
+  #samePayload(content: RecordContent, record: RecordView): boolean {
+    const stored = plainPayload(record, this.#codecs);
+    const joined = joinBytes(content.payload);
+    const given =
+      content.codec === 0
+        ? joined
+        : Buffer.from(this.#codecs.decode(content.codec, joined, content.plainSize));
+    const sameShape =
+      record.contentType === content.contentType &&
+      record.metadataSize > 0 === content.metadataSize > 0;
+    if (!sameShape) {
+      return false;
+    }
+    if (record.metadataSize === content.metadataSize && stored.equals(given)) {
+      return true;
+    }
+    const storedDataSize = stored.length - record.metadataSize;
+    const givenDataSize = given.length - content.metadataSize;
+    const storedData = stored.subarray(0, storedDataSize);
+    const givenData = given.subarray(0, givenDataSize);
+    const sameData =
+      storedData.equals(givenData) ||
+      (content.contentType === ContentType.json && sameJson(storedData, givenData));
+    return sameData && sameJson(stored.subarray(storedDataSize), given.subarray(givenDataSize));
+  }
+
+  #revisionsOf(firstPosition: number, count: number): { stream: string; revision: number }[] {
+    const revisions = new Map<string, number>();
+    for (let position = firstPosition; position < firstPosition + count; position += 1) {
+      const record = this.readRecord(position);
+      revisions.set(record.stream, record.revision);
+    }
+    return Array.from(revisions, ([stream, revision]) => ({ stream, revision }));
+  }
+}
+
+/** The order of keys makes no difference, everything else does. */
+function sameJson(left: Buffer, right: Buffer): boolean {
+  if (left.equals(right)) {
+    return true;
+  }
+  if (left.length === 0 || right.length === 0) {
+    return false;
+  }
+  return isDeepStrictEqual(JSON.parse(left.toString('utf8')), JSON.parse(right.toString('utf8')));
+}

@@ -1,0 +1,211 @@
+import { VarveError } from '../base/errors.ts';
+import type { Clock } from '../io/clock.ts';
+import type { StreamIndex } from '../event-index/stream-index.ts';
+import { FRAME_HEADER_SIZE } from '../journal/format.ts';
+import type { CodecRegistry } from '../log/codecs.ts';
+import type { NewEvent, StoredEvent } from '../log/event.ts';
+import { decodeEvent } from '../log/event-decoder.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { RecordView } from '../log/format.ts';
+import { aborted } from './commit-log.ts';
+import type { EventRead, ReadOptions, ReadQuery } from './contract.ts';
+import { checkStreamName } from './names.ts';
+import { checkRange, rejectUnknownNames } from './options.ts';
+
+export interface ReadParts {
+  readonly log: EventLog;
+  readonly streams: StreamIndex;
+  readonly codecs: CodecRegistry;
+  readonly clock: Clock;
+  /** Throws if the store can't be read any more. */
+  readonly checkReadable: () => void;
+}
+
+/** A read, checked and with its bounds fixed. Positions are in [from, to). */
+export interface ReadPlan {
+  readonly from: number;
+  readonly to: number;
+  readonly isBackwards: boolean;
+  readonly limit: number;
+  readonly maxBytes: number;
+  readonly signal: AbortSignal | undefined;
+  readonly stream: string | undefined;
+  readonly revisions: { readonly from: number; readonly to: number };
+}
+
+/** Events between two rests for whoever else runs in this thread: under a millisecond of work. */
+const PAUSE_COUNT = 512;
+
+/** Throws `INVALID_ARGUMENT`. */
+export function planRead(query: ReadQuery, options: ReadOptions, visible: number): ReadPlan {
+  rejectUnknownNames(query, ['stream', 'revisions'], 'field of a query');
+  rejectUnknownNames(
+    options,
+    ['after', 'before', 'direction', 'limit', 'maxBytes', 'signal'],
+    'option',
+  );
+  const { stream, revisions } = query;
+  if (stream !== undefined) {
+    checkStreamName(stream);
+  } else if (revisions !== undefined) {
+    throw new VarveError('INVALID_ARGUMENT', 'revisions are those of a stream: name one.');
+  }
+  const max = Number.MAX_SAFE_INTEGER;
+  const { after, before, direction = 'forwards', limit, maxBytes } = options;
+  const bounds = { after, before, limit, maxBytes, from: revisions?.from, to: revisions?.to };
+  for (const [name, value] of Object.entries(bounds)) {
+    if (value !== undefined) {
+      checkRange(name, value, name === 'maxBytes' ? 1 : 0, max);
+    }
+  }
+  if (direction !== 'forwards' && direction !== 'backwards') {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `direction must be "forwards" or "backwards", not ${String(direction)}.`,
+    );
+  }
+  return {
+    from: after === undefined ? 0 : after + 1,
+    to: Math.min(before ?? max, visible),
+    isBackwards: direction === 'backwards',
+    limit: limit ?? max,
+    maxBytes: maxBytes ?? max,
+    signal: options.signal,
+    stream,
+    revisions: { from: revisions?.from ?? 0, to: revisions?.to ?? max },
+  };
+}
+
+/** Runs a plan as the consumer asks for events. */
+export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
+  stopped: 'end' | 'limit' | 'bytes' | undefined;
+  lastPosition: number | undefined;
+  readonly #events: AsyncGenerator<StoredEvent, void, undefined>;
+
+  constructor(parts: ReadParts, plan: ReadPlan) {
+    this.#events = this.#run(parts, plan);
+  }
+
+  next(): Promise<IteratorResult<StoredEvent<Event>>> {
+    return this.#events.next() as Promise<IteratorResult<StoredEvent<Event>>>;
+  }
+
+  async return(): Promise<IteratorResult<StoredEvent<Event>>> {
+    await this.#events.return();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
+  async *#run(parts: ReadParts, plan: ReadPlan): AsyncGenerator<StoredEvent, void, undefined> {
+    let count = 0;
+    let bytes = 0;
+    if (plan.limit === 0) {
+      this.stopped = 'limit';
+      return;
+    }
+    for (const record of recordsOf(parts, plan)) {
+      bytes += record.end - record.start;
+      if (bytes > plan.maxBytes && count > 0) {
+        this.stopped = 'bytes';
+        return;
+      }
+      const event = decodeEvent(record, parts.codecs);
+      count += 1;
+      this.lastPosition = event.position;
+      yield event;
+      if (count === plan.limit) {
+        this.stopped = 'limit';
+        return;
+      }
+      if (count % PAUSE_COUNT === 0) {
+        await parts.clock.pause();
+      }
+      if (plan.signal?.aborted === true) {
+        throw aborted(plan.signal);
+      }
+      parts.checkReadable();
+    }
+    this.stopped = 'end';
+  }
+}
+
+/** The records of a plan in its order. Each is valid until the next one is asked for. */
+function recordsOf(parts: ReadParts, plan: ReadPlan): Generator<RecordView, void, undefined> {
+  if (plan.signal?.aborted === true) {
+    throw aborted(plan.signal);
+  }
+  if (plan.stream !== undefined) {
+    return streamRecords(parts, plan, plan.stream);
+  }
+  return plan.isBackwards ? recordsBackwards(parts, plan) : recordsForwards(parts, plan);
+}
+
+function* recordsForwards(
+  { log }: ReadParts,
+  { from, to }: ReadPlan,
+): Generator<RecordView, void, undefined> {
+  if (from >= to) {
+    return;
+  }
+  const record = new RecordView();
+  const frames = log.framesFrom(from);
+  try {
+    let position = from;
+    while (position < to && frames.next()) {
+      const { bytes, view, at, frame } = frames.walker;
+      let start = at + FRAME_HEADER_SIZE;
+      const end = start + frame.bodySize;
+      for (let index = 0; index < frame.count; index += 1) {
+        const problem = record.open(bytes, view, start, end);
+        if (problem !== undefined) {
+          throw new VarveError('CORRUPT', `Damage in ${frames.path}: ${problem}.`);
+        }
+        start = record.end;
+        const current = frame.firstPosition + index;
+        if (current >= from && current < to) {
+          yield record;
+        }
+      }
+      position = frame.firstPosition + frame.count;
+    }
+  } finally {
+    frames.close();
+  }
+}
+
+function* recordsBackwards(
+  { log }: ReadParts,
+  { from, to }: ReadPlan,
+): Generator<RecordView, void, undefined> {
+  const record = new RecordView();
+  for (let position = to - 1; position >= from; position -= 1) {
+    log.readRecord(position, record);
+    yield record;
+  }
+}
+
+function* streamRecords(
+  { log, streams }: ReadParts,
+  plan: ReadPlan,
+  stream: string,
+): Generator<RecordView, void, undefined> {
+  const number = streams.find(stream);
+  if (number === undefined) {
+    return;
+  }
+  const first = Math.max(plan.revisions.from, streams.countBelow(number, plan.from));
+  const last = Math.min(plan.revisions.to, streams.countBelow(number, plan.to) - 1);
+  const record = new RecordView();
+  for (let step = 0; step <= last - first; step += 1) {
+    const revision = plan.isBackwards ? last - step : first + step;
+    log.readRecord(streams.positionAt(number, revision), record);
+    yield record;
+  }
+}

@@ -1,0 +1,266 @@
+/** The store of one folder, open: checks calls, hands commits to the commit log, reads through the visibility gate. */
+import { VarveError } from '../base/errors.ts';
+import { sha256 } from '../base/digest.ts';
+import type { StreamIndex } from '../event-index/stream-index.ts';
+import type { IdempotencyIndex } from '../idempotency/contract.ts';
+import type { Clock } from '../io/clock.ts';
+import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
+import type { Journal } from '../journal/journal.ts';
+import { type AuditReport, auditLog } from '../log/audit.ts';
+import type { CodecRegistry } from '../log/codecs.ts';
+import type { NewEvent, StoredEvent } from '../log/event.ts';
+import { decodeEvent, eventIdOf } from '../log/event-decoder.ts';
+import { parseEventId } from '../log/event-id.ts';
+import type { EventLog, SegmentSummaryInfo } from '../log/event-log.ts';
+import { RecordView } from '../log/format.ts';
+import { backupStore } from './backup.ts';
+import { aborted, type CommitLog } from './commit-log.ts';
+import type {
+  AppendOptions,
+  AppendResult,
+  CommitOptions,
+  CommitPart,
+  CommitResult,
+  EventRead,
+  EventStore,
+  ReadOptions,
+  ReadQuery,
+  StoreRecovery,
+  StoreStats,
+  StreamEntry,
+  StreamHead,
+  StreamsOptions,
+  VerifyOptions,
+} from './contract.ts';
+import { PlannedRead, planRead, type ReadParts } from './event-read.ts';
+import { checkStreamName, checkText } from './names.ts';
+import { checkRange } from './options.ts';
+import { type PayloadSettings, prepareCommit } from './prepared-commit.ts';
+import { StreamListing } from './stream-listing.ts';
+import type { VisibilityGate } from './visibility-gate.ts';
+import { limits } from '../base/limits.ts';
+import type { StoreIdentity } from './identity.ts';
+
+export interface StoreParts {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly directory: string;
+  readonly lock: DirectoryLock;
+  readonly identity: StoreIdentity;
+  readonly journal: Journal;
+  readonly log: EventLog;
+  readonly streams: StreamIndex;
+  readonly keys: IdempotencyIndex;
+  readonly ids: IdempotencyIndex;
+  readonly codecs: CodecRegistry;
+  readonly commits: CommitLog;
+  readonly gate: VisibilityGate;
+  readonly payloads: PayloadSettings;
+  readonly recovery: StoreRecovery;
+}
+
+export class LocalEventStore<Event extends NewEvent> implements EventStore<Event> {
+  readonly recovery: StoreRecovery;
+  readonly #parts: StoreParts;
+  readonly #listing: StreamListing;
+  readonly #reading: ReadParts;
+  readonly #record = new RecordView();
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+    this.recovery = parts.recovery;
+    this.#listing = new StreamListing(parts.streams);
+    this.#reading = {
+      log: parts.log,
+      streams: parts.streams,
+      codecs: parts.codecs,
+      clock: parts.clock,
+      checkReadable: () => this.#checkOpen(),
+    };
+  }
+
+  get id(): string {
+    return this.#parts.identity.id;
+  }
+
+  get head(): number {
+    return this.#parts.gate.visible;
+  }
+
+  async append(
+    stream: string,
+    events: readonly Event[],
+    options: AppendOptions = {},
+  ): Promise<AppendResult> {
+    const { expectedRevision = 'any', ...commitOptions } = options;
+    const part = { stream, events, expectedRevision };
+    const result = await this.commit([part], commitOptions);
+    const { outcome, firstPosition, lastPosition, time, streams } = result;
+    return { outcome, firstPosition, lastPosition, revision: streams.at(-1)!.revision, time };
+  }
+
+  async commit(
+    parts: readonly CommitPart<Event>[],
+    options: CommitOptions = {},
+  ): Promise<CommitResult> {
+    this.#checkOpen();
+    const prepared = prepareCommit(parts, options, this.#parts.payloads);
+    // The caller's own code may have run while its objects were read.
+    this.#checkOpen();
+    if (prepared.signal?.aborted === true) {
+      throw aborted(prepared.signal);
+    }
+    return await this.#parts.commits.submit(prepared);
+  }
+
+  read(query: ReadQuery = {}, options: ReadOptions = {}): EventRead<Event> {
+    this.#checkOpen();
+    return new PlannedRead<Event>(this.#reading, planRead(query, options, this.head));
+  }
+
+  async get(position: number): Promise<StoredEvent<Event> | undefined> {
+    this.#checkOpen();
+    checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
+    if (position >= this.head) {
+      return undefined;
+    }
+    return this.#eventAt(position);
+  }
+
+  async getById(id: string): Promise<StoredEvent<Event> | undefined> {
+    this.#checkOpen();
+    checkText('id', id, limits.idSizeMax);
+    const generated = parseEventId(id);
+    const candidates = this.#parts.ids.candidates(id);
+    const all = generated === undefined ? candidates : [generated.position, ...candidates];
+    for (const position of all) {
+      if (position < this.head) {
+        this.#parts.log.readRecord(position, this.#record);
+        if (eventIdOf(this.#record) === id) {
+          return this.#decode(this.#record);
+        }
+      }
+    }
+    return undefined;
+  }
+
+  streams(options: StreamsOptions = {}): AsyncIterableIterator<StreamEntry> {
+    this.#checkOpen();
+    return this.#listing.list(options, this.head, this.#parts.clock, () => this.#checkOpen());
+  }
+
+  async streamHead(stream: string): Promise<StreamHead | undefined> {
+    this.#checkOpen();
+    checkStreamName(stream);
+    const { streams, log } = this.#parts;
+    const number = streams.find(stream);
+    const count = number === undefined ? 0 : streams.countBelow(number, this.head);
+    if (number === undefined || count === 0) {
+      return undefined;
+    }
+    const revision = count - 1;
+    const position = streams.positionAt(number, revision);
+    log.readRecord(position, this.#record);
+    return { revision, position, leaf: sha256(this.#record.leafInput) };
+  }
+
+  segments(): readonly SegmentSummaryInfo[] {
+    this.#checkOpen();
+    return this.#parts.log.describe(this.head);
+  }
+
+  async flush(): Promise<void> {
+    this.#checkOpen();
+    const { commits, gate, journal } = this.#parts;
+    await commits.lastWaiting();
+    await gate.waitFor(journal.appended - 1, undefined);
+  }
+
+  async waitFor(position: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    this.#checkOpen();
+    checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
+    await this.#parts.gate.waitFor(position, options.signal);
+  }
+
+  async backup(directory: string): Promise<void> {
+    this.#checkOpen();
+    const { fileSystem, clock, log } = this.#parts;
+    const source = { directory: this.#parts.directory, identity: this.#parts.identity.bytes };
+    await backupStore({ fileSystem, clock, log }, source, directory, this.head);
+  }
+
+  async verify(options: VerifyOptions = {}): Promise<AuditReport> {
+    this.#checkOpen();
+    const { fileSystem, clock, log, identity } = this.#parts;
+    const { directory } = log;
+    return await auditLog(
+      { fileSystem, clock, directory, identity: identity.bytes },
+      { end: this.head, onProgress: options.onProgress, signal: options.signal },
+    );
+  }
+
+  stats(): StoreStats {
+    const { journal, log, keys, ids, commits, gate } = this.#parts;
+    const { appended, written, durable, failure } = journal;
+    return {
+      watermarks: { appended, written, durable, visible: gate.visible },
+      streams: this.#listing.count(gate.visible),
+      segments: log.segmentCount,
+      idempotencyKeys: keys.count,
+      suppliedIds: ids.count,
+      pending: { commits: journal.pendingCount, bytes: journal.pendingSize },
+      waiting: commits.waitingCount,
+      failure: failure === undefined ? undefined : String(failure.cause),
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { journal, log, lock, commits, gate } = this.#parts;
+    try {
+      await commits.lastWaiting();
+      await journal.drain();
+      await journal.close();
+    } catch (error) {
+      throw new VarveError(
+        'UNAVAILABLE',
+        'The store could not be left at rest. Nothing acknowledged is lost: the next open recovers it.',
+        { cause: error },
+      );
+    } finally {
+      gate.close(closed());
+      log.close();
+      await lock.release();
+    }
+  }
+
+  #eventAt(position: number): StoredEvent<Event> {
+    this.#parts.log.readRecord(position, this.#record);
+    return this.#decode(this.#record);
+  }
+
+  /** The type of an event's data is the caller's word: the store keeps what it was given. */
+  #decode(record: RecordView): StoredEvent<Event> {
+    return decodeEvent(record, this.#parts.codecs) as StoredEvent<Event>;
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) {
+      throw closed();
+    }
+    this.#parts.gate.checkReadable();
+  }
+}
+
+function closed(): VarveError {
+  return new VarveError('CLOSED', 'The store has been closed: open it again.');
+}

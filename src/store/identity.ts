@@ -1,0 +1,100 @@
+/** `store.json`: who the store is and which formats it has. Written once. See docs/formats/event-log.md. */
+import { crc32 } from '../base/crc32.ts';
+import { CorruptionError, VarveError } from '../base/errors.ts';
+import type { Random } from '../base/random.ts';
+import { readSmallFile, replaceFile } from '../io/atomic-file.ts';
+import type { FileSystem } from '../io/file-system.ts';
+import { isoTime } from '../io/iso-time.ts';
+import { joinPath } from '../io/path.ts';
+import { JOURNAL_FORMAT_VERSION } from '../journal/format.ts';
+import { RECORD_FORMAT_VERSION } from '../log/format.ts';
+
+export const IDENTITY_NAME = 'store.json';
+
+const STORE_FORMAT = 'varve';
+// Format: persisted; never renumber.
+const STORE_FORMAT_VERSION = 1;
+const IDENTITY_SIZE_MAX = 64 * 1024;
+
+export interface StoreIdentity {
+  readonly id: string;
+  /** The same as 16 bytes. */
+  readonly bytes: Uint8Array;
+}
+
+/** Makes an identity and writes it, durably. */
+export function createIdentity(
+  fileSystem: FileSystem,
+  directory: string,
+  bytes: Uint8Array,
+  now: number,
+): void {
+  const content = {
+    format: STORE_FORMAT,
+    version: STORE_FORMAT_VERSION,
+    formats: { journal: JOURNAL_FORMAT_VERSION, record: RECORD_FORMAT_VERSION },
+    id: uuidOf(bytes),
+    created: isoTime(now),
+  };
+  const text = JSON.stringify({ ...content, checksum: checksumOf(content) }, null, 2);
+  replaceFile(fileSystem, directory, IDENTITY_NAME, Buffer.from(`${text}\n`));
+}
+
+/** 16 random bytes in the form of a UUIDv4. */
+export function drawIdentity(random: Random): Uint8Array {
+  const bytes = new Uint8Array(16);
+  random.fill(bytes);
+  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  return bytes;
+}
+
+/** Undefined if the file isn't there. Throws `CORRUPT` or `UNSUPPORTED_FORMAT`. */
+export function readIdentity(fileSystem: FileSystem, directory: string): StoreIdentity | undefined {
+  const path = joinPath(directory, IDENTITY_NAME);
+  const bytes = readSmallFile(fileSystem, path, IDENTITY_SIZE_MAX);
+  if (bytes === undefined) {
+    return undefined;
+  }
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch (error) {
+    throw new CorruptionError(path, undefined, 'it is not JSON', error);
+  }
+  if (typeof parsed !== 'object' || parsed === null || !('checksum' in parsed)) {
+    throw new CorruptionError(path, undefined, 'it does not describe a store');
+  }
+  const { checksum, ...content } = parsed as Record<string, unknown>;
+  if (checksum !== checksumOf(content)) {
+    throw new CorruptionError(path, undefined, 'it does not match its checksum');
+  }
+  const { format, version, formats, id } = content;
+  if (format !== STORE_FORMAT || typeof id !== 'string' || !/^[0-9a-f-]{36}$/.test(id)) {
+    throw new CorruptionError(path, undefined, 'it does not describe a store');
+  }
+  const found = { version, ...(formats as Record<string, unknown>) };
+  const known = {
+    version: STORE_FORMAT_VERSION,
+    journal: JOURNAL_FORMAT_VERSION,
+    record: RECORD_FORMAT_VERSION,
+  };
+  if (JSON.stringify(found) !== JSON.stringify(known)) {
+    throw new VarveError(
+      'UNSUPPORTED_FORMAT',
+      `The store in ${directory} has formats ${JSON.stringify(found)}; this version of varve reads ${JSON.stringify(known)}: use a newer one.`,
+      { details: { file: path, found, known } },
+    );
+  }
+  return { id, bytes: new Uint8Array(Buffer.from(id.replaceAll('-', ''), 'hex')) };
+}
+
+export function uuidOf(bytes: Uint8Array): string {
+  const hex = Buffer.from(bytes).toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+function checksumOf(content: object): string {
+  const bytes = Buffer.from(JSON.stringify(content));
+  return crc32(bytes, 0, bytes.length).toString(16).padStart(8, '0');
+}

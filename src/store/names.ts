@@ -1,0 +1,95 @@
+/** Rules for names that callers choose: streams, types, tags, ids, keys. */
+import { VarveError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+
+/** Bytes of UTF-8 of a valid stream name; throws otherwise. */
+export function checkStreamName(stream: string): number {
+  const size = checkText('stream', stream, limits.streamSizeMax);
+  for (const part of stream.split('/')) {
+    if (part === '' || part === '.' || part === '..') {
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `The stream ${JSON.stringify(stream)} has an empty, "." or ".." part: name streams like "orders/eu/42".`,
+      );
+    }
+  }
+  return size;
+}
+
+/** As `checkStreamName`, for a stream that is to be written. */
+export function checkWritableStream(stream: string): number {
+  const size = checkStreamName(stream);
+  if (stream.startsWith('$')) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The stream ${JSON.stringify(stream)} begins with "$", which is reserved for the store: choose another name.`,
+    );
+  }
+  return size;
+}
+
+/** Bytes of UTF-8 of a non-empty text without control characters and lone surrogates; throws otherwise. */
+export function checkText(what: string, text: unknown, sizeMax: number): number {
+  if (typeof text !== 'string') {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The ${what} must be a string, not ${typeName(text)}.`,
+    );
+  }
+  let isPlain = text.length <= sizeMax;
+  for (let index = 0; isPlain && index < text.length; index += 1) {
+    const unit = text.charCodeAt(index);
+    isPlain = unit >= 0x20 && unit < 0x7f;
+  }
+  const size = isPlain ? text.length : checkUnusualText(what, text);
+  if (size === 0 || size > sizeMax) {
+    throw new VarveError(
+      size === 0 ? 'INVALID_ARGUMENT' : 'LIMIT_EXCEEDED',
+      `The ${what} must have 1 to ${sizeMax} bytes of UTF-8, not ${size}.`,
+    );
+  }
+  return size;
+}
+
+// The C0 and C1 control characters.
+const controlCharacter = /\p{Cc}/u;
+// With the u flag only a surrogate without its partner is a code point of this kind.
+const loneSurrogate = /\p{Cs}/u;
+
+function checkUnusualText(what: string, text: string): number {
+  if (controlCharacter.test(text)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The ${what} ${JSON.stringify(text)} holds a control character.`,
+    );
+  }
+  if (loneSurrogate.test(text)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The ${what} ${JSON.stringify(text)} holds half of a surrogate pair, which is no text.`,
+    );
+  }
+  return Buffer.byteLength(text, 'utf8');
+}
+
+export function typeName(value: unknown): string {
+  return value === null ? 'null' : typeof value;
+}
+
+/** Order of the UTF-8 bytes of two strings: code points, where `<` compares UTF-16 units. */
+export function compareNames(left: string, right: string): number {
+  const length = Math.min(left.length, right.length);
+  for (let index = 0; index < length; index += 1) {
+    const a = left.charCodeAt(index);
+    const b = right.charCodeAt(index);
+    if (a !== b) {
+      // A surrogate stands for a code point above every other unit.
+      return isSurrogate(a) === isSurrogate(b) ? a - b : isSurrogate(a) ? 1 : -1;
+    }
+  }
+  return left.length - right.length;
+}
+
+function isSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdfff;
+}

@@ -1,0 +1,249 @@
+import { VarveError } from '../base/errors.ts';
+import { guardedLogger, type Logger, silentLogger } from '../base/logger.ts';
+import type { Random } from '../base/random.ts';
+import { StreamIndex } from '../event-index/stream-index.ts';
+import { MemoryIdempotencyIndex } from '../idempotency/memory-index.ts';
+import type { Clock } from '../io/clock.ts';
+import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
+import { nodeClock } from '../io/node-clock.ts';
+import { NodeFileSystem } from '../io/node-file-system.ts';
+import { nodeRandom } from '../io/node-random.ts';
+import { joinPath } from '../io/path.ts';
+import { Journal, type JournalEvents } from '../journal/journal.ts';
+import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
+import { CodecRegistry } from '../log/codecs.ts';
+import type { NewEvent } from '../log/event.ts';
+import { EventLog } from '../log/event-log.ts';
+import type { RecordView } from '../log/format.ts';
+import { MemoryLeafStore } from '../log/leaf-store.ts';
+import { LogEncoder } from '../log/log-encoder.ts';
+import { CommitLog } from './commit-log.ts';
+import type { EventStore, StoreRecovery } from './contract.ts';
+import { DuplicateFinder } from './duplicate-finder.ts';
+import { LocalEventStore } from './event-store.ts';
+import type { StoreIdentity } from './identity.ts';
+import {
+  type ResolvedOptions,
+  resolveOptions,
+  type StoreComponents,
+  type StoreOptions,
+} from './options.ts';
+import {
+  inspectFolder,
+  LOG_DIRECTORY_NAME,
+  makeFolders,
+  openIdentity,
+  QUARANTINE_DIRECTORY_NAME,
+} from './store-folder.ts';
+import { VisibilityGate } from './visibility-gate.ts';
+import { absolutePath } from '../io/path.ts';
+
+interface Components {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly codecs: CodecRegistry;
+}
+
+/**
+ * Opens the store in a folder, making it if there is none, and recovers it if it wasn't closed: everything acknowledged is
+ * there, or this throws. Until `close` no one else can open it.
+ *
+ * Throws `LOCKED` (who holds it is in the message), `CORRUPT` (where is in the error; nothing was changed),
+ * `FOREIGN_FILE`, `NOT_A_STORE`, `UNSUPPORTED_FORMAT`, `INVALID_ARGUMENT`, `UNAVAILABLE`.
+ */
+export async function open<Event extends NewEvent = NewEvent>(
+  directory: string,
+  options: StoreOptions = {},
+  components: StoreComponents = {},
+): Promise<EventStore<Event>> {
+  const resolved = resolveOptions(options);
+  if (typeof directory !== 'string' || directory === '') {
+    throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
+  }
+  const parts: Components = {
+    fileSystem: components.fileSystem ?? new NodeFileSystem(),
+    clock: components.clock ?? nodeClock,
+    random: components.random ?? nodeRandom,
+    logger: guardedLogger(components.logger ?? silentLogger),
+    codecs: new CodecRegistry(components.codecs),
+  };
+  // Unknown names are refused before anything is touched.
+  parts.codecs.named(resolved.compression);
+  const path = absolutePath(directory);
+  return await withSystemErrors(async () => await openFolder<Event>(parts, resolved, path));
+}
+
+async function openFolder<Event extends NewEvent>(
+  parts: Components,
+  options: ResolvedOptions,
+  directory: string,
+): Promise<EventStore<Event>> {
+  const { fileSystem } = parts;
+  inspectFolder(fileSystem, directory, options.create);
+  makeFolders(fileSystem, directory);
+  const lock = await fileSystem.lockDirectory(directory);
+  try {
+    const { identity, isNew } = openIdentity(parts, directory);
+    return assemble<Event>(parts, options, directory, lock, identity, isNew);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+function assemble<Event extends NewEvent>(
+  parts: Components,
+  options: ResolvedOptions,
+  directory: string,
+  lock: DirectoryLock,
+  identity: StoreIdentity,
+  isNew: boolean,
+): EventStore<Event> {
+  const { fileSystem, clock, random, logger, codecs } = parts;
+  const logDirectory = joinPath(directory, LOG_DIRECTORY_NAME);
+  const streams = new StreamIndex();
+  const keys = new MemoryIdempotencyIndex(random);
+  const ids = new MemoryIdempotencyIndex(random);
+  const replay = new Replay(streams, keys, ids);
+  const encoder = new LogEncoder(new MemoryLeafStore(), (record) => replay.observe(record));
+  const recovered = recoverJournal({
+    fileSystem,
+    directory: logDirectory,
+    quarantineDirectory: joinPath(directory, QUARANTINE_DIRECTORY_NAME),
+    identity: identity.bytes,
+    encoder,
+  });
+  const recovery = reportRecovery(recovered, isNew, logger);
+  const log = new EventLog(fileSystem, logDirectory, recovered.segments, options.maxOpenFiles);
+  const duplicates = new DuplicateFinder(log, keys, ids, codecs);
+  // The journal speaks only after it has been given work, and by then all parts are there.
+  const events: JournalEvents = {
+    durable: (position) => gate.advanced(position),
+    roomChanged: () => commits.drainWaiting(),
+    noSpace: (cause) => commits.refuseWaiting(noSpace(cause)),
+    rotated: () => {},
+    sealed: (firstPosition) => log.sealed(firstPosition),
+    failed: (error) => {
+      commits.refuseWaiting(error);
+      gate.close(error);
+    },
+  };
+  const journal = new Journal(
+    {
+      fileSystem,
+      directory: logDirectory,
+      identity: identity.bytes,
+      encoder,
+      clock,
+      random,
+      logger,
+    },
+    {
+      segmentSizeMax: options.maxSegmentBytes,
+      batchSizeMax: options.maxBatchBytes,
+      pendingSizeMax: options.maxPendingBytes,
+    },
+    recovered.active,
+    events,
+  );
+  duplicates.attach(journal);
+  const gate = new VisibilityGate(journal);
+  const commits = new CommitLog(
+    { clock, random, logger, journal, log, streams, keys, ids, duplicates },
+    replay.lastTime,
+  );
+  const payloads = {
+    codec: codecs.named(options.compression),
+    compressionMinBytes: options.compressionMinBytes,
+  };
+  return new LocalEventStore<Event>({
+    fileSystem,
+    clock,
+    directory,
+    lock,
+    identity,
+    journal,
+    log,
+    streams,
+    keys,
+    ids,
+    codecs,
+    commits,
+    gate,
+    payloads,
+    recovery,
+  });
+}
+
+/** Rebuilds the indexes in memory from the records of the log. */
+class Replay {
+  lastTime = 0;
+  readonly #streams: StreamIndex;
+  readonly #keys: MemoryIdempotencyIndex;
+  readonly #ids: MemoryIdempotencyIndex;
+
+  constructor(streams: StreamIndex, keys: MemoryIdempotencyIndex, ids: MemoryIdempotencyIndex) {
+    this.#streams = streams;
+    this.#keys = keys;
+    this.#ids = ids;
+  }
+
+  observe(record: RecordView): number | string {
+    const number = this.#streams.intern(record.stream);
+    const revision = this.#streams.countOf(number);
+    const { position } = record;
+    if (record.revision !== revision) {
+      return `the event at position ${position} has revision ${record.revision} where ${revision} belongs`;
+    }
+    this.#streams.add(number, position);
+    const { idempotencyKey } = record;
+    if (idempotencyKey !== '') {
+      this.#keys.add(idempotencyKey, position);
+    }
+    if (!record.hasGeneratedId) {
+      this.#ids.add(record.suppliedId, position);
+    }
+    this.lastTime = record.time;
+    return number;
+  }
+}
+
+function reportRecovery(
+  { recovery, active }: RecoveredJournal,
+  isNew: boolean,
+  logger: Logger,
+): StoreRecovery {
+  if (!recovery.wasClosed && !isNew) {
+    logger({
+      level: recovery.quarantined === undefined ? 'info' : 'warn',
+      event: 'recovered',
+      message: 'The store was not closed before and has been recovered.',
+      details: { events: active.position, ...recovery },
+    });
+  }
+  return { ...recovery, isNew, events: active.position };
+}
+
+function noSpace(cause: unknown): VarveError {
+  return new VarveError(
+    'UNAVAILABLE',
+    'There is no space for this append: free some and retry. Nothing was changed.',
+    { cause, applied: 'no' },
+  );
+}
+
+/** Gives failures of the operating system a code of ours; the first cause stays inside. */
+async function withSystemErrors<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof VarveError) {
+      throw error;
+    }
+    throw new VarveError('UNAVAILABLE', `The store can't be opened: ${String(error)}.`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,93 @@
+import { VarveError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Random } from '../base/random.ts';
+import type { Clock } from '../io/clock.ts';
+import type { FileSystem } from '../io/file-system.ts';
+import { journalDefaults } from '../journal/options.ts';
+import type { Codec } from '../log/codecs.ts';
+
+/** Settings; all optional. */
+export interface StoreOptions {
+  /** Make the store if the folder is missing or empty. Default true; false throws `NOT_A_STORE` instead. */
+  readonly create?: boolean;
+  /**
+   * Codec for new payloads: `none` (default), `deflate`, `zstd` (Node ≥ 22.15) or one that you register. A payload is
+   * stored compressed only where that is smaller. Costs the caller's thread time.
+   */
+  readonly compression?: string;
+  /** Payloads below this size are stored as they are. Default 512: below it compression rarely pays. */
+  readonly compressionMinBytes?: number;
+  /** Largest segment file, 1 MiB to 1 GiB. Default 64 MiB. Smaller ones make backups finer, larger ones make fewer files. */
+  readonly maxSegmentBytes?: number;
+  /** Largest write to the log. Default 4 MiB. */
+  readonly maxBatchBytes?: number;
+  /** Bytes of commits that may wait for the disk; beyond it appends wait. Default 64 MiB. */
+  readonly maxPendingBytes?: number;
+  /** Files kept open for reading single events. Default 64. */
+  readonly maxOpenFiles?: number;
+}
+
+/** Replaceable parts. */
+export interface StoreComponents {
+  readonly fileSystem?: FileSystem;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Silent by default. */
+  readonly logger?: Logger;
+  /** Further payload codecs. Whoever reads the store needs them too. */
+  readonly codecs?: readonly Codec[];
+}
+
+export type ResolvedOptions = Readonly<Required<StoreOptions>>;
+
+const defaults: ResolvedOptions = Object.freeze({
+  create: true,
+  compression: 'none',
+  compressionMinBytes: 512,
+  maxSegmentBytes: journalDefaults.segmentSizeMax,
+  maxBatchBytes: journalDefaults.batchSizeMax,
+  maxPendingBytes: journalDefaults.pendingSizeMax,
+  // 64: random reads over 4 GiB of segments without reopening files, far below any process limit.
+  maxOpenFiles: 64,
+});
+
+export function resolveOptions(given: StoreOptions = {}): ResolvedOptions {
+  rejectUnknownNames(given, Object.keys(defaults), 'option');
+  const options = { ...defaults, ...given };
+  if (typeof options.create !== 'boolean') {
+    throw new VarveError('INVALID_ARGUMENT', 'The option create must be true or false.');
+  }
+  checkRange('compressionMinBytes', options.compressionMinBytes, 0, limits.plainSizeMax);
+  checkRange(
+    'maxSegmentBytes',
+    options.maxSegmentBytes,
+    limits.segmentSizeFirst,
+    limits.segmentSizeMax,
+  );
+  checkRange('maxBatchBytes', options.maxBatchBytes, 4_096, 64 * 1024 * 1024);
+  checkRange('maxPendingBytes', options.maxPendingBytes, 4_096, 1024 * 1024 * 1024);
+  checkRange('maxOpenFiles', options.maxOpenFiles, 1, 10_000);
+  return options;
+}
+
+/** A misspelt option must not pass as its default: `expectedRevison` would be a lost update. */
+export function rejectUnknownNames(given: object, known: readonly string[], what: string): void {
+  for (const name of Object.keys(given)) {
+    if (!known.includes(name)) {
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `There is no ${what} ${JSON.stringify(name)}; there are: ${known.join(', ')}.`,
+      );
+    }
+  }
+}
+
+export function checkRange(name: string, value: number, min: number, max: number): void {
+  if (!Number.isSafeInteger(value) || value < min || value > max) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `${name} must be a whole number from ${min} to ${max}, not ${String(value)}.`,
+    );
+  }
+}

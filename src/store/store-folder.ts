@@ -1,0 +1,154 @@
+/** The store's folder: which names are ours, and how it comes into being. See DESIGN: everything derived has its own folder. */
+import { CorruptionError, VarveError } from '../base/errors.ts';
+import type { Random } from '../base/random.ts';
+import { removeIfThere } from '../io/atomic-file.ts';
+import type { Clock } from '../io/clock.ts';
+import type { FileSystem } from '../io/file-system.ts';
+import { joinPath } from '../io/path.ts';
+import { readInto } from '../io/read-into.ts';
+import { SEGMENT_HEADER_SIZE, segmentName } from '../journal/format.ts';
+import { TAIL_NAME } from '../journal/names.ts';
+import { createJournal, listSegments } from '../journal/recovery.ts';
+import {
+  createIdentity,
+  drawIdentity,
+  IDENTITY_NAME,
+  readIdentity,
+  type StoreIdentity,
+} from './identity.ts';
+
+export const LOG_DIRECTORY_NAME = 'log';
+export const QUARANTINE_DIRECTORY_NAME = 'quarantine';
+
+const ownNames: ReadonlySet<string> = new Set([
+  'LOCK',
+  IDENTITY_NAME,
+  `${IDENTITY_NAME}.tmp`,
+  LOG_DIRECTORY_NAME,
+  QUARANTINE_DIRECTORY_NAME,
+  // Folders of derived data that newer versions make.
+  'tree',
+  'checkpoints',
+  'index',
+  'idempotency',
+]);
+
+export interface FolderParts {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/**
+ * Looks at the folder before anything is done to it. Throws `NOT_A_STORE` for one that holds other things (or that is
+ * missing, if it may not be made), `FOREIGN_FILE` for a store with something in it that isn't ours.
+ */
+export function inspectFolder(fileSystem: FileSystem, directory: string, mayCreate: boolean): void {
+  const found = fileSystem.stat(directory);
+  if (found !== undefined && found.kind !== 'directory') {
+    throw new VarveError('NOT_A_STORE', `${directory} is not a folder.`, {
+      details: { directory },
+    });
+  }
+  const entries = found === undefined ? [] : fileSystem.list(directory);
+  const isStore = entries.some(({ name }) => name === IDENTITY_NAME);
+  const foreign = entries.find(({ name }) => !ownNames.has(name) && !name.startsWith('.'));
+  if (!isStore && foreign !== undefined) {
+    throw new VarveError(
+      'NOT_A_STORE',
+      `${directory} holds other things than a store (${JSON.stringify(foreign.name)}, for one): give a new or an empty folder.`,
+      { details: { directory, file: foreign.name } },
+    );
+  }
+  if (foreign !== undefined) {
+    const path = joinPath(directory, foreign.name);
+    throw new VarveError(
+      'FOREIGN_FILE',
+      `${path} is not a file of this store: move it elsewhere.`,
+      {
+        details: { file: path },
+      },
+    );
+  }
+  const isEmpty = !entries.some(({ name }) => name === LOG_DIRECTORY_NAME);
+  if (!isStore && isEmpty && !mayCreate) {
+    throw new VarveError('NOT_A_STORE', `There is no store in ${directory}.`, {
+      details: { directory },
+    });
+  }
+}
+
+/** Makes a folder and those above it, each durable before the next. */
+export function makeFolders(fileSystem: FileSystem, directory: string): void {
+  if (fileSystem.stat(directory) !== undefined) {
+    return;
+  }
+  const parent = joinPath(directory, '..');
+  makeFolders(fileSystem, parent);
+  if (fileSystem.makeDirectory(directory)) {
+    fileSystem.syncDirectory(parent);
+  }
+}
+
+/** The identity of the store in a locked folder, made now if there is none. */
+export function openIdentity(
+  parts: FolderParts,
+  directory: string,
+): { readonly identity: StoreIdentity; readonly isNew: boolean } {
+  const { fileSystem } = parts;
+  const found = readIdentity(fileSystem, directory);
+  if (found !== undefined) {
+    if (fileSystem.stat(joinPath(directory, LOG_DIRECTORY_NAME)) === undefined) {
+      const missing = joinPath(directory, LOG_DIRECTORY_NAME);
+      throw new CorruptionError(missing, undefined, 'the folder of the log is missing');
+    }
+    return { identity: found, isNew: false };
+  }
+  create(parts, directory);
+  return { identity: readIdentity(fileSystem, directory)!, isNew: true };
+}
+
+/** The log first, the identity last: a folder without identity was never a store, unless its log holds events. */
+function create({ fileSystem, clock, random }: FolderParts, directory: string): void {
+  const logDirectory = joinPath(directory, LOG_DIRECTORY_NAME);
+  if (!fileSystem.makeDirectory(logDirectory)) {
+    removeInterruptedLog(fileSystem, logDirectory, joinPath(directory, IDENTITY_NAME));
+  }
+  fileSystem.syncDirectory(directory);
+  const bytes = drawIdentity(random);
+  createJournal({ fileSystem, directory: logDirectory, identity: bytes }, random);
+  createIdentity(fileSystem, directory, bytes, clock.now());
+}
+
+/** Removes what an interrupted creation left: a first segment without a frame, and its tail. */
+function removeInterruptedLog(
+  fileSystem: FileSystem,
+  logDirectory: string,
+  identityPath: string,
+): void {
+  const segments = listSegments(fileSystem, logDirectory);
+  const first = joinPath(logDirectory, segmentName(0));
+  const isEmpty = segments.every((position) => position === 0 && holdsNoFrame(fileSystem, first));
+  if (!isEmpty) {
+    throw new CorruptionError(
+      identityPath,
+      undefined,
+      'the file is missing beside a log with events',
+    );
+  }
+  removeIfThere(fileSystem, first);
+  removeIfThere(fileSystem, joinPath(logDirectory, `${segmentName(0)}.tmp`));
+  removeIfThere(fileSystem, joinPath(logDirectory, TAIL_NAME));
+  fileSystem.syncDirectory(logDirectory);
+}
+
+function holdsNoFrame(fileSystem: FileSystem, path: string): boolean {
+  const file = fileSystem.open(path, 'read');
+  try {
+    const bytes = new Uint8Array(64 * 1024);
+    const count = readInto(file, bytes, SEGMENT_HEADER_SIZE);
+    return bytes.subarray(0, count).every((byte) => byte === 0);
+  } finally {
+    file.close();
+  }
+}

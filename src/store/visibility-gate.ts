@@ -1,0 +1,95 @@
+import { VarveError } from '../base/errors.ts';
+import type { Journal } from '../journal/journal.ts';
+import { aborted } from './commit-log.ts';
+
+interface Waiter {
+  readonly position: number;
+  readonly resolve: () => void;
+  readonly reject: (error: VarveError) => void;
+}
+
+/** One number: readers see what lies below it. It is the durable watermark, so visible implies durable. */
+export class VisibilityGate {
+  readonly #journal: Journal;
+  #waiters: Waiter[] = [];
+  #unreadable: VarveError | undefined;
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+  }
+
+  get visible(): number {
+    return this.#journal.durable;
+  }
+
+  /** A broken invariant ends reads too: what is in memory can't be trusted. */
+  checkReadable(): void {
+    const cause = this.#journal.failure?.cause;
+    if (cause instanceof VarveError && cause.code === 'INTERNAL') {
+      throw new VarveError(
+        'INTERNAL',
+        'The store has found itself in a state that must not occur: close it, open it again and report this.',
+        { cause },
+      );
+    }
+  }
+
+  /** Resolves when `position` is visible; rejects if it can't become so any more. */
+  waitFor(position: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (position < this.visible) {
+        resolve();
+        return;
+      }
+      if (signal?.aborted === true) {
+        reject(aborted(signal));
+        return;
+      }
+      const ended = this.#unreadable ?? this.#journal.failure;
+      if (ended !== undefined) {
+        reject(ended);
+        return;
+      }
+      const abort = (): void => {
+        this.#waiters = this.#waiters.filter((other) => other !== waiter);
+        reject(aborted(signal));
+      };
+      const unlisten = (): void => signal?.removeEventListener('abort', abort);
+      const waiter: Waiter = {
+        position,
+        resolve: () => {
+          unlisten();
+          resolve();
+        },
+        reject: (error) => {
+          unlisten();
+          reject(error);
+        },
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#waiters.push(waiter);
+    });
+  }
+
+  /** The durable watermark has moved. */
+  advanced(position: number): void {
+    if (this.#waiters.length === 0) {
+      return;
+    }
+    const reached = this.#waiters.filter((waiter) => waiter.position < position);
+    this.#waiters = this.#waiters.filter((waiter) => waiter.position >= position);
+    for (const waiter of reached) {
+      waiter.resolve();
+    }
+  }
+
+  /** Nothing more becomes visible. */
+  close(error: VarveError): void {
+    this.#unreadable ??= error;
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) {
+      waiter.reject(error);
+    }
+  }
+}
