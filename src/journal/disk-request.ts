@@ -64,7 +64,7 @@ async function perform(request: DiskRequest): Promise<number> {
   if (request.bytes.length <= WRITE_IN_PLACE_MAX) {
     return request.file.write(request.bytes, request.offset);
   }
-  return await request.file.writeAsync(request.bytes, request.offset);
+  return request.file.writeAsync(request.bytes, request.offset);
 }
 
 /** Writes all of `bytes` or throws: a short write is a failed write. */

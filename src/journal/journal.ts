@@ -40,8 +40,6 @@ export interface JournalEvents {
   roomChanged(): void;
   /** Space for more frames can't be had now. Nothing is lost; who waits should be told. */
   noSpace(cause: unknown): void;
-  /** A new segment begins with this position. */
-  rotated(firstPosition: number): void;
   sealed(firstPosition: number): void;
   /** Writing has ended; every commit in flight has been told. */
   failed(error: VarveError): void;
@@ -270,7 +268,6 @@ export class Journal {
           message: 'A new segment begins.',
           details: { firstPosition },
         });
-        this.#events.rotated(firstPosition);
       },
       sealed: (firstPosition) => this.#events.sealed(firstPosition),
       failed: (cause, unknownBelow) => this.#failAll(cause, unknownBelow),

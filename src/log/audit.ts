@@ -3,9 +3,7 @@
  * on behind damage as far as frames can be recognized, so one run names all of it. Memory is one buffer and 80 bytes a
  * stream beside its name, whatever the size of the log.
  */
-import { sha256Into, DIGEST_SIZE, HashOfHashes } from '../base/digest.ts';
 import { VarveError } from '../base/errors.ts';
-import { firstNonZero } from '../base/integers.ts';
 import type { Clock } from '../io/clock.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
@@ -28,9 +26,9 @@ import { OffsetTable } from '../journal/offset-table.ts';
 import { listSegments } from '../journal/recovery.ts';
 import { readFooter, sameBytes } from '../journal/segment-info.ts';
 import { scanRest } from '../journal/segment-scan.ts';
-import { DIGEST_AT, PREVIOUS_LEAF_AT, RecordView } from './format.ts';
-import { MemoryLeafStore } from './leaf-store.ts';
+import { RecordView } from './format.ts';
 import { checkCrc, checkPlace } from './log-encoder.ts';
+import { RecordAudit } from './record-audit.ts';
 
 /** Something that is not as it must be. */
 export interface Finding {
@@ -80,38 +78,24 @@ const FINDING_COUNT_MAX = 1_000;
 const PAUSE_SIZE = 4 * 1024 * 1024;
 
 /** Damage is reported, not thrown; throws only if a file can't be read at all or the signal aborts. */
-export async function auditLog(
-  parts: AuditParts,
-  options: AuditOptions = {},
-): Promise<AuditReport> {
-  return await new Audit(parts, options).run();
+export function auditLog(parts: AuditParts, options: AuditOptions = {}): Promise<AuditReport> {
+  return new Audit(parts, options).run();
 }
 
 class Audit {
   readonly #parts: AuditParts;
   readonly #options: AuditOptions;
   readonly #findings: Finding[] = [];
-  readonly #streams = new Map<string, number>();
-  readonly #leaves = new MemoryLeafStore();
-  /** By stream number: revision that comes next, and the number of gaps in the log that were seen before. */
-  #revisions = new Float64Array(1_024);
-  #gapsSeen = new Uint32Array(1_024);
-  #gapCount = 0;
   readonly #record = new RecordView();
-  readonly #hash = new Uint8Array(DIGEST_SIZE);
-  #segmentLeaves = new HashOfHashes();
+  readonly #records = new RecordAudit();
   #findingCount = 0;
   #damageCount = 0;
   #commits = 0;
-  #events = 0;
-  #erased = 0;
   #bytes = 0;
   #bytesTotal = 0;
   #pausedAt = 0;
   #position = 0;
   #link: number | undefined = 0;
-  #minTime = 0;
-  #time = 0;
 
   constructor(parts: AuditParts, options: AuditOptions) {
     this.#parts = parts;
@@ -143,9 +127,9 @@ class Audit {
       ok: this.#damageCount === 0,
       segments,
       commits: this.#commits,
-      events: this.#events,
-      streams: this.#streams.size,
-      erased: this.#erased,
+      events: this.#records.events,
+      streams: this.#records.streamCount,
+      erased: this.#records.erased,
       bytes: this.#bytes,
       findings: this.#findings,
       findingCount: this.#findingCount,
@@ -188,7 +172,6 @@ class Audit {
       } else if (isWhole) {
         this.#auditFooter(file, header, framesEnd, offsets);
       }
-      this.#segmentLeaves = new HashOfHashes();
     } finally {
       file.close();
     }
@@ -206,7 +189,8 @@ class Audit {
     }
     if (
       header.firstPosition !== firstPosition ||
-      (this.#gapCount === 0 && (header.index !== index || header.link !== this.#link))
+      (!this.#records.hasGap && header.index !== index) ||
+      (this.#link !== undefined && header.link !== this.#link)
     ) {
       this.#find('damage', file.path, 'the segment does not follow the one before it', {
         offset: 40,
@@ -231,7 +215,7 @@ class Audit {
       position: header.firstPosition,
       link: segmentHeaderCrc(header),
     });
-    this.#minTime = -1;
+    this.#records.beginSegment();
     for (;;) {
       while (walker.position < end && walker.next()) {
         this.#auditFrame(file, walker, offsets);
@@ -312,7 +296,10 @@ class Audit {
         break;
       }
       offsets.push(fileOffset);
-      this.#auditRecord(file, record, fileOffset);
+      const { position, stream } = record;
+      this.#records.check(record, (reason) =>
+        this.#find('damage', file.path, reason, { offset: fileOffset, position, stream }),
+      );
       at = record.end;
     }
     if (at !== end) {
@@ -324,63 +311,6 @@ class Audit {
     this.#position = frame.firstPosition + frame.count;
     this.#commits += 1;
     this.#bytes += FRAME_HEADER_SIZE + frame.bodySize;
-  }
-
-  #auditRecord(file: File, record: RecordView, offset: number): void {
-    const { position, stream } = record;
-    const report = (reason: string): void =>
-      this.#find('damage', file.path, reason, { offset, position, stream });
-    if (record.isErased) {
-      this.#erased += 1;
-      const { digestInput } = record;
-      if (firstNonZero(digestInput, 0, digestInput.length) !== digestInput.length) {
-        report('an erased payload is still there');
-      }
-    } else {
-      sha256Into(record.digestInput, this.#hash, 0);
-      if (!this.#matches(record, DIGEST_AT)) {
-        report('the payload does not match its digest');
-      }
-    }
-    const number = this.#numberOf(stream);
-    this.#auditLink(record, number, report);
-    if (record.time < this.#time) {
-      report('the event was recorded before the one in front of it');
-    }
-    this.#time = record.time;
-    if (this.#minTime === -1) {
-      this.#minTime = this.#time;
-    }
-    sha256Into(record.leafInput, this.#hash, 0);
-    this.#leaves.set(number, this.#hash, 0);
-    this.#segmentLeaves.add(this.#hash, 0);
-    this.#revisions[number] = record.revision + 1;
-    this.#gapsSeen[number] = this.#gapCount;
-    this.#events += 1;
-  }
-
-  #auditLink(record: RecordView, number: number, report: (reason: string) => void): void {
-    const expected = this.#revisions[number]!;
-    const mayHaveGap = this.#gapsSeen[number] !== this.#gapCount;
-    if (mayHaveGap ? record.revision < expected : record.revision !== expected) {
-      report(`the event has revision ${record.revision} where ${expected} belongs`);
-      return;
-    }
-    if (record.revision === expected) {
-      this.#leaves.copyTo(number, this.#hash, 0);
-      if (!this.#matches(record, PREVIOUS_LEAF_AT)) {
-        report('the event is not linked to the one before it in its stream');
-      }
-    }
-  }
-
-  #matches(record: RecordView, at: number): boolean {
-    for (let index = 0; index < DIGEST_SIZE; index += 1) {
-      if (record.bytes[record.start + at + index] !== this.#hash[index]) {
-        return false;
-      }
-    }
-    return true;
   }
 
   #auditFooter(file: File, header: SegmentHeader, framesEnd: number, offsets: OffsetTable): void {
@@ -398,10 +328,10 @@ class Audit {
     const agrees =
       footer.framesEnd === framesEnd &&
       footer.lastLink === this.#link &&
-      footer.minStamp === this.#minTime &&
-      footer.maxStamp === this.#time &&
+      footer.minStamp === this.#records.minTime &&
+      footer.maxStamp === this.#records.maxTime &&
       sameBytes(table, offsets.toBytes()) &&
-      sameBytes(footer.digest, this.#segmentLeaves.finish());
+      sameBytes(footer.digest, this.#records.segmentDigest());
     if (!agrees) {
       this.#find('damage', file.path, 'the footer contradicts the frames', { offset: framesEnd });
     }
@@ -471,27 +401,10 @@ class Audit {
     }
   }
 
-  #numberOf(stream: string): number {
-    let number = this.#streams.get(stream);
-    if (number === undefined) {
-      number = this.#streams.size;
-      this.#streams.set(stream, number);
-      if (number === this.#revisions.length) {
-        const revisions = new Float64Array(number * 2);
-        revisions.set(this.#revisions);
-        this.#revisions = revisions;
-        const gapsSeen = new Uint32Array(number * 2);
-        gapsSeen.set(this.#gapsSeen);
-        this.#gapsSeen = gapsSeen;
-      }
-    }
-    return number;
-  }
-
   /** Positions are missing: streams may have gaps from here on. */
   #skipTo(position: number): void {
     this.#position = Number.isFinite(position) ? position : this.#position;
-    this.#gapCount += 1;
+    this.#records.skip();
     this.#link = undefined;
   }
 

@@ -25,8 +25,11 @@ const deflate: Codec = {
 
 /** What a newer Node's zlib has and the types of Node 20 don't know. */
 interface ZstdFunctions {
-  zstdCompressSync?(plain: Uint8Array): Buffer;
-  zstdDecompressSync?(stored: Uint8Array, options: { maxOutputLength: number }): Buffer;
+  readonly zstdCompressSync?: (plain: Uint8Array) => Buffer;
+  readonly zstdDecompressSync?: (
+    stored: Uint8Array,
+    options: { readonly maxOutputLength: number },
+  ) => Buffer;
 }
 
 function findZstd(): Codec | undefined {

@@ -288,7 +288,7 @@ export class RecordView {
     }
     if (
       view.getUint32(header + At.reserved, true) !== 0 ||
-      (!this.hasOccurredAt && (this.#int64IsZero(At.occurredAt) ? false : true)) ||
+      (!this.hasOccurredAt && !this.#int64IsZero(At.occurredAt)) ||
       this.hasGeneratedId !== (view.getUint16(header + At.idSize, true) === 0) ||
       (!this.hasGeneratedId && this.idDraw !== 0)
     ) {

@@ -1,7 +1,7 @@
 import { CorruptionError, systemCode, VarveError } from '../base/errors.ts';
 import { readSmallFile, replaceFile } from '../io/atomic-file.ts';
 import type { Clock } from '../io/clock.ts';
-import type { FileSystem } from '../io/file-system.ts';
+import type { File, FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
 import { readInto } from '../io/read-into.ts';
 import { encodeTail, segmentName } from '../journal/format.ts';
@@ -97,21 +97,24 @@ async function copyFile(
   try {
     const target = fileSystem.open(targetPath, 'create');
     try {
-      const end = size ?? source.size();
-      const bytes = Buffer.allocUnsafe(COPY_SIZE);
-      for (let offset = 0; offset < end; offset += COPY_SIZE) {
-        const piece = bytes.subarray(0, Math.min(COPY_SIZE, end - offset));
-        const count = readInto(source, piece, offset);
-        if (count !== piece.length || target.write(piece, offset) !== piece.length) {
-          throw new VarveError('UNAVAILABLE', `${targetPath} could not be written whole.`);
-        }
-        await clock.pause();
-      }
+      await copyBytes(clock, source, target, size ?? source.size());
       target.sync();
     } finally {
       target.close();
     }
   } finally {
     source.close();
+  }
+}
+
+async function copyBytes(clock: Clock, source: File, target: File, end: number): Promise<void> {
+  const bytes = Buffer.allocUnsafe(COPY_SIZE);
+  for (let offset = 0; offset < end; offset += COPY_SIZE) {
+    const piece = bytes.subarray(0, Math.min(COPY_SIZE, end - offset));
+    const count = readInto(source, piece, offset);
+    if (count !== piece.length || target.write(piece, offset) !== piece.length) {
+      throw new VarveError('UNAVAILABLE', `${target.path} could not be written whole.`);
+    }
+    await clock.pause();
   }
 }

@@ -1,11 +1,11 @@
-import { VarveError } from '../base/errors.ts';
+import { CorruptionError, VarveError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
 import { FRAME_HEADER_SIZE } from '../journal/format.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent, StoredEvent } from '../log/event.ts';
 import { decodeEvent } from '../log/event-decoder.ts';
-import type { EventLog } from '../log/event-log.ts';
+import type { EventLog, FrameSource } from '../log/event-log.ts';
 import { RecordView } from '../log/format.ts';
 import { aborted } from './commit-log.ts';
 import type { EventRead, ReadOptions, ReadQuery } from './contract.ts';
@@ -154,29 +154,45 @@ function* recordsForwards(
   if (from >= to) {
     return;
   }
-  const record = new RecordView();
   const frames = log.framesFrom(from);
   try {
-    let position = from;
-    while (position < to && frames.next()) {
-      const { bytes, view, at, frame } = frames.walker;
-      let start = at + FRAME_HEADER_SIZE;
-      const end = start + frame.bodySize;
-      for (let index = 0; index < frame.count; index += 1) {
-        const problem = record.open(bytes, view, start, end);
-        if (problem !== undefined) {
-          throw new VarveError('CORRUPT', `Damage in ${frames.path}: ${problem}.`);
-        }
-        start = record.end;
-        const current = frame.firstPosition + index;
-        if (current >= from && current < to) {
-          yield record;
-        }
+    for (const record of recordsOfFrames(frames, to)) {
+      if (record.position >= from) {
+        yield record;
       }
-      position = frame.firstPosition + frame.count;
     }
   } finally {
     frames.close();
+  }
+}
+
+/** Records in order up to the position `to`, which is visible. */
+function* recordsOfFrames(frames: FrameSource, to: number): Generator<RecordView, void, undefined> {
+  const record = new RecordView();
+  for (;;) {
+    frames.next();
+    const { at, frame } = frames.walker;
+    let start = at + FRAME_HEADER_SIZE;
+    for (let index = 0; index < frame.count; index += 1) {
+      if (frame.firstPosition + index === to) {
+        return;
+      }
+      openRecord(record, frames, start);
+      start = record.end;
+      yield record;
+    }
+    if (frame.firstPosition + frame.count === to) {
+      return;
+    }
+  }
+}
+
+function openRecord(record: RecordView, { walker, path }: FrameSource, start: number): void {
+  const { bytes, view, at, frame, frameOffset } = walker;
+  const end = at + FRAME_HEADER_SIZE + frame.bodySize;
+  const problem = record.open(bytes, view, start, end);
+  if (problem !== undefined) {
+    throw new CorruptionError(path, frameOffset + start - at, problem);
   }
 }
 

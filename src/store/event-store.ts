@@ -111,7 +111,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     if (prepared.signal?.aborted === true) {
       throw aborted(prepared.signal);
     }
-    return await this.#parts.commits.submit(prepared);
+    return this.#parts.commits.submit(prepared);
   }
 
   read(query: ReadQuery = {}, options: ReadOptions = {}): EventRead<Event> {
@@ -194,7 +194,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     this.#checkOpen();
     const { fileSystem, clock, log, identity } = this.#parts;
     const { directory } = log;
-    return await auditLog(
+    return auditLog(
       { fileSystem, clock, directory, identity: identity.bytes },
       { end: this.head, onProgress: options.onProgress, signal: options.signal },
     );

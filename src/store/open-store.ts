@@ -8,8 +8,9 @@ import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
 import { nodeClock } from '../io/node-clock.ts';
 import { NodeFileSystem } from '../io/node-file-system.ts';
 import { nodeRandom } from '../io/node-random.ts';
-import { joinPath } from '../io/path.ts';
+import { absolutePath, joinPath } from '../io/path.ts';
 import { Journal, type JournalEvents } from '../journal/journal.ts';
+import type { JournalSettings } from '../journal/options.ts';
 import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
 import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
@@ -36,7 +37,6 @@ import {
   QUARANTINE_DIRECTORY_NAME,
 } from './store-folder.ts';
 import { VisibilityGate } from './visibility-gate.ts';
-import { absolutePath } from '../io/path.ts';
 
 interface Components {
   readonly fileSystem: FileSystem;
@@ -72,7 +72,7 @@ export async function open<Event extends NewEvent = NewEvent>(
   // Unknown names are refused before anything is touched.
   parts.codecs.named(resolved.compression);
   const path = absolutePath(directory);
-  return await withSystemErrors(async () => await openFolder<Event>(parts, resolved, path));
+  return withSystemErrors(() => openFolder<Event>(parts, resolved, path));
 }
 
 async function openFolder<Event extends NewEvent>(
@@ -101,80 +101,50 @@ function assemble<Event extends NewEvent>(
   identity: StoreIdentity,
   isNew: boolean,
 ): EventStore<Event> {
-  const { fileSystem, clock, random, logger, codecs } = parts;
+  const { fileSystem, random, codecs, clock, logger } = parts;
   const logDirectory = joinPath(directory, LOG_DIRECTORY_NAME);
   const streams = new StreamIndex();
   const keys = new MemoryIdempotencyIndex(random);
   const ids = new MemoryIdempotencyIndex(random);
   const replay = new Replay(streams, keys, ids);
   const encoder = new LogEncoder(new MemoryLeafStore(), (record) => replay.observe(record));
-  const recovered = recoverJournal({
-    fileSystem,
-    directory: logDirectory,
-    quarantineDirectory: joinPath(directory, QUARANTINE_DIRECTORY_NAME),
-    identity: identity.bytes,
-    encoder,
-  });
+  const place = { fileSystem, directory: logDirectory, identity: identity.bytes, encoder };
+  const quarantineDirectory = joinPath(directory, QUARANTINE_DIRECTORY_NAME);
+  const recovered = recoverJournal({ ...place, quarantineDirectory });
   const recovery = reportRecovery(recovered, isNew, logger);
   const log = new EventLog(fileSystem, logDirectory, recovered.segments, options.maxOpenFiles);
   const duplicates = new DuplicateFinder(log, keys, ids, codecs);
+  const journalParts = { ...place, clock, random, logger };
   // The journal speaks only after it has been given work, and by then all parts are there.
   const events: JournalEvents = {
     durable: (position) => gate.advanced(position),
     roomChanged: () => commits.drainWaiting(),
     noSpace: (cause) => commits.refuseWaiting(noSpace(cause)),
-    rotated: () => {},
     sealed: (firstPosition) => log.sealed(firstPosition),
     failed: (error) => {
       commits.refuseWaiting(error);
       gate.close(error);
     },
   };
-  const journal = new Journal(
-    {
-      fileSystem,
-      directory: logDirectory,
-      identity: identity.bytes,
-      encoder,
-      clock,
-      random,
-      logger,
-    },
-    {
-      segmentSizeMax: options.maxSegmentBytes,
-      batchSizeMax: options.maxBatchBytes,
-      pendingSizeMax: options.maxPendingBytes,
-    },
-    recovered.active,
-    events,
-  );
+  const journal = new Journal(journalParts, journalSettings(options), recovered.active, events);
   duplicates.attach(journal);
   const gate = new VisibilityGate(journal);
-  const commits = new CommitLog(
-    { clock, random, logger, journal, log, streams, keys, ids, duplicates },
-    replay.lastTime,
-  );
+  const state = { log, streams, keys, ids, journal };
+  const commits = new CommitLog({ ...parts, ...state, duplicates }, replay.lastTime);
   const payloads = {
     codec: codecs.named(options.compression),
     compressionMinBytes: options.compressionMinBytes,
   };
-  return new LocalEventStore<Event>({
-    fileSystem,
-    clock,
-    directory,
-    lock,
-    identity,
-    journal,
-    log,
-    streams,
-    keys,
-    ids,
-    codecs,
-    commits,
-    gate,
-    payloads,
-    recovery,
-  });
+  const rest = { directory, lock, identity, commits, gate, payloads, recovery };
+  return new LocalEventStore<Event>({ ...parts, ...state, ...rest });
+}
+
+function journalSettings(options: ResolvedOptions): JournalSettings {
+  return {
+    segmentSizeMax: options.maxSegmentBytes,
+    batchSizeMax: options.maxBatchBytes,
+    pendingSizeMax: options.maxPendingBytes,
+  };
 }
 
 /** Rebuilds the indexes in memory from the records of the log. */

@@ -13,5 +13,5 @@ export async function openInMemory<Event extends NewEvent = NewEvent>(
   components: StoreComponents = {},
 ): Promise<EventStore<Event>> {
   const fileSystem = components.fileSystem ?? new SimulatedFileSystem();
-  return await open<Event>('/store', options, { ...components, fileSystem });
+  return open<Event>('/store', options, { ...components, fileSystem });
 }

@@ -1,0 +1,121 @@
+import { DIGEST_SIZE, HashOfHashes, sha256Into } from '../base/digest.ts';
+import { firstNonZero } from '../base/integers.ts';
+import { DIGEST_AT, PREVIOUS_LEAF_AT, type RecordView } from './format.ts';
+import { MemoryLeafStore } from './leaf-store.ts';
+
+/** The part of an audit that follows streams: digests, leaves, links, revisions, times. Records come in log order. */
+export class RecordAudit {
+  events = 0;
+  erased = 0;
+  /** Recorded times of the segment's first record and of the last record; -1 before the first. */
+  minTime = -1;
+  maxTime = 0;
+
+  readonly #streams = new Map<string, number>();
+  readonly #leaves = new MemoryLeafStore();
+  /** By stream number: the revision that comes next, and how many gaps of the log had been met then. */
+  #revisions = new Float64Array(1_024);
+  #gapsSeen = new Uint32Array(1_024);
+  #gapCount = 0;
+  readonly #hash = new Uint8Array(DIGEST_SIZE);
+  #segmentLeaves = new HashOfHashes();
+
+  get hasGap(): boolean {
+    return this.#gapCount > 0;
+  }
+
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  beginSegment(): void {
+    this.minTime = -1;
+    this.#segmentLeaves = new HashOfHashes();
+  }
+
+  /** Digest of the segment's leaves, as its footer holds it. */
+  segmentDigest(): Uint8Array {
+    return this.#segmentLeaves.finish();
+  }
+
+  /** Positions are missing here: any stream may go on at a higher revision. */
+  skip(): void {
+    this.#gapCount += 1;
+  }
+
+  check(record: RecordView, report: (reason: string) => void): void {
+    this.#checkPayload(record, report);
+    const number = this.#numberOf(record.stream);
+    this.#checkLink(record, number, report);
+    const { time } = record;
+    if (time < this.maxTime) {
+      report('the event was recorded before the one in front of it');
+    }
+    this.maxTime = time;
+    if (this.minTime === -1) {
+      this.minTime = time;
+    }
+    sha256Into(record.leafInput, this.#hash, 0);
+    this.#leaves.set(number, this.#hash, 0);
+    this.#segmentLeaves.add(this.#hash, 0);
+    this.#revisions[number] = record.revision + 1;
+    this.#gapsSeen[number] = this.#gapCount;
+    this.events += 1;
+  }
+
+  #checkPayload(record: RecordView, report: (reason: string) => void): void {
+    if (record.isErased) {
+      this.erased += 1;
+      const { digestInput } = record;
+      if (firstNonZero(digestInput, 0, digestInput.length) !== digestInput.length) {
+        report('an erased payload is still there');
+      }
+      return;
+    }
+    sha256Into(record.digestInput, this.#hash, 0);
+    if (!this.#matches(record, DIGEST_AT)) {
+      report('the payload does not match its digest');
+    }
+  }
+
+  #checkLink(record: RecordView, number: number, report: (reason: string) => void): void {
+    const expected = this.#revisions[number]!;
+    const mayHaveGap = this.#gapsSeen[number] !== this.#gapCount;
+    if (mayHaveGap ? record.revision < expected : record.revision !== expected) {
+      report(`the event has revision ${record.revision} where ${expected} belongs`);
+      return;
+    }
+    if (record.revision === expected) {
+      this.#leaves.copyTo(number, this.#hash, 0);
+      if (!this.#matches(record, PREVIOUS_LEAF_AT)) {
+        report('the event is not linked to the one before it in its stream');
+      }
+    }
+  }
+
+  #matches(record: RecordView, at: number): boolean {
+    for (let index = 0; index < DIGEST_SIZE; index += 1) {
+      if (record.bytes[record.start + at + index] !== this.#hash[index]) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #numberOf(stream: string): number {
+    let number = this.#streams.get(stream);
+    if (number === undefined) {
+      number = this.#streams.size;
+      this.#streams.set(stream, number);
+      if (number === this.#revisions.length) {
+        const revisions = new Float64Array(number * 2);
+        revisions.set(this.#revisions);
+        this.#revisions = revisions;
+        const gapsSeen = new Uint32Array(number * 2);
+        gapsSeen.set(this.#gapsSeen);
+        this.#gapsSeen = gapsSeen;
+      }
+    }
+    return number;
+  }
+}
