@@ -3,7 +3,6 @@ export { open } from './store/open-store.ts';
 export { audit } from './store/audit-folder.ts';
 export type { StoreComponents, StoreOptions } from './store/options.ts';
 export type * from './store/contract.ts';
-export type { NewEvent, StoredEvent } from './log/event.ts';
 export type { Codec } from './log/codecs.ts';
 export type { AuditReport, Finding } from './log/audit.ts';
 export type { JournalRecovery, Quarantined } from './journal/recovery.ts';

@@ -137,7 +137,7 @@ export function listSegments(fileSystem: FileSystem, directory: string): number[
     const position = positionOfSegmentName(name);
     if (position !== undefined && kind === 'file') {
       positions.push(position);
-    } else if (!isOwnName(name)) {
+    } else if (!name.startsWith('.') && !(kind === 'file' && isOwnName(name))) {
       throw new VarveError(
         'FOREIGN_FILE',
         `${joinPath(directory, name)} is not a file of this store: move it elsewhere.`,
@@ -150,7 +150,6 @@ export function listSegments(fileSystem: FileSystem, directory: string): number[
 
 function isOwnName(name: string): boolean {
   return (
-    name.startsWith('.') ||
     name === SPARE_NAME ||
     name === TAIL_NAME ||
     name === `${TAIL_NAME}.tmp` ||

@@ -6,21 +6,23 @@ import { limits } from '../base/limits.ts';
 import { SEGMENT_HEADER_SIZE } from './format.ts';
 
 export class SegmentCursor {
-  /** Number of segments before the current one. */
-  index: number;
+  /** The size the current segment is meant to reach: 1 MiB for the first, doubling, up to the option. */
+  capacity: number;
   /** Where the next frame goes, if it fits. */
   offset: number;
   readonly #segmentSizeMax: number;
+  #index: number;
 
   constructor(index: number, offset: number, segmentSizeMax: number) {
-    this.index = index;
+    this.#index = index;
     this.offset = offset;
     this.#segmentSizeMax = segmentSizeMax;
+    this.capacity = segmentCapacity(index, segmentSizeMax);
   }
 
-  /** The size the current segment is meant to reach: 1 MiB for the first, doubling, up to the option. */
-  get capacity(): number {
-    return segmentCapacity(this.index, this.#segmentSizeMax);
+  /** Number of segments before the current one. */
+  get index(): number {
+    return this.#index;
   }
 
   /** True if a frame of this size opens the next segment. An empty segment takes any frame. */
@@ -30,10 +32,16 @@ export class SegmentCursor {
 
   advance(frameSize: number): void {
     if (this.rotatesFor(frameSize)) {
-      this.index += 1;
-      this.offset = SEGMENT_HEADER_SIZE;
+      this.rotate();
     }
     this.offset += frameSize;
+  }
+
+  /** Moves to the beginning of the next segment. */
+  rotate(): void {
+    this.#index += 1;
+    this.offset = SEGMENT_HEADER_SIZE;
+    this.capacity = segmentCapacity(this.#index, this.#segmentSizeMax);
   }
 }
 

@@ -21,7 +21,6 @@ import {
   type FrameHeader,
   frameSizeOf,
   PlaceTag,
-  SEGMENT_HEADER_SIZE,
   segmentHeaderCrc,
   segmentName,
 } from './format.ts';
@@ -160,13 +159,15 @@ export class JournalWriter {
     if (this.#sealing.length > 1) {
       yield* this.#sealOne();
     }
+    // Before a batch, too: if space ran out, everybody would wait for it.
+    const hasPrepared = yield* this.#prepareSpace();
     const arena = this.#lane.take();
     if (arena !== undefined) {
       yield* this.#writeArena(arena);
       this.#lane.release(arena);
       return 'wrote';
     }
-    if (yield* this.#prepareSpace()) {
+    if (hasPrepared) {
       return 'wrote';
     }
     if (this.#sealing.length > 0) {
@@ -334,8 +335,7 @@ export class JournalWriter {
     this.#offsets = new OffsetTable();
     this.#tag = new PlaceTag(salt);
     this.#link = segmentHeaderCrc(header);
-    this.#cursor.index = index;
-    this.#cursor.offset = SEGMENT_HEADER_SIZE;
+    this.#cursor.rotate();
     this.#replaceTail();
     this.#reports.rotated(firstPosition);
     reached('rotated');

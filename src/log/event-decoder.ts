@@ -30,6 +30,10 @@ export function decodeEvent(record: RecordView, codecs: CodecRegistry): StoredEv
   if (occurredAt !== undefined) {
     event.occurredAt = occurredAt;
   }
+  const idempotencyKey = record.commitIndex === 0 ? record.idempotencyKey : '';
+  if (idempotencyKey !== '') {
+    event.idempotencyKey = idempotencyKey;
+  }
   if (record.isErased) {
     event.isErased = true;
     return event;

@@ -38,6 +38,8 @@ export interface StoredEvent<Event extends NewEvent = NewEvent> {
   readonly time: number;
   /** Events of its commit, and its place among them. */
   readonly commit: { readonly index: number; readonly count: number };
+  /** Of its commit; on the first event of the commit only. */
+  readonly idempotencyKey?: string;
   /** True if data and metadata have been erased. */
   readonly isErased?: true;
 }

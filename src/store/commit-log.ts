@@ -32,14 +32,46 @@ export interface CommitLogParts {
   readonly duplicates: DuplicateFinder;
 }
 
-interface Waiting {
+/** A commit that waits for room. */
+class Waiting {
   readonly commit: PreparedCommit;
   readonly resolve: (result: CommitResult) => void;
   readonly reject: (error: VarveError) => void;
-  /** Stops listening to the caller's signal. */
-  readonly unlisten: () => void;
-  /** Told when it waits no more. */
-  readonly onSettled: (() => void)[];
+  #abort: (() => void) | undefined;
+  #observers: (() => void)[] | undefined;
+
+  constructor(
+    commit: PreparedCommit,
+    resolve: (result: CommitResult) => void,
+    reject: (error: VarveError) => void,
+  ) {
+    this.commit = commit;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  listen(onAbort: (signal: AbortSignal) => void): void {
+    const { signal } = this.commit;
+    if (signal !== undefined) {
+      this.#abort = () => onAbort(signal);
+      signal.addEventListener('abort', this.#abort);
+    }
+  }
+
+  /** Calls `observer` when this waits no more. */
+  observe(observer: () => void): void {
+    (this.#observers ??= []).push(observer);
+  }
+
+  /** It waits no more: its signal has no effect now. */
+  settled(): void {
+    if (this.#abort !== undefined) {
+      this.commit.signal?.removeEventListener('abort', this.#abort);
+    }
+    for (const observer of this.#observers ?? []) {
+      observer();
+    }
+  }
 }
 
 export class CommitLog {
@@ -63,19 +95,21 @@ export class CommitLog {
   }
 
   /** Decides about a commit now, or when there is room and everybody before it has been decided. */
-  submit(commit: PreparedCommit): Promise<CommitResult> {
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.length > 0 || !this.#decide(commit, resolve, reject)) {
-        this.#wait(commit, resolve, reject);
-      }
-    });
+  submit(
+    commit: PreparedCommit,
+    resolve: (result: CommitResult) => void,
+    reject: (error: VarveError) => void,
+  ): void {
+    if (this.#waiting.length > 0 || !this.#decide(commit, resolve, reject)) {
+      this.#wait(commit, resolve, reject);
+    }
   }
 
   /** Resolves when everyone who waits now has been given a position, or refused. */
   async lastWaiting(): Promise<void> {
     const last = this.#waiting.at(-1);
     if (last !== undefined) {
-      await new Promise<void>((resolve) => last.onSettled.push(resolve));
+      await new Promise<void>((resolve) => last.observe(resolve));
     }
   }
 
@@ -87,11 +121,11 @@ export class CommitLog {
     this.#isDraining = true;
     let count = 0;
     try {
-      for (const { commit, resolve, reject, unlisten } of this.#waiting) {
-        if (!this.#decide(commit, resolve, reject)) {
+      for (const waiting of this.#waiting) {
+        if (!this.#decide(waiting.commit, waiting.resolve, waiting.reject)) {
           break;
         }
-        unlisten();
+        waiting.settled();
         count += 1;
       }
     } finally {
@@ -104,9 +138,9 @@ export class CommitLog {
   refuseWaiting(error: VarveError): void {
     const refused = this.#waiting;
     this.#waiting = [];
-    for (const { reject, unlisten } of refused) {
-      unlisten();
-      reject(error);
+    for (const waiting of refused) {
+      waiting.settled();
+      waiting.reject(error);
     }
   }
 
@@ -115,28 +149,6 @@ export class CommitLog {
     resolve: (result: CommitResult) => void,
     reject: (error: VarveError) => void,
   ): void {
-    const { signal } = commit;
-    const abort = (): void => {
-      const index = this.#waiting.indexOf(waiting);
-      this.#waiting.splice(index, 1);
-      waiting.unlisten();
-      reject(aborted(signal));
-      // Whoever stood behind a large commit may fit.
-      this.drainWaiting();
-    };
-    const waiting: Waiting = {
-      commit: detached(commit),
-      resolve,
-      reject,
-      unlisten: () => {
-        signal?.removeEventListener('abort', abort);
-        for (const settled of waiting.onSettled) {
-          settled();
-        }
-      },
-      onSettled: [],
-    };
-    signal?.addEventListener('abort', abort);
     if (this.#waiting.length === 0) {
       const { logger, journal } = this.#parts;
       logger({
@@ -145,9 +157,17 @@ export class CommitLog {
         message: 'Appends wait for the disk.',
         details: { pendingBytes: journal.pendingSize },
       });
+      reached('waited for room');
     }
+    const waiting = new Waiting(detached(commit), resolve, reject);
     this.#waiting.push(waiting);
-    reached('waited for room');
+    waiting.listen((signal) => {
+      this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+      waiting.settled();
+      reject(aborted(signal));
+      // Whoever stood behind a large commit may fit.
+      this.drainWaiting();
+    });
   }
 
   /** False if the commit has to wait. Otherwise its promise is settled, now or when the disk has spoken. */
@@ -299,16 +319,18 @@ export class CommitLog {
     journal.publish(slot, commitCount, pending);
   }
 
-  #revisionsOf(commit: PreparedCommit): { stream: string; revision: number }[] {
+  #revisionsOf({ parts }: PreparedCommit): { stream: string; revision: number }[] {
+    const [first] = parts;
+    if (parts.length === 1) {
+      return [{ stream: first!.stream, revision: this.#revisionOf(first!.stream) }];
+    }
+    const names = new Set(parts.map(({ stream }) => stream));
+    return Array.from(names, (stream) => ({ stream, revision: this.#revisionOf(stream) }));
+  }
+
+  #revisionOf(stream: string): number {
     const { streams } = this.#parts;
-    const names =
-      commit.parts.length === 1
-        ? [commit.parts[0]!.stream]
-        : new Set(commit.parts.map(({ stream }) => stream));
-    return Array.from(names, (stream) => ({
-      stream,
-      revision: streams.countOf(streams.find(stream)!) - 1,
-    }));
+    return streams.countOf(streams.find(stream)!) - 1;
   }
 }
 

@@ -4,6 +4,8 @@ import type { AuditReport } from '../log/audit.ts';
 import type { JournalRecovery } from '../journal/recovery.ts';
 import type { SegmentSummaryInfo } from '../log/event-log.ts';
 
+export type { NewEvent, StoredEvent };
+
 /**
  * What the stream must look like for an append to happen: `any`thing, `none` (no event yet), `exists` (at least one), or
  * the revision of its last event.

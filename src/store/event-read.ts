@@ -36,14 +36,13 @@ export interface ReadPlan {
 /** Events between two rests for whoever else runs in this thread: under a millisecond of work. */
 const PAUSE_COUNT = 512;
 
+const queryNames = new Set(['stream', 'revisions']);
+const readOptionNames = new Set(['after', 'before', 'direction', 'limit', 'maxBytes', 'signal']);
+
 /** Throws `INVALID_ARGUMENT`. */
 export function planRead(query: ReadQuery, options: ReadOptions, visible: number): ReadPlan {
-  rejectUnknownNames(query, ['stream', 'revisions'], 'field of a query');
-  rejectUnknownNames(
-    options,
-    ['after', 'before', 'direction', 'limit', 'maxBytes', 'signal'],
-    'option',
-  );
+  rejectUnknownNames(query, queryNames, 'field of a query');
+  rejectUnknownNames(options, readOptionNames, 'option');
   const { stream, revisions } = query;
   if (stream !== undefined) {
     checkStreamName(stream);

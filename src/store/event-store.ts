@@ -35,7 +35,12 @@ import type {
 import { PlannedRead, planRead, type ReadParts } from './event-read.ts';
 import { checkStreamName, checkText } from './names.ts';
 import { checkRange } from './options.ts';
-import { type PayloadSettings, prepareCommit } from './prepared-commit.ts';
+import {
+  type PayloadSettings,
+  prepareAppend,
+  prepareCommit,
+  type PreparedCommit,
+} from './prepared-commit.ts';
 import { StreamListing } from './stream-listing.ts';
 import type { VisibilityGate } from './visibility-gate.ts';
 import { limits } from '../base/limits.ts';
@@ -88,30 +93,24 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     return this.#parts.gate.visible;
   }
 
-  async append(
+  append(
     stream: string,
     events: readonly Event[],
     options: AppendOptions = {},
   ): Promise<AppendResult> {
-    const { expectedRevision = 'any', ...commitOptions } = options;
-    const part = { stream, events, expectedRevision };
-    const result = await this.commit([part], commitOptions);
-    const { outcome, firstPosition, lastPosition, time, streams } = result;
-    return { outcome, firstPosition, lastPosition, revision: streams.at(-1)!.revision, time };
+    return new Promise((resolve, reject) => {
+      this.#checkOpen();
+      const prepared = prepareAppend(stream, events, options, this.#parts.payloads);
+      this.#submit(prepared, (result) => resolve(toAppendResult(result)), reject);
+    });
   }
 
-  async commit(
-    parts: readonly CommitPart<Event>[],
-    options: CommitOptions = {},
-  ): Promise<CommitResult> {
-    this.#checkOpen();
-    const prepared = prepareCommit(parts, options, this.#parts.payloads);
-    // The caller's own code may have run while its objects were read.
-    this.#checkOpen();
-    if (prepared.signal?.aborted === true) {
-      throw aborted(prepared.signal);
-    }
-    return this.#parts.commits.submit(prepared);
+  commit(parts: readonly CommitPart<Event>[], options: CommitOptions = {}): Promise<CommitResult> {
+    return new Promise((resolve, reject) => {
+      this.#checkOpen();
+      const prepared = prepareCommit(parts, options, this.#parts.payloads);
+      this.#submit(prepared, resolve, reject);
+    });
   }
 
   read(query: ReadQuery = {}, options: ReadOptions = {}): EventRead<Event> {
@@ -243,6 +242,19 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     }
   }
 
+  #submit(
+    prepared: PreparedCommit,
+    resolve: (result: CommitResult) => void,
+    reject: (error: VarveError) => void,
+  ): void {
+    // The caller's own code may have run while its objects were read.
+    this.#checkOpen();
+    if (prepared.signal?.aborted === true) {
+      throw aborted(prepared.signal);
+    }
+    this.#parts.commits.submit(prepared, resolve, reject);
+  }
+
   #eventAt(position: number): StoredEvent<Event> {
     this.#parts.log.readRecord(position, this.#record);
     return this.#decode(this.#record);
@@ -259,6 +271,11 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     }
     this.#parts.gate.checkReadable();
   }
+}
+
+function toAppendResult(result: CommitResult): AppendResult {
+  const { outcome, firstPosition, lastPosition, time, streams } = result;
+  return { outcome, firstPosition, lastPosition, revision: streams[0]!.revision, time };
 }
 
 function closed(): VarveError {

@@ -2,18 +2,28 @@
 import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 
+const DOT = 0x2e;
+
 /** Bytes of UTF-8 of a valid stream name; throws otherwise. */
 export function checkStreamName(stream: string): number {
   const size = checkText('stream', stream, limits.streamSizeMax);
-  for (const part of stream.split('/')) {
-    if (part === '' || part === '.' || part === '..') {
+  let start = 0;
+  for (let end = stream.indexOf('/'); start <= stream.length; end = stream.indexOf('/', start)) {
+    const stop = end === -1 ? stream.length : end;
+    if (isForbiddenPart(stream, start, stop)) {
       throw new VarveError(
         'INVALID_ARGUMENT',
         `The stream ${JSON.stringify(stream)} has an empty, "." or ".." part: name streams like "orders/eu/42".`,
       );
     }
+    start = stop + 1;
   }
   return size;
+}
+
+function isForbiddenPart(stream: string, start: number, end: number): boolean {
+  const isDots = stream.charCodeAt(start) === DOT && stream.charCodeAt(end - 1) === DOT;
+  return end === start || (isDots && end - start <= 2);
 }
 
 /** As `checkStreamName`, for a stream that is to be written. */

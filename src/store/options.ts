@@ -53,7 +53,7 @@ const defaults: ResolvedOptions = Object.freeze({
 });
 
 export function resolveOptions(given: StoreOptions = {}): ResolvedOptions {
-  rejectUnknownNames(given, Object.keys(defaults), 'option');
+  rejectUnknownNames(given, new Set(Object.keys(defaults)), 'option');
   const options = { ...defaults, ...given };
   if (typeof options.create !== 'boolean') {
     throw new VarveError('INVALID_ARGUMENT', 'The option create must be true or false.');
@@ -72,12 +72,13 @@ export function resolveOptions(given: StoreOptions = {}): ResolvedOptions {
 }
 
 /** A misspelt option must not pass as its default: `expectedRevison` would be a lost update. */
-export function rejectUnknownNames(given: object, known: readonly string[], what: string): void {
-  for (const name of Object.keys(given)) {
-    if (!known.includes(name)) {
+export function rejectUnknownNames(given: object, known: ReadonlySet<string>, what: string): void {
+  // Own or inherited: whatever a reader of the object would see.
+  for (const name in given) {
+    if (!known.has(name)) {
       throw new VarveError(
         'INVALID_ARGUMENT',
-        `There is no ${what} ${JSON.stringify(name)}; there are: ${known.join(', ')}.`,
+        `There is no ${what} ${JSON.stringify(name)}; there are: ${[...known].join(', ')}.`,
       );
     }
   }

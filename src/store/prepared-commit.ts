@@ -8,7 +8,7 @@ import { frameBodySizeMax } from '../journal/format.ts';
 import type { Codec } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
 import { ContentType, type RecordContent, recordSizeOf } from '../log/format.ts';
-import type { CommitOptions, CommitPart, ExpectedRevision } from './contract.ts';
+import type { AppendOptions, CommitOptions, CommitPart, ExpectedRevision } from './contract.ts';
 import { checkText, checkWritableStream, typeName } from './names.ts';
 import { rejectUnknownNames } from './options.ts';
 
@@ -36,9 +36,10 @@ export interface PayloadSettings {
   readonly compressionMinBytes: number;
 }
 
-const commitOptionNames = ['idempotencyKey', 'ack', 'signal'];
-const partNames = ['stream', 'events', 'expectedRevision'];
-const eventNames = [
+const commitOptionNames = new Set(['idempotencyKey', 'ack', 'signal']);
+const appendOptionNames = new Set([...commitOptionNames, 'expectedRevision']);
+const partNames = new Set(['stream', 'events', 'expectedRevision']);
+const eventNames = new Set([
   'type',
   'data',
   'metadata',
@@ -47,7 +48,7 @@ const eventNames = [
   'correlationId',
   'causationId',
   'occurredAt',
-];
+]);
 
 /** Throws `INVALID_ARGUMENT` or `LIMIT_EXCEEDED`; has no effect on anything. */
 export function prepareCommit(
@@ -56,57 +57,84 @@ export function prepareCommit(
   settings: PayloadSettings,
 ): PreparedCommit {
   rejectUnknownNames(options, commitOptionNames, 'option');
-  const { idempotencyKey = '', ack = 'durable', signal } = options;
+  if (!Array.isArray(parts) || parts.length === 0) {
+    throw new VarveError('INVALID_ARGUMENT', 'A commit needs an array with at least one part.');
+  }
+  const events: RecordContent[] = [];
+  const prepared: PreparedPart[] = [];
+  for (const part of parts as readonly CommitPart[]) {
+    rejectUnknownNames(part, partNames, 'field of a part');
+    prepared.push(preparePart(part.stream, part.events, part.expectedRevision, settings, events));
+  }
+  return finishCommit(prepared, events, options);
+}
+
+/** The same for one stream. */
+export function prepareAppend(
+  stream: string,
+  given: readonly NewEvent[],
+  options: AppendOptions,
+  settings: PayloadSettings,
+): PreparedCommit {
+  rejectUnknownNames(options, appendOptionNames, 'option');
+  const events: RecordContent[] = [];
+  const part = preparePart(stream, given, options.expectedRevision, settings, events);
+  return finishCommit([part], events, options);
+}
+
+function finishCommit(
+  parts: readonly PreparedPart[],
+  events: readonly RecordContent[],
+  options: CommitOptions,
+): PreparedCommit {
+  rejectRepeatedIds(events);
+  const { idempotencyKey, ack = 'durable', signal } = options;
   if (ack !== 'durable' && ack !== 'written') {
     throw new VarveError(
       'INVALID_ARGUMENT',
       `ack must be "durable" or "written", not ${String(ack)}.`,
     );
   }
-  const hasKey = options.idempotencyKey !== undefined;
-  const idempotencyKeySize = hasKey
-    ? checkText('idempotency key', idempotencyKey, limits.idempotencyKeySizeMax)
-    : 0;
-  const prepared = prepareParts(parts, settings);
-  const bodySize = measureBody(prepared.events, idempotencyKeySize);
-  return { ...prepared, idempotencyKey, idempotencyKeySize, bodySize, ack, signal };
+  const idempotencyKeySize =
+    idempotencyKey === undefined
+      ? 0
+      : checkText('idempotency key', idempotencyKey, limits.idempotencyKeySizeMax);
+  return {
+    parts,
+    events,
+    idempotencyKey: idempotencyKey ?? '',
+    idempotencyKeySize,
+    bodySize: measureBody(events, idempotencyKeySize),
+    ack,
+    signal,
+  };
 }
 
-function prepareParts(
-  parts: readonly CommitPart[],
+/** Adds the part's events to `events`. */
+function preparePart(
+  stream: string,
+  given: readonly NewEvent[],
+  expected: ExpectedRevision | undefined,
   settings: PayloadSettings,
-): { parts: PreparedPart[]; events: RecordContent[] } {
-  if (!Array.isArray(parts) || parts.length === 0) {
-    throw new VarveError('INVALID_ARGUMENT', 'A commit needs an array with at least one part.');
+  events: RecordContent[],
+): PreparedPart {
+  const streamSize = checkWritableStream(stream);
+  const expectedRevision = expected ?? 'any';
+  checkExpectedRevision(expectedRevision);
+  if (!Array.isArray(given) || given.length === 0) {
+    throw new VarveError('INVALID_ARGUMENT', 'An append needs an array with at least one event.');
   }
-  const events: RecordContent[] = [];
-  const preparedParts: PreparedPart[] = [];
-  for (const part of parts) {
-    rejectUnknownNames(part, partNames, 'field of a part');
-    const { stream, events: given, expectedRevision = 'any' } = part;
-    const streamSize = checkWritableStream(stream);
-    checkExpectedRevision(expectedRevision);
-    if (!Array.isArray(given) || given.length === 0) {
-      throw new VarveError('INVALID_ARGUMENT', 'An append needs an array with at least one event.');
-    }
-    if (events.length + given.length > limits.commitCountMax) {
-      throw new VarveError(
-        'LIMIT_EXCEEDED',
-        `A commit holds at most ${limits.commitCountMax} events: split it.`,
-      );
-    }
-    preparedParts.push({
-      stream,
-      expectedRevision,
-      firstIndex: events.length,
-      count: given.length,
-    });
-    for (const event of given as readonly NewEvent[]) {
-      events.push(prepareEvent(stream, streamSize, event, settings));
-    }
+  const firstIndex = events.length;
+  if (firstIndex + given.length > limits.commitCountMax) {
+    throw new VarveError(
+      'LIMIT_EXCEEDED',
+      `A commit holds at most ${limits.commitCountMax} events: split it.`,
+    );
   }
-  rejectRepeatedIds(events);
-  return { parts: preparedParts, events };
+  for (const event of given as readonly NewEvent[]) {
+    events.push(prepareEvent(stream, streamSize, event, settings));
+  }
+  return { stream, expectedRevision, firstIndex, count: given.length };
 }
 
 function checkExpectedRevision(expected: ExpectedRevision): void {
@@ -134,6 +162,9 @@ function measureBody(events: readonly RecordContent[], idempotencyKeySize: numbe
 }
 
 function rejectRepeatedIds(events: readonly RecordContent[]): void {
+  if (events.length === 1) {
+    return;
+  }
   const ids = new Set<string>();
   for (const { id } of events) {
     if (id !== '' && ids.has(id)) {
@@ -163,7 +194,8 @@ function prepareEvent(
       `occurredAt must be a whole number of ms, not ${String(occurredAt)}.`,
     );
   }
-  const tags = prepareTags(event.tags);
+  const tags = event.tags === undefined ? noTags : prepareTags(event.tags);
+  const payload = preparePayload(event.data, event.metadata, settings);
   return {
     stream,
     streamSize,
@@ -175,9 +207,15 @@ function prepareEvent(
     correlationSize: optionalSize('correlationId', correlationId),
     causationId: causationId ?? '',
     causationSize: optionalSize('causationId', causationId),
-    ...tags,
+    tags: tags.tags,
+    tagsSize: tags.tagsSize,
     occurredAt,
-    ...preparePayload(event.data, event.metadata, settings),
+    contentType: payload.contentType,
+    codec: payload.codec,
+    plainSize: payload.plainSize,
+    metadataSize: payload.metadataSize,
+    payload: payload.payload,
+    payloadSize: payload.payloadSize,
   };
 }
 
@@ -187,13 +225,7 @@ function optionalSize(what: string, text: string | undefined): number {
 
 const noTags: { tags: readonly string[]; tagsSize: number } = { tags: [], tagsSize: 0 };
 
-function prepareTags(given: readonly string[] | undefined): {
-  tags: readonly string[];
-  tagsSize: number;
-} {
-  if (given === undefined) {
-    return noTags;
-  }
+function prepareTags(given: readonly string[]): typeof noTags {
   if (!Array.isArray(given)) {
     throw new VarveError('INVALID_ARGUMENT', `tags must be an array, not ${typeName(given)}.`);
   }
@@ -250,15 +282,21 @@ function preparePayload(
       `An event's data and metadata take ${plainSize} bytes; at most ${limits.plainSizeMax} are possible.`,
     );
   }
-  const plain = { contentType, plainSize, metadataSize };
   if (settings.codec !== undefined && plainSize >= settings.compressionMinBytes && plainSize > 0) {
     const compressed = settings.codec.compress(joinBytes(payload));
     if (compressed.length < plainSize) {
       const { id: codec } = settings.codec;
-      return { ...plain, codec, payload: [compressed], payloadSize: compressed.length };
+      return {
+        contentType,
+        codec,
+        plainSize,
+        metadataSize,
+        payload: [compressed],
+        payloadSize: compressed.length,
+      };
     }
   }
-  return { ...plain, codec: 0, payload, payloadSize: plainSize };
+  return { contentType, codec: 0, plainSize, metadataSize, payload, payloadSize: plainSize };
 }
 
 function toJson(what: string, value: unknown): string {
@@ -284,8 +322,14 @@ export function joinBytes(parts: readonly (string | Uint8Array)[]): Buffer {
   return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
 }
 
-/** The same commit with nothing of the caller's in it, for one that has to wait. */
+/** The same commit with nothing of the caller's in it, for one that has to wait. Strings can't change, bytes can. */
 export function detached(commit: PreparedCommit): PreparedCommit {
+  const holdsBytes = commit.events.some(({ payload }) =>
+    payload.some((part) => typeof part !== 'string'),
+  );
+  if (!holdsBytes) {
+    return commit;
+  }
   const events = commit.events.map((event) => ({
     ...event,
     payload: event.payload.map((part) => (typeof part === 'string' ? part : new Uint8Array(part))),

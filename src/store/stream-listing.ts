@@ -7,6 +7,8 @@ import { VarveError } from '../base/errors.ts';
 
 const PAUSE_COUNT = 4_096;
 
+const optionNames = new Set(['prefix', 'delimiter', 'after', 'limit']);
+
 /** Stream names in order. The order is made when it is asked for, and kept until there are new streams. */
 export class StreamListing {
   readonly #streams: StreamIndex;
@@ -34,7 +36,7 @@ export class StreamListing {
     clock: Clock,
     checkReadable: () => void,
   ): AsyncIterableIterator<StreamEntry> {
-    rejectUnknownNames(options, ['prefix', 'delimiter', 'after', 'limit'], 'option');
+    rejectUnknownNames(options, optionNames, 'option');
     const { prefix = '', delimiter, after, limit = Number.MAX_SAFE_INTEGER } = options;
     checkRange('limit', limit, 0, Number.MAX_SAFE_INTEGER);
     if (delimiter === '') {

@@ -1,5 +1,4 @@
-import type { NewEvent } from '../log/event.ts';
-import type { EventStore } from '../store/contract.ts';
+import type { EventStore, NewEvent } from '../store/contract.ts';
 import { open } from '../store/open-store.ts';
 import type { StoreComponents, StoreOptions } from '../store/options.ts';
 import { SimulatedFileSystem } from './simulated-file-system.ts';

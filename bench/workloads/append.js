@@ -1,0 +1,137 @@
+/**
+ * Durable appends per second at 1, 16, 256 and 4,096 in flight, one event each with an idempotency key and a revision
+ * check, beside a bare loop that overwrites a pre-written file and fdatasyncs: the same bytes, nothing else. Both are run
+ * in turn, several times; medians are printed.
+ *
+ *   npm run build && node bench/workloads/append.js [--rounds 5] [--payload 100]
+ */
+import { fdatasync, closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { cpus, release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { open } from '../../dist/index.js';
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    payload: { type: 'string', default: '100' },
+    directory: { type: 'string', default: tmpdir() },
+  },
+});
+const rounds = Number(values.rounds);
+const payloadSize = Number(values.payload);
+const inFlights = [1, 16, 256, 4_096];
+const countOf = { 1: 3_000, 16: 30_000, 256: 150_000, 4_096: 300_000 };
+const text = 'x'.repeat(Math.max(0, payloadSize - 12));
+
+function data(number) {
+  return { n: number, text };
+}
+
+async function varveRound(inFlight) {
+  const directory = mkdtempSync(join(values.directory, 'varve-bench-'));
+  const store = await open(directory);
+  const count = countOf[inFlight];
+  try {
+    // The store is warm and its first small segments are behind it.
+    await run(store, 20_000, 1_024, 'warm');
+    const start = process.hrtime.bigint();
+    const latencies = await run(store, count, inFlight, 'key');
+    const seconds = Number(process.hrtime.bigint() - start) / 1e9;
+    return { rate: count / seconds, latencies };
+  } finally {
+    await store.close();
+    rmSync(directory, { recursive: true });
+  }
+}
+
+async function run(store, count, inFlight, prefix) {
+  const latencies = new Float64Array(count);
+  let next = 0;
+  async function caller(number) {
+    const stream = `bench/${prefix}/${number % 1_000}-${Math.floor(number / 1_000)}`;
+    let revision = 'none';
+    while (next < count) {
+      const mine = next;
+      next += 1;
+      const start = performance.now();
+      const result = await store.append(stream, [{ type: 'Happened', data: data(mine) }], {
+        idempotencyKey: `${prefix}-${mine}`,
+        expectedRevision: revision,
+      });
+      ({ revision } = result);
+      latencies[mine] = performance.now() - start;
+    }
+  }
+  await Promise.all(Array.from({ length: inFlight }, (_, number) => caller(number)));
+  return latencies.sort();
+}
+
+/** The same number of callers, gathered the same way: everything that is ready goes into one write and one fdatasync. */
+async function bareRound(inFlight) {
+  const directory = mkdtempSync(join(values.directory, 'varve-bench-'));
+  const file = openSync(join(directory, 'bare'), 'w+');
+  const fileSize = 64 * 1024 * 1024;
+  const zeros = Buffer.alloc(1024 * 1024);
+  for (let offset = 0; offset < fileSize; offset += zeros.length) {
+    writeSync(file, zeros, 0, zeros.length, offset);
+    fdatasyncSync(file);
+  }
+  const record = Buffer.alloc(payloadSize + 260, 1);
+  const batch = Buffer.alloc(record.length * inFlight);
+  const count = countOf[inFlight];
+  let offset = 0;
+  const start = process.hrtime.bigint();
+  for (let done = 0; done < count; done += inFlight) {
+    for (let index = 0; index < inFlight; index += 1) {
+      record.copy(batch, index * record.length);
+    }
+    if (offset + batch.length > fileSize) {
+      offset = 0;
+    }
+    writeSync(file, batch, 0, batch.length, offset);
+    offset += batch.length;
+    await new Promise((resolve, reject) => {
+      fdatasync(file, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+  const seconds = Number(process.hrtime.bigint() - start) / 1e9;
+  closeSync(file);
+  rmSync(directory, { recursive: true });
+  return { rate: count / seconds };
+}
+
+function median(numbers) {
+  return numbers.sort((left, right) => left - right)[Math.floor(numbers.length / 2)];
+}
+
+console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0].model}, Linux ${release()}`);
+console.log(`${payloadSize} B of data, ack durable, keyed, revision checked, median of ${rounds}`);
+console.log('in flight   varve/s    bare/s   ratio   p50 ms   p99 ms   p999 ms');
+for (const inFlight of inFlights) {
+  const varve = [];
+  const bare = [];
+  const ratios = [];
+  const quantiles = { p50: [], p99: [], p999: [] };
+  for (let round = 0; round < rounds; round += 1) {
+    const ours = await varveRound(inFlight);
+    const theirs = await bareRound(inFlight);
+    varve.push(ours.rate);
+    bare.push(theirs.rate);
+    ratios.push(ours.rate / theirs.rate);
+    const { latencies } = ours;
+    quantiles.p50.push(latencies[Math.floor(latencies.length * 0.5)]);
+    quantiles.p99.push(latencies[Math.floor(latencies.length * 0.99)]);
+    quantiles.p999.push(latencies[Math.floor(latencies.length * 0.999)]);
+  }
+  const cells = [
+    String(inFlight).padStart(9),
+    String(Math.round(median(varve))).padStart(9),
+    String(Math.round(median(bare))).padStart(9),
+    median(ratios).toFixed(2).padStart(7),
+    median(quantiles.p50).toFixed(2).padStart(8),
+    median(quantiles.p99).toFixed(2).padStart(8),
+    median(quantiles.p999).toFixed(2).padStart(9),
+  ];
+  console.log(cells.join(' '));
+}
