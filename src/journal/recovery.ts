@@ -33,7 +33,7 @@ import {
 import { SPARE_NAME, TAIL_NAME } from './names.ts';
 import type { OffsetTable } from './offset-table.ts';
 import { setAside } from './quarantine.ts';
-import { readFooter, sameBytes, type SegmentInfo } from './segment-info.ts';
+import { type FoundFooter, readFooter, sameBytes, type SegmentInfo } from './segment-info.ts';
 import {
   readSegmentHeader,
   type Rest,
@@ -199,7 +199,6 @@ function scanOne(
     const scan = scanSegment(file, header, parts.encoder);
     const fileSize = file.size();
     const found = readFooter(file, header);
-    const isSealed = typeof found === 'object' && found.footer.framesEnd === scan.end;
     if (successor === undefined) {
       if (typeof found === 'object') {
         throw new CorruptionError(path, scan.end, 'a newer segment existed and is missing');
@@ -214,11 +213,31 @@ function scanOne(
       );
     }
     const summary = parts.encoder.sealSegment();
-    const agrees = isSealed && sameBytes(found.footer.digest, summary.digest);
-    return { scan, summary, isSealed: agrees, fileSize };
+    const isSealed = typeof found === 'object';
+    // A footer that isn't whole is made again. One that is whole was made from these very frames.
+    if (isSealed && !footerAgrees(found, scan, summary)) {
+      throw new CorruptionError(path, scan.end, 'the footer contradicts the frames');
+    }
+    return { scan, summary, isSealed, fileSize };
   } finally {
     file.close();
   }
+}
+
+function footerAgrees(
+  { footer, table }: FoundFooter,
+  scan: SegmentScan,
+  summary: SegmentSummary,
+): boolean {
+  return (
+    footer.framesEnd === scan.end &&
+    footer.frameCount === scan.frameCount &&
+    footer.lastLink === scan.link &&
+    footer.minStamp === summary.minStamp &&
+    footer.maxStamp === summary.maxStamp &&
+    sameBytes(footer.digest, summary.digest) &&
+    sameBytes(table, scan.offsets.toBytes())
+  );
 }
 
 /** Decides about the newest segment's end; returns what lies behind it. */

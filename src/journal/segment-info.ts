@@ -21,14 +21,17 @@ export interface SegmentInfo {
   readonly isSealed: boolean;
 }
 
+export interface FoundFooter {
+  readonly footer: SegmentFooter;
+  /** The bytes of the offset table. */
+  readonly table: Uint8Array;
+}
+
 /**
  * The footer at the end of a segment file with its offset table, if both are whole and belong to this segment;
  * otherwise why not.
  */
-export function readFooter(
-  file: File,
-  header: SegmentHeader,
-): { footer: SegmentFooter; table: Uint8Array } | string {
+export function readFooter(file: File, header: SegmentHeader): FoundFooter | string {
   const size = file.size();
   if (size < SEGMENT_HEADER_SIZE + SEGMENT_FOOTER_SIZE) {
     return 'the file is too short for a footer';

@@ -157,7 +157,10 @@ export function scanRest(file: File, salt: Uint8Array, offset: number): Rest {
     const filled = readInto(file, bytes, start);
     const found = bytes.subarray(0, filled);
     const view = viewOf(found);
-    end = Math.max(end, start + endOfContent(found));
+    const contentSize = endOfContent(found);
+    if (contentSize > 0) {
+      end = start + contentSize;
+    }
     for (let at = 0; at < Math.min(filled, REST_STEP); at += 8) {
       if (at + 4 > filled || view.getUint32(at, true) === 0) {
         continue;

@@ -143,7 +143,7 @@ class SegmentDump {
     const footer = this.#readFooter();
     const place = { kind: 'header', offset: 0, size: bytes.length, fileSize: this.#size } as const;
     // A frame that the salt fits proves it, so the salt of a damaged header is worth a try.
-    let salt = bytes.slice(24, 40);
+    let salt: Uint8Array = bytes.subarray(24, 40);
     if (isRefusal(header)) {
       salt = footer.decoded?.salt ?? salt;
       yield { ...place, problems: [header.reason] };

@@ -1,0 +1,109 @@
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { CommandError, type ExitCode } from './exit-code.ts';
+import type { Terminal } from './terminal.ts';
+
+/** One command of `varve`. */
+export interface Command {
+  readonly name: string;
+  readonly summary: string;
+  /** The positional arguments, as help shows them. */
+  readonly usage: string;
+  readonly positionals: { readonly min: number; readonly max: number };
+  readonly options: Readonly<Record<string, CommandOption>>;
+  /** Paragraphs of help. */
+  readonly details?: readonly string[];
+  readonly examples: readonly string[];
+  run(invocation: Invocation): Promise<ExitCode>;
+}
+
+export interface CommandOption {
+  /** Name of the value in help; undefined for a switch. */
+  readonly value?: string;
+  readonly multiple?: true;
+  readonly help: string;
+}
+
+export interface Invocation {
+  readonly positionals: readonly string[];
+  readonly options: GivenOptions;
+  readonly terminal: Terminal;
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+/** Options that every command has. */
+export const sharedOptions: Readonly<Record<string, CommandOption>> = {
+  json: { help: 'Output for machines: one JSON object a line' },
+  help: { help: 'Show this help' },
+};
+
+/** Options as they were given, read by name. */
+export class GivenOptions {
+  readonly #values: Readonly<Record<string, unknown>>;
+
+  constructor(values: Readonly<Record<string, unknown>>) {
+    this.#values = values;
+  }
+
+  has(name: string): boolean {
+    return this.#values[name] !== undefined;
+  }
+
+  text(name: string): string | undefined {
+    return this.#values[name] as string | undefined;
+  }
+
+  texts(name: string): readonly string[] {
+    return (this.#values[name] as readonly string[] | undefined) ?? [];
+  }
+
+  isOn(name: string): boolean {
+    return this.#values[name] === true;
+  }
+
+  wholeNumber(name: string): number | undefined {
+    const text = this.text(name);
+    return text === undefined ? undefined : parseWholeNumber(text, `--${name}`);
+  }
+}
+
+export function parseWholeNumber(text: string, what: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
+    throw new CommandError(`${what} takes a whole number, not ${JSON.stringify(text)}.`);
+  }
+  return value;
+}
+
+/** Throws `CommandError` for what the command doesn't know. */
+export function parseCommandLine(
+  command: Command,
+  args: readonly string[],
+): { readonly positionals: readonly string[]; readonly options: GivenOptions } {
+  const options: NonNullable<ParseArgsConfig['options']> = {};
+  for (const [name, option] of Object.entries({ ...command.options, ...sharedOptions })) {
+    options[name] = {
+      type: option.value === undefined ? 'boolean' : 'string',
+      multiple: option.multiple === true,
+      ...(name === 'help' ? { short: 'h' } : {}),
+    };
+  }
+  const advice = `See: varve ${command.name} --help`;
+  try {
+    const parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+    const given = new GivenOptions(parsed.values);
+    const count = parsed.positionals.length;
+    if (!given.isOn('help') && (count < command.positionals.min || count > command.positionals.max)) {
+      const problem = count < command.positionals.min ? 'An argument is missing' : 'Too many arguments';
+      throw new CommandError(`${problem}: varve ${command.name} ${command.usage}`, { advice });
+    }
+    return { positionals: parsed.positionals, options: given };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')) {
+      // Only the first sentence of Node's own message fits: the rest explains positional arguments.
+      const message = error.message.split(/(?<=')\. |\n/)[0]!;
+      throw new CommandError(message.endsWith('.') ? message : `${message}.`, { advice, cause: error });
+    }
+    throw error;
+  }
+}
