@@ -67,6 +67,8 @@ export interface AuditParts {
 export interface AuditOptions {
   /** Positions to check: those below. Undefined: all that is there, as a store at rest. */
   readonly end?: number;
+  /** With `end`: whether the segment that begins with this position has its footer. Default: nobody knows. */
+  readonly isSealed?: ((firstPosition: number) => boolean) | undefined;
   readonly onProgress?:
     | ((progress: { readonly bytes: number; readonly bytesTotal: number }) => void)
     | undefined;
@@ -91,6 +93,8 @@ class Audit {
   #findingCount = 0;
   #damageCount = 0;
   #commits = 0;
+  /** Commits of the segments before the current one. */
+  #commitsBefore = 0;
   #bytes = 0;
   #bytesTotal = 0;
   #pausedAt = 0;
@@ -216,6 +220,7 @@ class Audit {
       link: segmentHeaderCrc(header),
     });
     this.#records.beginSegment();
+    this.#commitsBefore = this.#commits;
     for (;;) {
       while (walker.position < end && walker.next()) {
         this.#auditFrame(file, walker, offsets);
@@ -315,9 +320,10 @@ class Audit {
 
   #auditFooter(file: File, header: SegmentHeader, framesEnd: number, offsets: OffsetTable): void {
     const found = readFooter(file, header);
-    const live = this.#options.end !== undefined;
+    const { end, isSealed } = this.#options;
     if (typeof found === 'string') {
-      if (!live) {
+      // In an open store a full segment may still wait for its footer.
+      if (end === undefined || isSealed?.(header.firstPosition) === true) {
         this.#find('notice', file.path, `the segment has no usable footer: ${found}`, {
           offset: framesEnd,
         });
@@ -327,6 +333,7 @@ class Audit {
     const { footer, table } = found;
     const agrees =
       footer.framesEnd === framesEnd &&
+      footer.frameCount === this.#commits - this.#commitsBefore &&
       footer.lastLink === this.#link &&
       footer.minStamp === this.#records.minTime &&
       footer.maxStamp === this.#records.maxTime &&

@@ -379,9 +379,7 @@ function recordRow(record: RecordView, offset: number): DumpedRecord {
     payloadSize: record.payloadSize,
     ...(idempotencyKey === '' ? {} : { idempotencyKey }),
     ...(isErased ? { isErased: true as const } : {}),
-    ...(isPlainJson
-      ? { preview: record.payload.toString('utf8', 0, PREVIEW_LENGTH_MAX) }
-      : {}),
+    ...(isPlainJson ? { preview: record.payload.toString('utf8', 0, PREVIEW_LENGTH_MAX) } : {}),
     problems,
   };
 }

@@ -32,6 +32,8 @@ interface SegmentEntry {
   readonly path: string;
   /** In memory until the footer holds them. */
   offsets: OffsetTable | undefined;
+  /** Where they are in the file, once it has been looked up. */
+  tableAt: number | undefined;
 }
 
 export interface SegmentSummaryInfo {
@@ -56,6 +58,7 @@ export class EventLog {
   readonly #digest = new Uint8Array(32);
   #buffer = Buffer.allocUnsafe(READ_SIZE_FIRST);
   #view = viewOf(this.#buffer);
+  readonly #word = Buffer.allocUnsafe(4);
   #readCount = 0;
 
   constructor(
@@ -71,6 +74,7 @@ export class EventLog {
       firstPosition: header.firstPosition,
       path,
       offsets,
+      tableAt: undefined,
     }));
   }
 
@@ -93,7 +97,8 @@ export class EventLog {
   /** From now on records go to a new segment. */
   beginSegment(firstPosition: number): void {
     const path = joinPath(this.directory, segmentName(firstPosition));
-    this.#segments.push({ firstPosition, path, offsets: new OffsetTable() });
+    const offsets = new OffsetTable();
+    this.#segments.push({ firstPosition, path, offsets, tableAt: undefined });
   }
 
   /** The segment's footer is on disk: its offsets are looked up there. */
@@ -251,15 +256,20 @@ export class EventLog {
     if (segment.offsets !== undefined) {
       return segment.offsets.at(index);
     }
+    segment.tableAt ??= this.#findTable(segment, file);
+    const at = segment.tableAt + index * 4;
+    if (readInto(file, this.#word, at) !== 4) {
+      throw new CorruptionError(segment.path, at, 'the offset table is cut short');
+    }
+    return this.#word.readUInt32LE(0);
+  }
+
+  /** Where the offset table of a sealed segment begins: it ends where the footer begins, at the end of the file. */
+  #findTable(segment: SegmentEntry, file: File): number {
     const successor = this.#segments[this.#segments.indexOf(segment) + 1];
     assert(successor !== undefined, 'a sealed segment has a successor');
     const count = successor.firstPosition - segment.firstPosition;
-    const at = file.size() - SEGMENT_FOOTER_SIZE - (count - index) * 4;
-    const word = Buffer.allocUnsafe(4);
-    if (readInto(file, word, at) !== 4) {
-      throw new CorruptionError(segment.path, at, 'the offset table is cut short');
-    }
-    return word.readUInt32LE(0);
+    return file.size() - SEGMENT_FOOTER_SIZE - count * 4;
   }
 
   #fileOf(segment: SegmentEntry): File {

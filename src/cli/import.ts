@@ -1,0 +1,163 @@
+import { open } from '../index.ts';
+import type { Command, Invocation } from './command.ts';
+import { CommitGrouper } from './commit-grouper.ts';
+import { parseEventLine } from './event-line.ts';
+import { CommandError, ExitCode } from './exit-code.ts';
+import { type ImportCounts, Importer } from './importer.ts';
+import { type Input, openInput } from './input.ts';
+import { type LineMapping, mappingFrom, mappingOptions } from './line-mapping.ts';
+import { LineProblem } from './line-problem.ts';
+import { readLines } from './line-reader.ts';
+import { Progress } from './progress.ts';
+import { storeComponents } from './store-notes.ts';
+import type { Terminal } from './terminal.ts';
+import { countOf, formatCount, formatDuration } from './text.ts';
+
+export const importCommand: Command = {
+  name: 'import',
+  summary: 'append the lines of an NDJSON file, each once',
+  usage: '<file.ndjson|file.ndjson.gz|-> <dir>',
+  positionals: { min: 2, max: 2 },
+  options: {
+    ...mappingOptions,
+    source: {
+      value: 'name',
+      help: "Name of the input in the keys of lines that have neither key nor id (default: the file's name)",
+    },
+  },
+  details: [
+    'A line is one event, {"stream":"orders/1","type":"OrderPlaced","data":{…}}, with id, tags, metadata, correlationId, causationId, occurredAt and idempotencyKey if you like, and one commit unless --group-by says otherwise. What varve export wrote comes back as it was: same order, ids, commits and keys.',
+    'It stops at the first bad line. Everything before that line is in the store, nothing of its commit is. Mend the line and run the same command again: what is there already is recognized by key or id and not repeated. Lines that have neither get the key import:<file name>:<line number>.',
+  ],
+  examples: [
+    'varve import events.ndjson.gz ./my-store',
+    'varve export ./my-store | varve import - ./copy',
+    'varve import history.ndjson ./my-store --group-by correlationId \\',
+    '    --key correlationId --occurred-at time',
+    'varve import access.ndjson ./my-store --stream path --type method \\',
+    '    --occurred-at at --rest-as-data',
+  ],
+  async run({ positionals, options, terminal, signal }: Invocation): Promise<ExitCode> {
+    const [path, directory] = positionals as [string, string];
+    const mapping = mappingFrom(options);
+    const input = openInput(path, signal);
+    const store = await open(directory, {}, storeComponents(terminal));
+    const importer = new Importer(store, options.text('source') ?? input.source);
+    const progress = new Progress(terminal, 'importing', 'events');
+    try {
+      await importLines(input, mapping, importer, progress, signal);
+    } catch (error) {
+      progress.end();
+      throw describeStop(error, input, importer, signal);
+    } finally {
+      progress.end();
+      await store.close();
+    }
+    await report({ terminal, isJson: options.isOn('json') }, directory, store.head, importer, progress.seconds);
+    return ExitCode.ok;
+  },
+};
+
+async function importLines(
+  input: Input,
+  mapping: LineMapping,
+  importer: Importer,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const grouper = new CommitGrouper();
+  let lastLine = 0;
+  let failure: unknown;
+  try {
+    for await (const lines of readLines(input.chunks)) {
+      for (const line of lines) {
+        lastLine = line.number;
+        const commit = grouper.add(parseEventLine(line, mapping));
+        if (commit !== undefined) {
+          await importer.submit(commit);
+        }
+        signal.throwIfAborted();
+      }
+      const count = importer.appended.events + importer.duplicates.events;
+      progress.update({ done: input.readSize, total: input.size, count });
+    }
+    const commit = grouper.end();
+    if (commit !== undefined) {
+      await importer.submit(commit);
+    }
+  } catch (error) {
+    failure = asLineProblem(error, lastLine + 1);
+  }
+  // What is in flight is waited for in any case, and what it says comes first: it stands before the line that failed.
+  await importer.finish();
+  if (failure !== undefined) {
+    throw failure;
+  }
+}
+
+function asLineProblem(error: unknown, line: number): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return code.startsWith('Z_')
+    ? new LineProblem(line, `the compressed file is damaged or cut short (${(error as Error).message})`, { cause: error })
+    : error;
+}
+
+/** The failure as people should hear of it: where, why, what is in the store now, and how to go on. */
+function describeStop(error: unknown, input: Input, importer: Importer, signal: AbortSignal): unknown {
+  const { appended, duplicates } = importer;
+  const progress = `${sumOf(appended, duplicates)} before it ${appended.events + duplicates.events === 1 ? 'is' : 'are'} in the store`;
+  if (error instanceof LineProblem) {
+    const { line, lastLine, code, message } = error;
+    const where = line === lastLine ? String(line) : `${line}-${lastLine}`;
+    const isConflict = code.endsWith('_CONFLICT');
+    return new CommandError(`${input.name}:${where}: ${message}`, {
+      code,
+      exitCode: isConflict ? ExitCode.conflict : ExitCode.invalid,
+      advice: joinSentences(error.advice, `${progress}: mend the input and run the same command again.`),
+      details: { file: input.name, line, lastLine, reason: message, appended, duplicates },
+      cause: error,
+    });
+  }
+  if (signal.aborted) {
+    return new CommandError('Stopped.', {
+      code: 'INTERRUPTED',
+      exitCode: ExitCode.interrupted,
+      advice: `${sumOf(appended, duplicates)} ${appended.events + duplicates.events === 1 ? 'is' : 'are'} in the store: run the same command again to go on.`,
+      details: { appended, duplicates },
+      cause: error,
+    });
+  }
+  return error;
+}
+
+function joinSentences(first: string | undefined, second: string): string {
+  const rest = second[0]!.toUpperCase() + second.slice(1);
+  return first === undefined ? rest : `${first}\n${rest}`;
+}
+
+function sumOf(appended: ImportCounts, duplicates: ImportCounts): string {
+  return countOf(appended.events + duplicates.events, 'event');
+}
+
+async function report(
+  { terminal, isJson }: { readonly terminal: Terminal; readonly isJson: boolean },
+  directory: string,
+  head: number,
+  importer: Importer,
+  seconds: number,
+): Promise<void> {
+  const { appended, duplicates, erased } = importer;
+  if (isJson) {
+    await terminal.json({ appended, duplicates, erased, head, seconds });
+    return;
+  }
+  const rate = formatCount((appended.events + duplicates.events) / Math.max(seconds, 0.001));
+  await terminal.line(
+    `${terminal.style('bold', `${formatCount(appended.events)} appended`)} in ${countOf(appended.commits, 'commit')}, ` +
+      `${formatCount(duplicates.events)} there already  ${terminal.style('dim', `${formatDuration(seconds)}, ${rate} events/s`)}`,
+  );
+  await terminal.line(`${directory} holds ${countOf(head, 'event')}`);
+  if (erased > 0) {
+    terminal.note(`${countOf(erased, 'event')} had been erased at the source: appended without data.`);
+  }
+}
