@@ -117,8 +117,25 @@ export function systemCode(error: unknown): string | undefined {
   return undefined;
 }
 
+/** An error of ours as it is; a failure of the operating system with a code of ours, and the failure inside. */
+export function asVarveError(error: unknown, what: string): VarveError {
+  if (error instanceof VarveError) {
+    return error;
+  }
+  return new VarveError('UNAVAILABLE', `${what}: ${String(error)}.`, { cause: error });
+}
+
 /** True if the operating system said that no more can be stored. */
 export function isNoSpace(error: unknown): boolean {
   const code = systemCode(error);
   return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';
+}
+
+/** Gives a failure of the operating system a code of ours; its own error is the cause. */
+export function asVarveError(error: unknown, what: string, applied?: Applied): VarveError {
+  if (error instanceof VarveError) {
+    return error;
+  }
+  const facts = applied === undefined ? { cause: error } : { cause: error, applied };
+  return new VarveError('UNAVAILABLE', `${what}: ${String(error)}.`, facts);
 }

@@ -237,6 +237,7 @@ export class Journal {
 
   /** Ends writing because something that is not the disk's fault went wrong. */
   poison(cause: unknown): void {
+    this.#writer.stop();
     this.#failAll(cause, this.appended);
   }
 
@@ -363,7 +364,7 @@ export class Journal {
       }
     } catch (error) {
       // A defect of ours: nothing after it can be trusted.
-      this.#failAll(error, this.appended);
+      this.poison(error);
     }
     this.#running = undefined;
     this.#scheduleTail();

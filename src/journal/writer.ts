@@ -184,21 +184,33 @@ export class JournalWriter {
 
   /** Leaves the folder at rest: zeros cut off, tail exact, no spare. Call it once, when nothing is in flight. */
   *close(): DiskWork<void> {
-    if (!this.#hasFailed) {
-      while (this.#sealing.length > 0) {
-        yield* this.#sealOne();
+    try {
+      if (!this.#hasFailed) {
+        yield* this.#leaveAtRest();
       }
-      const { file } = this.#segment;
-      file.truncate(this.#cursor.offset);
-      yield { operation: 'sync', file };
-      this.#replaceTail();
-      this.#space.removeSpare();
-      this.#parts.fileSystem.syncDirectory(this.#parts.directory);
+    } finally {
+      this.#closeFiles();
     }
-    this.closeFiles();
   }
 
-  closeFiles(): void {
+  /** Ends writing: nothing more is taken from the lane. */
+  stop(): void {
+    this.#hasFailed = true;
+  }
+
+  *#leaveAtRest(): DiskWork<void> {
+    while (this.#sealing.length > 0) {
+      yield* this.#sealOne();
+    }
+    const { file } = this.#segment;
+    file.truncate(this.#cursor.offset);
+    yield { operation: 'sync', file };
+    this.#replaceTail();
+    this.#space.removeSpare();
+    this.#parts.fileSystem.syncDirectory(this.#parts.directory);
+  }
+
+  #closeFiles(): void {
     this.#segment.file.close();
     this.#space.close();
     for (const segment of this.#sealing) {

@@ -4,7 +4,7 @@
  * its footer afterwards. Reading one event reads that event.
  */
 import { assert } from '../base/assert.ts';
-import { CorruptionError } from '../base/errors.ts';
+import { asVarveError, CorruptionError, type VarveError } from '../base/errors.ts';
 import { sha256Into } from '../base/digest.ts';
 import { viewOf } from '../base/integers.ts';
 import { limits } from '../base/limits.ts';
@@ -108,9 +108,23 @@ export class EventLog {
     segment.offsets = undefined;
   }
 
+  /** True if the offsets of this segment are looked up in its footer. */
+  isSealed(firstPosition: number): boolean {
+    const segment = this.#segments.find((entry) => entry.firstPosition === firstPosition);
+    return segment !== undefined && segment.offsets === undefined;
+  }
+
   /** Points `record` to the record at a durable position, checked: place, header CRC, payload digest. */
   readRecord(position: number, record: RecordView): void {
     const segment = this.#segmentOf(position);
+    try {
+      this.#readRecord(segment, position, record);
+    } catch (error) {
+      throw unreadable(segment.path, error);
+    }
+  }
+
+  #readRecord(segment: SegmentEntry, position: number, record: RecordView): void {
     const file = this.#fileOf(segment);
     const offset = this.#offsetOf(segment, file, position);
     this.#readCount += 1;
@@ -143,11 +157,13 @@ export class EventLog {
     const first = position - record.commitIndex;
     const index = this.#indexOf(first);
     const segment = this.#segments[index]!;
-    const offset = this.#offsetOf(segment, this.#fileOf(segment), first) - FRAME_HEADER_SIZE;
-    return new FrameSource(
-      (next) => this.#openWalk(next),
-      this.#walk(segment, { offset, position: first, link: undefined }),
-    );
+    try {
+      const offset = this.#offsetOf(segment, this.#fileOf(segment), first) - FRAME_HEADER_SIZE;
+      const walk = this.#walk(segment, { offset, position: first, link: undefined });
+      return new FrameSource((next) => this.#openWalk(next), walk);
+    } catch (error) {
+      throw unreadable(segment.path, error);
+    }
   }
 
   /** What is known of each segment, oldest first. */
@@ -207,14 +223,18 @@ export class EventLog {
     start: { offset: number; position: number; link?: undefined },
   ): SegmentWalk {
     const file = this.#fileSystem.open(segment.path, 'read');
-    const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
-    const header = decodeSegmentHeader(bytes.subarray(0, readInto(file, bytes, 0)));
-    if (isRefusal(header)) {
+    try {
+      const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
+      const header = decodeSegmentHeader(bytes.subarray(0, readInto(file, bytes, 0)));
+      if (isRefusal(header)) {
+        throw new CorruptionError(segment.path, 0, header.reason);
+      }
+      const link = 'link' in start ? undefined : segmentHeaderCrc(header);
+      return { file, walker: new FrameWalker(file, header.salt, { ...start, link }) };
+    } catch (error) {
       file.close();
-      throw new CorruptionError(segment.path, 0, header.reason);
+      throw error;
     }
-    const link = 'link' in start ? undefined : segmentHeaderCrc(header);
-    return { file, walker: new FrameWalker(file, header.salt, { ...start, link }) };
   }
 
   #payloadIsIntact(record: RecordView): boolean {
@@ -269,7 +289,12 @@ export class EventLog {
     const successor = this.#segments[this.#segments.indexOf(segment) + 1];
     assert(successor !== undefined, 'a sealed segment has a successor');
     const count = successor.firstPosition - segment.firstPosition;
-    return file.size() - SEGMENT_FOOTER_SIZE - count * 4;
+    const size = file.size();
+    const at = size - SEGMENT_FOOTER_SIZE - count * 4;
+    if (at < SEGMENT_HEADER_SIZE) {
+      throw new CorruptionError(segment.path, size, 'the offset table is cut short');
+    }
+    return at;
   }
 
   #fileOf(segment: SegmentEntry): File {
@@ -317,6 +342,14 @@ export class FrameSource {
 
   /** Moves to the next frame. The caller knows that there is one: it is durable. */
   next(): boolean {
+    try {
+      return this.#next();
+    } catch (error) {
+      throw unreadable(this.path, error);
+    }
+  }
+
+  #next(): boolean {
     if (this.walker.next()) {
       return true;
     }
@@ -336,4 +369,8 @@ export class FrameSource {
   close(): void {
     this.#current.file.close();
   }
+}
+
+function unreadable(path: string, error: unknown): VarveError {
+  return asVarveError(error, `${path} can't be read`);
 }

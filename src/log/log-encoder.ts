@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import { DIGEST_SIZE, HashOfHashes, sha256Into } from '../base/digest.ts';
 import type { FrameBody, FrameEncoder, SegmentSummary } from '../journal/encoder.ts';
 import type { OffsetTable } from '../journal/offset-table.ts';
@@ -35,7 +36,8 @@ export class LogEncoder implements FrameEncoder {
     const end = body.start + body.size;
     const record = this.#record;
     for (let at = body.start; at < end; at = record.end) {
-      record.open(bytes, view, at, end);
+      const problem = record.open(bytes, view, at, end);
+      assert(problem === undefined, 'the owner encodes well-formed records');
       const stream = record.streamNumber;
       sha256Into(record.digestInput, bytes, at + DIGEST_AT);
       this.#leaves.copyTo(stream, bytes, at + PREVIOUS_LEAF_AT);

@@ -1,4 +1,4 @@
-import { CorruptionError, VarveError } from '../base/errors.ts';
+import { asVarveError, CorruptionError } from '../base/errors.ts';
 import { nodeClock } from '../io/node-clock.ts';
 import { NodeFileSystem } from '../io/node-file-system.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
@@ -37,12 +37,7 @@ export async function audit(
     const parts = { fileSystem, clock, directory: log, identity: identity.bytes };
     return await auditLog(parts, { onProgress: options.onProgress, signal: options.signal });
   } catch (error) {
-    if (error instanceof VarveError) {
-      throw error;
-    }
-    throw new VarveError('UNAVAILABLE', `The store can't be read: ${String(error)}.`, {
-      cause: error,
-    });
+    throw asVarveError(error, `The store in ${path} can't be read`);
   } finally {
     await lock.release();
   }

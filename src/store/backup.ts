@@ -23,7 +23,10 @@ export async function backupStore(
   end: number,
 ): Promise<void> {
   const { fileSystem, clock, log } = parts;
-  const segments = log.describe(end);
+  // A newer segment may exist and hold only what isn't durable yet.
+  const segments = log
+    .describe(end)
+    .filter(({ firstPosition }) => firstPosition < end || firstPosition === 0);
   const last = log.durableEnd(end);
   const logDirectory = makeTarget(fileSystem, target);
   for (const [index, segment] of segments.entries()) {

@@ -4,7 +4,7 @@
  * flight is delivered when that commit is durable, and becomes its failure if it is lost: nobody is told of an event that
  * then never existed.
  */
-import { RevisionConflictError, VarveError } from '../base/errors.ts';
+import { asVarveError, RevisionConflictError, VarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import { reached } from '../base/reached.ts';
@@ -202,7 +202,7 @@ export class CommitLog {
       }
     } catch (error) {
       // A question that can't be answered is an error, never a "no".
-      reject(error as VarveError);
+      reject(asVarveError(error, 'The append can not be decided', 'unknown'));
       return true;
     }
     try {
@@ -262,7 +262,7 @@ export class CommitLog {
       return;
     }
     // The commit was lost with everything else in flight.
-    reject(poisoned(journal.failure?.cause, 'no'));
+    reject(poisoned(journal.failure?.cause, 'unknown'));
   }
 
   #accept(

@@ -97,7 +97,7 @@ export class DuplicateFinder {
       throw new VarveError(
         'POISONED',
         'The answer depends on an append that was lost when writing failed: close the store and open it again.',
-        { cause: journal.failure?.cause, applied: 'no' },
+        { cause: journal.failure?.cause, applied: 'unknown' },
       );
     }
     const { arena, bodyStart, bodySize } = frame;

@@ -1,4 +1,4 @@
-import { CorruptionError, VarveError } from '../base/errors.ts';
+import { asVarveError, CorruptionError, VarveError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
 import { FRAME_HEADER_SIZE } from '../journal/format.ts';
@@ -85,8 +85,12 @@ export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
     this.#events = this.#run(parts, plan);
   }
 
-  next(): Promise<IteratorResult<StoredEvent<Event>>> {
-    return this.#events.next() as Promise<IteratorResult<StoredEvent<Event>>>;
+  async next(): Promise<IteratorResult<StoredEvent<Event>>> {
+    try {
+      return (await this.#events.next()) as IteratorResult<StoredEvent<Event>>;
+    } catch (error) {
+      throw asVarveError(error, 'The log can not be read');
+    }
   }
 
   async return(): Promise<IteratorResult<StoredEvent<Event>>> {

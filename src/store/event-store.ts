@@ -1,5 +1,5 @@
 /** The store of one folder, open: checks calls, hands commits to the commit log, reads through the visibility gate. */
-import { VarveError } from '../base/errors.ts';
+import { asVarveError, VarveError } from '../base/errors.ts';
 import { sha256 } from '../base/digest.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
@@ -13,6 +13,7 @@ import { decodeEvent, eventIdOf } from '../log/event-decoder.ts';
 import { parseEventId } from '../log/event-id.ts';
 import type { EventLog, SegmentSummaryInfo } from '../log/event-log.ts';
 import { RecordView } from '../log/format.ts';
+import { absolutePath } from '../io/path.ts';
 import { backupStore } from './backup.ts';
 import { aborted, type CommitLog } from './commit-log.ts';
 import type {
@@ -68,7 +69,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   readonly recovery: StoreRecovery;
   readonly #parts: StoreParts;
   readonly #listing: StreamListing;
-  readonly #reading: ReadParts;
+  readonly #readParts: ReadParts;
   readonly #record = new RecordView();
   #closing: Promise<void> | undefined;
 
@@ -76,7 +77,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     this.#parts = parts;
     this.recovery = parts.recovery;
     this.#listing = new StreamListing(parts.streams);
-    this.#reading = {
+    this.#readParts = {
       log: parts.log,
       streams: parts.streams,
       codecs: parts.codecs,
@@ -115,16 +116,13 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
 
   read(query: ReadQuery = {}, options: ReadOptions = {}): EventRead<Event> {
     this.#checkOpen();
-    return new PlannedRead<Event>(this.#reading, planRead(query, options, this.head));
+    return new PlannedRead<Event>(this.#readParts, planRead(query, options, this.head));
   }
 
   async get(position: number): Promise<StoredEvent<Event> | undefined> {
     this.#checkOpen();
     checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
-    if (position >= this.head) {
-      return undefined;
-    }
-    return this.#eventAt(position);
+    return position < this.head ? this.#reading(() => this.#eventAt(position)) : undefined;
   }
 
   async getById(id: string): Promise<StoredEvent<Event> | undefined> {
@@ -133,15 +131,10 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     const generated = parseEventId(id);
     const candidates = this.#parts.ids.candidates(id);
     const all = generated === undefined ? candidates : [generated.position, ...candidates];
-    for (const position of all) {
-      if (position < this.head) {
-        this.#parts.log.readRecord(position, this.#record);
-        if (eventIdOf(this.#record) === id) {
-          return this.#decode(this.#record);
-        }
-      }
-    }
-    return undefined;
+    return this.#reading(() => {
+      const found = all.find((position) => position < this.head && this.#idAt(position) === id);
+      return found === undefined ? undefined : this.#eventAt(found);
+    });
   }
 
   streams(options: StreamsOptions = {}): AsyncIterableIterator<StreamEntry> {
@@ -160,7 +153,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     }
     const revision = count - 1;
     const position = streams.positionAt(number, revision);
-    log.readRecord(position, this.#record);
+    this.#reading(() => log.readRecord(position, this.#record));
     return { revision, position, leaf: sha256(this.#record.leafInput) };
   }
 
@@ -186,7 +179,12 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     this.#checkOpen();
     const { fileSystem, clock, log } = this.#parts;
     const source = { directory: this.#parts.directory, identity: this.#parts.identity.bytes };
-    await backupStore({ fileSystem, clock, log }, source, directory, this.head);
+    const target = absolutePath(directory);
+    try {
+      await backupStore({ fileSystem, clock, log }, source, target, this.head);
+    } catch (error) {
+      throw asVarveError(error, `The backup to ${target} failed`);
+    }
   }
 
   async verify(options: VerifyOptions = {}): Promise<AuditReport> {
@@ -195,7 +193,12 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     const { directory } = log;
     return auditLog(
       { fileSystem, clock, directory, identity: identity.bytes },
-      { end: this.head, onProgress: options.onProgress, signal: options.signal },
+      {
+        end: this.head,
+        isSealed: (firstPosition) => log.isSealed(firstPosition),
+        onProgress: options.onProgress,
+        signal: options.signal,
+      },
     );
   }
 
@@ -255,6 +258,11 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     this.#parts.commits.submit(prepared, resolve, reject);
   }
 
+  #idAt(position: number): string {
+    this.#parts.log.readRecord(position, this.#record);
+    return eventIdOf(this.#record);
+  }
+
   #eventAt(position: number): StoredEvent<Event> {
     this.#parts.log.readRecord(position, this.#record);
     return this.#decode(this.#record);
@@ -263,6 +271,14 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   /** The type of an event's data is the caller's word: the store keeps what it was given. */
   #decode(record: RecordView): StoredEvent<Event> {
     return decodeEvent(record, this.#parts.codecs) as StoredEvent<Event>;
+  }
+
+  #reading<Result>(read: () => Result): Result {
+    try {
+      return read();
+    } catch (error) {
+      throw asVarveError(error, 'The log can not be read');
+    }
   }
 
   #checkOpen(): void {

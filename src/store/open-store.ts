@@ -1,4 +1,4 @@
-import { VarveError } from '../base/errors.ts';
+import { asVarveError, VarveError } from '../base/errors.ts';
 import { guardedLogger, type Logger, silentLogger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import { StreamIndex } from '../event-index/stream-index.ts';
@@ -72,7 +72,11 @@ export async function open<Event extends NewEvent = NewEvent>(
   // Unknown names are refused before anything is touched.
   parts.codecs.named(resolved.compression);
   const path = absolutePath(directory);
-  return withSystemErrors(() => openFolder<Event>(parts, resolved, path));
+  try {
+    return await openFolder<Event>(parts, resolved, path);
+  } catch (error) {
+    throw asVarveError(error, `The store in ${path} can't be opened`);
+  }
 }
 
 async function openFolder<Event extends NewEvent>(
@@ -202,18 +206,4 @@ function noSpace(cause: unknown): VarveError {
     'There is no space for this append: free some and retry. Nothing was changed.',
     { cause, applied: 'no' },
   );
-}
-
-/** Gives failures of the operating system a code of ours; the first cause stays inside. */
-async function withSystemErrors<Result>(work: () => Promise<Result>): Promise<Result> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof VarveError) {
-      throw error;
-    }
-    throw new VarveError('UNAVAILABLE', `The store can't be opened: ${String(error)}.`, {
-      cause: error,
-    });
-  }
 }
