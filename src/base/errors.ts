@@ -117,14 +117,6 @@ export function systemCode(error: unknown): string | undefined {
   return undefined;
 }
 
-/** An error of ours as it is; a failure of the operating system with a code of ours, and the failure inside. */
-export function asVarveError(error: unknown, what: string): VarveError {
-  if (error instanceof VarveError) {
-    return error;
-  }
-  return new VarveError('UNAVAILABLE', `${what}: ${String(error)}.`, { cause: error });
-}
-
 /** True if the operating system said that no more can be stored. */
 export function isNoSpace(error: unknown): boolean {
   const code = systemCode(error);

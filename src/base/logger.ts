@@ -1,7 +1,13 @@
 /** One thing worth telling an operator. */
 export interface LogEntry {
   readonly level: 'info' | 'warn' | 'error';
-  readonly event: 'recovered' | 'rotated' | 'waiting-for-room' | 'no-space' | 'poisoned' | 'closed';
+  readonly event:
+    | 'recovered'
+    | 'rotated'
+    | 'waiting-for-room'
+    | 'no-space'
+    | 'derived-write-failed'
+    | 'poisoned';
   readonly message: string;
   readonly details: Readonly<Record<string, unknown>>;
 }

@@ -93,16 +93,27 @@ export function parseCommandLine(
     const parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
     const given = new GivenOptions(parsed.values);
     const count = parsed.positionals.length;
-    if (!given.isOn('help') && (count < command.positionals.min || count > command.positionals.max)) {
-      const problem = count < command.positionals.min ? 'An argument is missing' : 'Too many arguments';
+    if (
+      !given.isOn('help') &&
+      (count < command.positionals.min || count > command.positionals.max)
+    ) {
+      const problem =
+        count < command.positionals.min ? 'An argument is missing' : 'Too many arguments';
       throw new CommandError(`${problem}: varve ${command.name} ${command.usage}`, { advice });
     }
     return { positionals: parsed.positionals, options: given };
   } catch (error) {
-    if (error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')) {
+    if (
+      error instanceof Error &&
+      'code' in error &&
+      String(error.code).startsWith('ERR_PARSE_ARGS')
+    ) {
       // Only the first sentence of Node's own message fits: the rest explains positional arguments.
       const message = error.message.split(/(?<=')\. |\n/)[0]!;
-      throw new CommandError(message.endsWith('.') ? message : `${message}.`, { advice, cause: error });
+      throw new CommandError(message.endsWith('.') ? message : `${message}.`, {
+        advice,
+        cause: error,
+      });
     }
     throw error;
   }

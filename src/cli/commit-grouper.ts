@@ -42,7 +42,10 @@ export class CommitGrouper {
   #addForeign(line: ParsedLine): LineCommit | undefined {
     const first = this.#lines[0];
     if (first?.commit !== undefined) {
-      throw new LineProblem(line.number, `the commit that begins in line ${first.number} is not complete`);
+      throw new LineProblem(
+        line.number,
+        `the commit that begins in line ${first.number} is not complete`,
+      );
     }
     if (line.group === undefined) {
       const before = this.#take();
@@ -66,7 +69,11 @@ export class CommitGrouper {
     line: ParsedLine,
     { index, count }: { readonly index: number; readonly count: number },
   ): LineCommit | undefined {
-    if (index !== this.#lines.length || count !== (this.#lines[0]?.commit?.count ?? count) || index >= count) {
+    if (
+      index !== this.#lines.length ||
+      count !== (this.#lines[0]?.commit?.count ?? count) ||
+      index >= count
+    ) {
       const first = this.#lines[0];
       throw new LineProblem(
         line.number,

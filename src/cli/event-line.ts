@@ -9,6 +9,8 @@
  * store the first two come out the same.
  */
 import type { NewEvent, StoredEvent } from '../index.ts';
+import { onlyGiven } from './only-given.ts';
+import { parseEventTime } from './event-time.ts';
 import { findInexactNumber } from './inexact-number.ts';
 import type { LineMapping } from './line-mapping.ts';
 import type { Line } from './line-reader.ts';
@@ -141,13 +143,7 @@ function eventOf(reader: FieldReader): NewEvent {
   const metadata = reader.value('metadata');
   return {
     type: reader.requiredText('type'),
-    ...(data === undefined ? {} : { data }),
-    ...(metadata === undefined ? {} : { metadata }),
-    ...(tags === undefined ? {} : { tags }),
-    ...(id === undefined ? {} : { id }),
-    ...(correlationId === undefined ? {} : { correlationId }),
-    ...(causationId === undefined ? {} : { causationId }),
-    ...(occurredAt === undefined ? {} : { occurredAt }),
+    ...onlyGiven({ data, metadata, tags, id, correlationId, causationId, occurredAt }),
   };
 }
 
@@ -171,7 +167,10 @@ class FieldReader {
     const unknown = this.#rest();
     if (unknown.length > 0) {
       const names = unknown.map((name) => JSON.stringify(name)).join(', ');
-      throw this.#problem(`there is no place in an event for ${names}`, unknownFieldAdvice(unknown));
+      throw this.#problem(
+        `there is no place in an event for ${names}`,
+        unknownFieldAdvice(unknown),
+      );
     }
   }
 
@@ -248,12 +247,10 @@ class FieldReader {
     const name = this.#sourceOf('occurredAt');
     const value = this.#fields[name] ?? undefined;
     if (value === undefined || (typeof value === 'number' && Number.isSafeInteger(value))) {
-      return value as number | undefined;
+      return value;
     }
-    // Without a zone it would mean another time on another machine.
-    const hasZone = typeof value === 'string' && /^\d{4}-\d\d-\d\dT.*(?:Z|[+-]\d\d:?\d\d)$/i.test(value);
-    const ms = hasZone ? Date.parse(value) : Number.NaN;
-    if (Number.isNaN(ms)) {
+    const ms = typeof value === 'string' ? parseEventTime(value) : undefined;
+    if (ms === undefined) {
       throw this.#problem(
         `${JSON.stringify(name)} is neither whole milliseconds since 1970 nor a time like 2026-01-31T12:00:00Z`,
       );
@@ -299,7 +296,9 @@ class FieldReader {
   #rejectOwnData(): void {
     for (const name of ['data', 'dataBase64']) {
       if (this.#fields[name] !== undefined) {
-        throw this.#problem(`the line has ${JSON.stringify(name)}, so --rest-as-data has no place for the rest`);
+        throw this.#problem(
+          `the line has ${JSON.stringify(name)}, so --rest-as-data has no place for the rest`,
+        );
       }
     }
   }

@@ -1,6 +1,6 @@
 import { open } from '../index.ts';
 import type { Command, Invocation } from './command.ts';
-import { CommitGrouper } from './commit-grouper.ts';
+import { CommitGrouper, type LineCommit } from './commit-grouper.ts';
 import { parseEventLine } from './event-line.ts';
 import { CommandError, ExitCode } from './exit-code.ts';
 import { type ImportCounts, Importer } from './importer.ts';
@@ -53,7 +53,13 @@ export const importCommand: Command = {
       progress.end();
       await store.close();
     }
-    await report({ terminal, isJson: options.isOn('json') }, directory, store.head, importer, progress.seconds);
+    await report(
+      { terminal, isJson: options.isOn('json') },
+      directory,
+      store.head,
+      importer,
+      progress.seconds,
+    );
     return ExitCode.ok;
   },
 };
@@ -65,45 +71,60 @@ async function importLines(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
+  try {
+    for await (const commit of commitsOf(input, mapping)) {
+      await importer.submit(commit);
+      signal.throwIfAborted();
+      const count = importer.appended.events + importer.duplicates.events;
+      progress.update({ done: input.readSize, total: input.size, count });
+    }
+  } finally {
+    // What is in flight is waited for in any case, and what it says comes first: it stands before the line that failed.
+    await importer.finish();
+  }
+}
+
+async function* commitsOf(
+  input: Input,
+  mapping: LineMapping,
+): AsyncGenerator<LineCommit, void, undefined> {
   const grouper = new CommitGrouper();
   let lastLine = 0;
-  let failure: unknown;
   try {
     for await (const lines of readLines(input.chunks)) {
       for (const line of lines) {
         lastLine = line.number;
-        const commit = grouper.add(parseEventLine(line, mapping));
-        if (commit !== undefined) {
-          await importer.submit(commit);
-        }
-        signal.throwIfAborted();
+        yield* known(grouper.add(parseEventLine(line, mapping)));
       }
-      const count = importer.appended.events + importer.duplicates.events;
-      progress.update({ done: input.readSize, total: input.size, count });
-    }
-    const commit = grouper.end();
-    if (commit !== undefined) {
-      await importer.submit(commit);
     }
   } catch (error) {
-    failure = asLineProblem(error, lastLine + 1);
+    throw asLineProblem(error, lastLine + 1);
   }
-  // What is in flight is waited for in any case, and what it says comes first: it stands before the line that failed.
-  await importer.finish();
-  if (failure !== undefined) {
-    throw failure;
-  }
+  yield* known(grouper.end());
 }
 
-function asLineProblem(error: unknown, line: number): unknown {
+function known<Value>(value: Value | undefined): Value[] {
+  return value === undefined ? [] : [value];
+}
+
+function asLineProblem(error: unknown, line: number): Error {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return code.startsWith('Z_')
-    ? new LineProblem(line, `the compressed file is damaged or cut short (${(error as Error).message})`, { cause: error })
-    : error;
+    ? new LineProblem(
+        line,
+        `the compressed file is damaged or cut short (${(error as Error).message})`,
+        { cause: error },
+      )
+    : (error as Error);
 }
 
 /** The failure as people should hear of it: where, why, what is in the store now, and how to go on. */
-function describeStop(error: unknown, input: Input, importer: Importer, signal: AbortSignal): unknown {
+function describeStop(
+  error: unknown,
+  input: Input,
+  importer: Importer,
+  signal: AbortSignal,
+): Error {
   const { appended, duplicates } = importer;
   const progress = `${sumOf(appended, duplicates)} before it ${appended.events + duplicates.events === 1 ? 'is' : 'are'} in the store`;
   if (error instanceof LineProblem) {
@@ -113,7 +134,10 @@ function describeStop(error: unknown, input: Input, importer: Importer, signal: 
     return new CommandError(`${input.name}:${where}: ${message}`, {
       code,
       exitCode: isConflict ? ExitCode.conflict : ExitCode.invalid,
-      advice: joinSentences(error.advice, `${progress}: mend the input and run the same command again.`),
+      advice: joinSentences(
+        error.advice,
+        `${progress}: mend the input and run the same command again.`,
+      ),
       details: { file: input.name, line, lastLine, reason: message, appended, duplicates },
       cause: error,
     });
@@ -127,7 +151,7 @@ function describeStop(error: unknown, input: Input, importer: Importer, signal: 
       cause: error,
     });
   }
-  return error;
+  return error as Error;
 }
 
 function joinSentences(first: string | undefined, second: string): string {
@@ -158,6 +182,8 @@ async function report(
   );
   await terminal.line(`${directory} holds ${countOf(head, 'event')}`);
   if (erased > 0) {
-    terminal.note(`${countOf(erased, 'event')} had been erased at the source: appended without data.`);
+    terminal.note(
+      `${countOf(erased, 'event')} had been erased at the source: appended without data.`,
+    );
   }
 }

@@ -26,6 +26,7 @@ export class Importer {
   #inFlightSize = 0;
   /** Keys and ids of commits in flight: a repeat waits, so that the answer to it comes at once. */
   readonly #names = new Set<string>();
+  #isRefused = false;
   #failure: LineProblem | VarveError | undefined;
   #wake: (() => void) | undefined;
 
@@ -62,7 +63,7 @@ export class Importer {
     const answer = this.#run(commit, key, names);
     // A refusal is decided during the call and heard of within one turn of the event loop.
     await new Promise<void>((resolve) => setImmediate(resolve));
-    if (this.#store.stats().waiting > 0) {
+    if (this.#isRefused || this.#store.stats().waiting > 0) {
       await answer;
     }
     this.#throwFailure();
@@ -93,7 +94,9 @@ export class Importer {
         this.#erased += lines.reduce((count, { isErased }) => count + (isErased ? 1 : 0), 0);
       }
     } catch (error) {
-      this.#failure ??= await this.#locate(commit, error);
+      this.#isRefused = true;
+      const failure = await this.#locate(commit, error);
+      this.#failure ??= failure;
     } finally {
       this.#inFlight -= 1;
       this.#inFlightSize -= size;

@@ -30,9 +30,12 @@ export function openInput(path: string, signal: AbortSignal): Input {
   }
   const facts = statSync(path, { throwIfNoEntry: false });
   if (facts === undefined || facts.isDirectory()) {
-    throw new CommandError(facts === undefined ? `There is no file ${path}.` : `${path} is a folder.`, {
-      advice: 'The first argument is the file to import, the second the folder of the store.',
-    });
+    throw new CommandError(
+      facts === undefined ? `There is no file ${path}.` : `${path} is a folder.`,
+      {
+        advice: 'The first argument is the file to import, the second the folder of the store.',
+      },
+    );
   }
   const source = basename(path).replace(/\.gz$/, '');
   const size = facts.isFile() ? facts.size : undefined;

@@ -30,7 +30,10 @@ export async function* readLines(
     const lines: Line[] = [];
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
       const rest = chunk.subarray(start, end);
-      const problem = decoder.decode(pieces.length === 0 ? rest : Buffer.concat([...pieces, rest]), lines);
+      const problem = decoder.decode(
+        pieces.length === 0 ? rest : Buffer.concat([...pieces, rest]),
+        lines,
+      );
       if (problem !== undefined) {
         yield lines;
         throw problem;

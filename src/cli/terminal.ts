@@ -53,7 +53,7 @@ export class Terminal {
 
   /** Undefined if stderr is no terminal. */
   get errorTerminal(): WriteStream | undefined {
-    return this.#error.isTTY ? (this.#error as WriteStream) : undefined;
+    return this.#error.isTTY ? this.#error : undefined;
   }
 
   style(style: Style, text: string): string {

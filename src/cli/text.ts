@@ -41,7 +41,10 @@ export function formatTime(ms: number): string {
   const date = new Date(ms);
   return Number.isNaN(date.getTime())
     ? String(ms)
-    : date.toISOString().replace('T', ' ').replace(/\.\d+Z$/, 'Z');
+    : date
+        .toISOString()
+        .replace('T', ' ')
+        .replace(/\.\d+Z$/, 'Z');
 }
 
 // Controls, and the marks that turn the direction of what follows: neither may reach a terminal from a file.
@@ -61,7 +64,9 @@ export function fit(text: string, width: number | undefined): string {
     return text;
   }
   const characters = Array.from(text);
-  return characters.length <= width ? text : `${characters.slice(0, Math.max(width - 1, 0)).join('')}…`;
+  return characters.length <= width
+    ? text
+    : `${characters.slice(0, Math.max(width - 1, 0)).join('')}…`;
 }
 
 /** Text in lines of at most `width` columns, broken at spaces. */

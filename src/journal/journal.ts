@@ -101,6 +101,8 @@ export class Journal {
   #writtenHead = 0;
   #running: Promise<void> | undefined;
   #hasWork = false;
+  /** The operator knows that there is no space. */
+  #hasSpaceTrouble = false;
   #tailTimer: Timer | undefined;
   #isClosing = false;
 
@@ -248,15 +250,19 @@ export class Journal {
         const slot = this.#prepared[index & 1]!;
         slot.index = index;
         slot.size = size;
+        this.#hasSpaceTrouble = this.#writer.hasSpaceTrouble;
         this.#events.roomChanged();
       },
       noSpace: (cause) => {
-        logger({
-          level: 'warn',
-          event: 'no-space',
-          message: 'There is no space for more events: appends are refused until there is.',
-          details: { cause },
-        });
+        if (!this.#hasSpaceTrouble) {
+          logger({
+            level: 'warn',
+            event: 'no-space',
+            message: 'There is no space for more events: appends are refused until there is.',
+            details: { cause },
+          });
+        }
+        this.#hasSpaceTrouble = true;
         this.#events.noSpace(cause);
       },
       written: (position) => this.#advanceWritten(position),
@@ -275,7 +281,7 @@ export class Journal {
       derivedFailed: (what, cause) => {
         logger({
           level: 'warn',
-          event: 'no-space',
+          event: 'derived-write-failed',
           message: `Could not write ${what}: the next open makes up for it.`,
           details: { cause },
         });

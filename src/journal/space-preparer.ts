@@ -12,6 +12,8 @@ import { type DiskWork, writeAll } from './disk-request.ts';
 import { SPARE_NAME } from './names.ts';
 
 const zeros = new Uint8Array(limits.prepareStepSize);
+/** Where space is scarce, no more is asked for than is needed now. */
+const STEP_SIZE_IN_TROUBLE = 64 * 1024;
 const AHEAD_SIZE_MAX = 8 * limits.prepareStepSize;
 
 export class SpacePreparer {
@@ -22,7 +24,8 @@ export class SpacePreparer {
   #spare: File | undefined;
   #preparedSpare = 0;
   #aheadSize = limits.prepareStepSize;
-  #hasSpaceTrouble = false;
+  /** Small steps that must succeed before space counts as plentiful again. */
+  #cautiousSteps = 0;
 
   constructor(
     parts: { readonly fileSystem: FileSystem; readonly directory: string },
@@ -48,15 +51,16 @@ export class SpacePreparer {
     return this.#aheadSize;
   }
 
-  /** The last step found no space. Nothing is prepared ahead then until somebody needs it. */
+  /** A step found no space lately. Nothing is prepared ahead then until somebody needs it. */
   get hasSpaceTrouble(): boolean {
-    return this.#hasSpaceTrouble;
+    return this.#cautiousSteps > 0;
   }
 
-  /** Zeroes up to 1 MiB towards `target` and returns how far the file is prepared now. */
+  /** Zeroes up to 1 MiB, less where space is scarce, towards `target` and returns how far the file is prepared now. */
   *step(isSpare: boolean, target: number): DiskWork<number> {
     const start = isSpare ? this.#preparedSpare : this.#preparedActive;
-    const stepEnd = start - (start % zeros.length) + zeros.length;
+    const stepSize = this.hasSpaceTrouble ? STEP_SIZE_IN_TROUBLE : zeros.length;
+    const stepEnd = start - (start % stepSize) + stepSize;
     const end = Math.min(target, stepEnd);
     assert(end > start, 'a step prepares something');
     try {
@@ -64,10 +68,10 @@ export class SpacePreparer {
       yield* writeAll(file, zeros.subarray(0, end - start), start);
       yield { operation: 'sync', file };
     } catch (error) {
-      this.#hasSpaceTrouble = true;
+      this.#cautiousSteps = zeros.length / STEP_SIZE_IN_TROUBLE;
       throw error;
     }
-    this.#hasSpaceTrouble = false;
+    this.#cautiousSteps = Math.max(0, this.#cautiousSteps - 1);
     if (isSpare) {
       this.#preparedSpare = end;
     } else {

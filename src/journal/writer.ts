@@ -147,6 +147,10 @@ export class JournalWriter {
     this.#tailWanted = true;
   }
 
+  get hasSpaceTrouble(): boolean {
+    return this.#space.hasSpaceTrouble;
+  }
+
   get tailIsStale(): boolean {
     return this.#tailDurable < this.#durable;
   }

@@ -4,7 +4,7 @@
  * its footer afterwards. Reading one event reads that event.
  */
 import { assert } from '../base/assert.ts';
-import { asVarveError, CorruptionError, type VarveError } from '../base/errors.ts';
+import { CorruptionError } from '../base/errors.ts';
 import { sha256Into } from '../base/digest.ts';
 import { viewOf } from '../base/integers.ts';
 import { limits } from '../base/limits.ts';
@@ -117,14 +117,6 @@ export class EventLog {
   /** Points `record` to the record at a durable position, checked: place, header CRC, payload digest. */
   readRecord(position: number, record: RecordView): void {
     const segment = this.#segmentOf(position);
-    try {
-      this.#readRecord(segment, position, record);
-    } catch (error) {
-      throw unreadable(segment.path, error);
-    }
-  }
-
-  #readRecord(segment: SegmentEntry, position: number, record: RecordView): void {
     const file = this.#fileOf(segment);
     const offset = this.#offsetOf(segment, file, position);
     this.#readCount += 1;
@@ -157,13 +149,11 @@ export class EventLog {
     const first = position - record.commitIndex;
     const index = this.#indexOf(first);
     const segment = this.#segments[index]!;
-    try {
-      const offset = this.#offsetOf(segment, this.#fileOf(segment), first) - FRAME_HEADER_SIZE;
-      const walk = this.#walk(segment, { offset, position: first, link: undefined });
-      return new FrameSource((next) => this.#openWalk(next), walk);
-    } catch (error) {
-      throw unreadable(segment.path, error);
-    }
+    const offset = this.#offsetOf(segment, this.#fileOf(segment), first) - FRAME_HEADER_SIZE;
+    return new FrameSource(
+      (next) => this.#openWalk(next),
+      this.#walk(segment, { offset, position: first, link: undefined }),
+    );
   }
 
   /** What is known of each segment, oldest first. */
@@ -342,14 +332,6 @@ export class FrameSource {
 
   /** Moves to the next frame. The caller knows that there is one: it is durable. */
   next(): boolean {
-    try {
-      return this.#next();
-    } catch (error) {
-      throw unreadable(this.path, error);
-    }
-  }
-
-  #next(): boolean {
     if (this.walker.next()) {
       return true;
     }
@@ -369,8 +351,4 @@ export class FrameSource {
   close(): void {
     this.#current.file.close();
   }
-}
-
-function unreadable(path: string, error: unknown): VarveError {
-  return asVarveError(error, `${path} can't be read`);
 }

@@ -32,6 +32,8 @@ export interface CommitLogParts {
   readonly duplicates: DuplicateFinder;
 }
 
+const REPORT_INTERVAL_MS = 60_000;
+
 /** A commit that waits for room. */
 class Waiting {
   readonly commit: PreparedCommit;
@@ -81,6 +83,7 @@ export class CommitLog {
   #lastTime: number;
   #waiting: Waiting[] = [];
   #isDraining = false;
+  #waitingReportedAt = 0;
 
   constructor(parts: CommitLogParts, lastTime: number) {
     this.#parts = parts;
@@ -150,14 +153,7 @@ export class CommitLog {
     reject: (error: VarveError) => void,
   ): void {
     if (this.#waiting.length === 0) {
-      const { logger, journal } = this.#parts;
-      logger({
-        level: 'info',
-        event: 'waiting-for-room',
-        message: 'Appends wait for the disk.',
-        details: { pendingBytes: journal.pendingSize },
-      });
-      reached('waited for room');
+      this.#reportWaiting();
     }
     const waiting = new Waiting(detached(commit), resolve, reject);
     this.#waiting.push(waiting);
@@ -167,6 +163,23 @@ export class CommitLog {
       reject(aborted(signal));
       // Whoever stood behind a large commit may fit.
       this.drainWaiting();
+    });
+  }
+
+  /** At most once a minute: under load every batch may end with somebody who waits. */
+  #reportWaiting(): void {
+    reached('waited for room');
+    const { clock, logger, journal } = this.#parts;
+    const now = clock.now();
+    if (Math.abs(now - this.#waitingReportedAt) < REPORT_INTERVAL_MS) {
+      return;
+    }
+    this.#waitingReportedAt = now;
+    logger({
+      level: 'info',
+      event: 'waiting-for-room',
+      message: 'Appends wait for the disk.',
+      details: { pendingBytes: journal.pendingSize },
     });
   }
 

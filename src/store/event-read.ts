@@ -85,12 +85,8 @@ export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
     this.#events = this.#run(parts, plan);
   }
 
-  async next(): Promise<IteratorResult<StoredEvent<Event>>> {
-    try {
-      return (await this.#events.next()) as IteratorResult<StoredEvent<Event>>;
-    } catch (error) {
-      throw asVarveError(error, 'The log can not be read');
-    }
+  next(): Promise<IteratorResult<StoredEvent<Event>>> {
+    return this.#events.next() as Promise<IteratorResult<StoredEvent<Event>>>;
   }
 
   async return(): Promise<IteratorResult<StoredEvent<Event>>> {
@@ -140,7 +136,15 @@ export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
 }
 
 /** The records of a plan in its order. Each is valid until the next one is asked for. */
-function recordsOf(parts: ReadParts, plan: ReadPlan): Generator<RecordView, void, undefined> {
+function* recordsOf(parts: ReadParts, plan: ReadPlan): Generator<RecordView, void, undefined> {
+  try {
+    yield* sourceOf(parts, plan);
+  } catch (error) {
+    throw asVarveError(error, 'The log can not be read');
+  }
+}
+
+function sourceOf(parts: ReadParts, plan: ReadPlan): Generator<RecordView, void, undefined> {
   if (plan.signal?.aborted === true) {
     throw aborted(plan.signal);
   }

@@ -1,0 +1,81 @@
+import { audit, type AuditReport, type Finding } from '../index.ts';
+import type { Command } from './command.ts';
+import { ExitCode } from './exit-code.ts';
+import { Progress } from './progress.ts';
+import type { Terminal } from './terminal.ts';
+import { countOf, formatDuration, formatSize, printable } from './text.ts';
+
+export const verifyCommand: Command = {
+  name: 'verify',
+  summary: 'recompute every checksum, hash and link',
+  usage: '<dir>',
+  positionals: { min: 1, max: 1 },
+  options: {},
+  details: [
+    'Changes nothing. Goes on behind damage and reports all of it, with file, offset and position, also where opening the store is refused. Ends with 1 if there is damage; notices are about things that the next open makes up for.',
+  ],
+  examples: ['varve verify ./my-store', "varve verify ./my-store --json | jq '.findings[]'"],
+  async run({ positionals, options, terminal, signal }) {
+    const progress = new Progress(terminal, 'verifying', 'MiB');
+    let report: AuditReport;
+    try {
+      report = await audit(positionals[0]!, {
+        onProgress: ({ bytes, bytesTotal }) =>
+          progress.update({ done: bytes, total: bytesTotal, count: bytes / (1024 * 1024) }),
+        signal,
+      });
+    } finally {
+      progress.end();
+    }
+    if (options.isOn('json')) {
+      await terminal.json(report);
+    } else {
+      await showReport(report, terminal, progress.seconds);
+    }
+    return report.ok ? ExitCode.ok : ExitCode.damageFound;
+  },
+};
+
+async function showReport(report: AuditReport, terminal: Terminal, seconds: number): Promise<void> {
+  const { events, commits, streams, segments, bytes, erased, findings, findingCount } = report;
+  for (const finding of findings) {
+    await showFinding(finding, terminal);
+  }
+  if (findingCount > findings.length) {
+    await terminal.line(`and ${countOf(findingCount - findings.length, 'more finding')}`);
+  }
+  const verdict = report.ok
+    ? terminal.style('green', 'The store is whole.')
+    : terminal.style('red', 'The store is damaged.');
+  await terminal.line(verdict);
+  await terminal.line(
+    `Checked ${countOf(events, 'event')} of ${countOf(commits, 'commit')} in ${countOf(streams, 'stream')}: ` +
+      `${formatSize(bytes)} in ${countOf(segments, 'segment')}.`,
+  );
+  if (erased > 0) {
+    await terminal.line(`${countOf(erased, 'payload')} erased: proved by digest alone.`);
+  }
+  await terminal.line(
+    terminal.style(
+      'dim',
+      `${formatDuration(seconds)}, ${formatSize(bytes / Math.max(seconds, 0.001))}/s`,
+    ),
+  );
+  if (!report.ok) {
+    terminal.note(
+      'Nothing was changed. Look at a file with varve dump; restore from a backup, or ask before you cut anything.',
+    );
+  }
+}
+
+async function showFinding(finding: Finding, terminal: Terminal): Promise<void> {
+  const { severity, file, offset, position, stream, reason } = finding;
+  const label = terminal.style(severity === 'damage' ? 'red' : 'yellow', severity);
+  const place = [
+    ...(offset === undefined ? [] : [`byte ${offset}`]),
+    ...(position === undefined ? [] : [`position ${position}`]),
+    ...(stream === undefined ? [] : [`stream ${stream}`]),
+  ];
+  await terminal.line(`${label}  ${printable(reason)}`);
+  await terminal.line(`        ${printable([file, ...place].join(', '))}`);
+}
