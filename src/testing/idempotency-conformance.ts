@@ -1,0 +1,99 @@
+import { SeededRandom } from '../base/random.ts';
+import type { TestFunctions } from './file-system-conformance.ts';
+
+/** What the suite needs of an index; see idempotency/contract.ts. */
+export interface IdempotencyIndexUnderTest {
+  add(key: string, position: number): void;
+  candidates(key: string): readonly number[];
+  readonly count: number;
+}
+
+/**
+ * What every idempotency index must do. It may name positions that hold other keys (whoever asks looks there), but few;
+ * what it must never do is leave out one that was added. `make` is called once per test.
+ */
+export function idempotencyConformance(
+  { describe, it, expect }: TestFunctions,
+  make: () => IdempotencyIndexUnderTest,
+): void {
+  describe('an idempotency index', () => {
+    it('names nothing when it is empty', () => {
+      const index = make();
+      expect(index.count).toBe(0);
+      expect(index.candidates('key').length).toBe(0);
+    });
+
+    it('names the position of every key that was ever added', () => {
+      const index = make();
+      const positions = new Map<string, number>();
+      const random = new SeededRandom(1);
+      for (let count = 0; count < 20_000; count += 1) {
+        const key = `${random.uint32()}/${count}`;
+        positions.set(key, count * 3);
+        index.add(key, count * 3);
+      }
+      expect(index.count).toBe(20_000);
+      const missing = [...positions].filter(
+        ([key, position]) => !index.candidates(key).includes(position),
+      );
+      expect(missing).toEqual([]);
+    });
+
+    it('names next to nothing for keys that were never added', () => {
+      const index = make();
+      for (let count = 0; count < 5_000; count += 1) {
+        index.add(`key ${count}`, count);
+      }
+      let wrong = 0;
+      for (let count = 0; count < 5_000; count += 1) {
+        wrong += index.candidates(`other ${count}`).length;
+      }
+      // Each costs a read of the log: one in a hundred would be felt.
+      expect(wrong < 50).toBe(true);
+    });
+
+    it('finds a key right after it was added, between all others', () => {
+      const index = make();
+      for (let count = 0; count < 3_000; count += 1) {
+        const key = `key ${count}`;
+        expect(index.candidates(key).includes(count)).toBe(false);
+        index.add(key, count);
+        expect(index.candidates(key).includes(count)).toBe(true);
+      }
+    });
+
+    addsSameKeyTwice({ describe, it, expect }, make);
+  });
+}
+
+function addsSameKeyTwice(
+  { it, expect }: TestFunctions,
+  make: () => IdempotencyIndexUnderTest,
+): void {
+  it('names both positions of a key that was added twice', () => {
+    const index = make();
+    index.add('key', 7);
+    index.add('key', 9);
+    expect([...index.candidates('key')].toSorted((left, right) => left - right)).toEqual([7, 9]);
+  });
+
+  it('tells keys apart that look alike', () => {
+    const index = make();
+    const keys = ['', 'a', 'aa', 'a ', ' a', 'A', 'ab', 'ba', 'é', 'e\u0301', '\u0000', '😀', '😁'];
+    for (const [position, key] of keys.entries()) {
+      index.add(key, position);
+    }
+    const found = keys.map((key) => index.candidates(key));
+    expect(found).toEqual(keys.map((_, position) => [position]));
+  });
+
+  it('keeps positions of every size, 0 and the largest safe integer included', () => {
+    const index = make();
+    const positions = [0, 1, 2 ** 31, 2 ** 32, 2 ** 52, Number.MAX_SAFE_INTEGER - 1];
+    for (const position of positions) {
+      index.add(`key ${position}`, position);
+    }
+    const found = positions.map((position) => index.candidates(`key ${position}`));
+    expect(found).toEqual(positions.map((position) => [position]));
+  });
+}
