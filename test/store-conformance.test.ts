@@ -40,7 +40,7 @@ async function underTest(
 describe('a store in a folder', () => {
   storeConformance({ describe, it, expect }, async () => {
     const directory = mkdtempSync(join(root, 'store-'));
-    return await underTest(() => open(directory));
+    return underTest(() => open(directory));
   });
 });
 
@@ -48,14 +48,14 @@ describe('a store with compressed payloads', () => {
   const options = { compression: 'deflate', compressionMinBytes: 0 };
   storeConformance({ describe, it, expect }, async () => {
     const fileSystem = new SimulatedFileSystem();
-    return await underTest(() => openInMemory(options, { fileSystem }));
+    return underTest(() => openInMemory(options, { fileSystem }));
   });
 });
 
 describe('a store in memory', () => {
   storeConformance({ describe, it, expect }, async () => {
     const fileSystem = new SimulatedFileSystem();
-    return await underTest(() => openInMemory({}, { fileSystem }));
+    return underTest(() => openInMemory({}, { fileSystem }));
   });
 
   it('has the leaves of a store on disk that was given the same calls, times and random bytes', async () => {

@@ -254,18 +254,19 @@ function repeatsConform({ describe, it, expect }: TestFunctions, make: MakeStore
   });
 }
 
+/** Ten events, the even ones in one stream, the odd ones in another. */
+async function filled(make: MakeStore): Promise<EventStore> {
+  const { store } = await make();
+  for (let n = 0; n < 10; n += 1) {
+    await store.append(n % 2 === 0 ? 'even' : 'odd', [{ type: 'N', data: n }]);
+  }
+  return store;
+}
+
 function readingConforms({ describe, it, expect }: TestFunctions, make: MakeStore): void {
   describe('reading', () => {
-    async function filled(): Promise<EventStore> {
-      const { store } = await make();
-      for (let n = 0; n < 10; n += 1) {
-        await store.append(n % 2 === 0 ? 'even' : 'odd', [{ type: 'N', data: n }]);
-      }
-      return store;
-    }
-
     it('goes forwards and backwards, from a position, up to a limit', async () => {
-      const store = await filled();
+      const store = await filled(make);
       const numbers = async (...args: Parameters<EventStore['read']>): Promise<unknown[]> =>
         (await all(store.read(...args))).map(({ data }) => data);
       expect(await numbers({}, { after: 6 })).toEqual([7, 8, 9]);
@@ -284,7 +285,7 @@ function readingConforms({ describe, it, expect }: TestFunctions, make: MakeStor
     });
 
     it('says why it ended and where', async () => {
-      const store = await filled();
+      const store = await filled(make);
       const limited = store.read({}, { limit: 4 });
       await all(limited);
       expect([limited.stopped, limited.lastPosition]).toEqual(['limit', 3]);
@@ -297,7 +298,7 @@ function readingConforms({ describe, it, expect }: TestFunctions, make: MakeStor
     });
 
     it('sees what was visible when it began', async () => {
-      const store = await filled();
+      const store = await filled(make);
       const events = store.read();
       await events.next();
       await store.append('even', [happened]);
@@ -315,7 +316,7 @@ function readingConforms({ describe, it, expect }: TestFunctions, make: MakeStor
     });
 
     it('ends with an error when its signal does', async () => {
-      const store = await filled();
+      const store = await filled(make);
       const controller = new AbortController();
       const events = store.read({}, { signal: controller.signal });
       await events.next();
