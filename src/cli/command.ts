@@ -103,18 +103,27 @@ export function parseCommandLine(
     }
     return { positionals: parsed.positionals, options: given };
   } catch (error) {
-    if (
-      error instanceof Error &&
-      'code' in error &&
-      String(error.code).startsWith('ERR_PARSE_ARGS')
-    ) {
-      // Only the first sentence of Node's own message fits: the rest explains positional arguments.
-      const message = error.message.split(/(?<=')\. |\n/)[0]!;
-      throw new CommandError(message.endsWith('.') ? message : `${message}.`, {
-        advice,
-        cause: error,
-      });
-    }
-    throw error;
+    throw usageError(error, command);
   }
+}
+
+function usageError(error: unknown, { name }: Command): Error {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (!code.startsWith('ERR_PARSE_ARGS')) {
+    return error as Error;
+  }
+  const { message } = error as Error;
+  const ambiguous = /^Option '(--[a-z-]+)[^']*' argument is ambiguous/.exec(message);
+  if (ambiguous !== null) {
+    return new CommandError(`The value of ${ambiguous[1]} begins with a dash.`, {
+      advice: `Put = between them: ${ambiguous[1]}=-1`,
+      cause: error,
+    });
+  }
+  // Only the first sentence of Node's own message fits: the rest explains positional arguments.
+  const first = message.split(/(?<=')\. |\n/)[0]!;
+  return new CommandError(first.endsWith('.') ? first : `${first}.`, {
+    advice: `See: varve ${name} --help`,
+    cause: error,
+  });
 }

@@ -13,7 +13,7 @@ export const dumpCommand: Command = {
   positionals: { min: 1, max: 1 },
   options: { frames: { help: 'Frames only, without the records in them' } },
   details: [
-    'A line shows the offset in the file and what stands there: the header, frames (a frame is a commit) with their records, zeros kept ready for appends, and the footer of a full segment. Where bytes are damaged it says which check fails and goes on with the next thing that can be recognized. It only reads, needs no lock, and judges nothing: varve verify does. Of a folder it shows all segments.',
+    'A line shows the offset in the file and what stands there: the header, frames (a frame is a commit) with their records, zeros kept ready for appends, and the footer of a full segment. Of a frame it shows how far the store was durable when it was written, and whether it follows the frame before it (link) and is as it was written (body). Where bytes are damaged it says which check fails and goes on with the next thing that can be recognized. It only reads, needs no lock, and judges nothing: varve verify does. Of a folder it shows all segments.',
   ],
   examples: [
     'varve dump ./my-store/log/00000000000000000000.seg | less',

@@ -281,7 +281,7 @@ class FieldReader {
     if (bytes === undefined || bytes.toString('base64') !== dataBase64) {
       throw this.#problem('"dataBase64" is not Base64');
     }
-    return bytes;
+    return new Uint8Array(bytes);
   }
 
   /** Fields that nothing reads. */

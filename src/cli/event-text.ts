@@ -5,18 +5,39 @@ import { countOf, fit, formatTime, printable } from './text.ts';
 
 const TYPE_WIDTH = 14;
 
-/** One line, cut to the terminal. `positionWidth` keeps the columns of many lines aligned. */
-export function eventLine(event: StoredEvent, positionWidth: number, terminal: Terminal): string {
-  const { style, width } = { style: terminal.style.bind(terminal), width: terminal.width };
-  const position = String(event.position).padStart(positionWidth);
-  const when = formatTime(event.occurredAt ?? event.time);
+/** How many events are shown as lines. */
+export interface LineLayout {
+  /** Keeps the columns of many lines aligned. */
+  readonly positionWidth: number;
+  /** Width of `@revision` if all are of one stream, whose name is left out. */
+  readonly revisionWidth: number | undefined;
+}
+
+/** One line, cut to the terminal. */
+export function eventLine(event: StoredEvent, layout: LineLayout, terminal: Terminal): string {
+  const { width } = terminal;
+  const position = String(event.position).padStart(layout.positionWidth);
+  const start = `${position}  ${formatTime(event.occurredAt ?? event.time)}`;
   const type = printable(event.type).padEnd(TYPE_WIDTH);
-  const where = `${printable(event.stream)}@${event.revision}`;
-  const head = `${position}  ${when}  ${type}  `;
-  const place = fit(where, width === undefined ? undefined : Math.max(width - head.length, 10));
-  const room = width === undefined ? undefined : width - head.length - place.length - 2;
-  const content = room !== undefined && room < 4 ? '' : fit(contentOf(event), room);
-  return `${style('dim', `${position}  ${when}`)}  ${style('bold', type)}  ${place}${content === '' ? '' : style('dim', `  ${content}`)}`;
+  const revision = `@${event.revision}`;
+  const place =
+    layout.revisionWidth === undefined
+      ? fit(
+          printable(event.stream) + revision,
+          width === undefined ? undefined : Math.max(width - start.length - type.length - 4, 10),
+        )
+      : revision.padStart(layout.revisionWidth);
+  const used = start.length + type.length + place.length + 6;
+  const content =
+    width !== undefined && width - used < 4
+      ? ''
+      : fit(contentOf(event), width === undefined ? undefined : width - used);
+  const dim = (text: string): string => terminal.style('dim', text);
+  const middle =
+    layout.revisionWidth === undefined
+      ? `${terminal.style('bold', type)}  ${place}`
+      : `${place}  ${terminal.style('bold', type)}`;
+  return `${dim(start)}  ${middle}${content === '' ? '' : `  ${dim(content)}`}`;
 }
 
 function contentOf({ data, isErased }: StoredEvent): string {

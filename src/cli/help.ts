@@ -42,7 +42,11 @@ export function commandHelp(command: Command): string {
     lines.push('', ...wrap(paragraph, WIDTH));
   }
   lines.push('', 'Options', ...optionLines(command), '', 'Examples');
-  lines.push(...command.examples.map((example) => `  $ ${example}`));
+  lines.push(
+    ...command.examples.map((example) =>
+      example.startsWith(' ') ? `  ${example}` : `  $ ${example}`,
+    ),
+  );
   lines.push('', 'Exit codes: varve --help');
   return lines.join('\n');
 }

@@ -2,8 +2,8 @@ import { open } from '../index.ts';
 import type { Command, Invocation } from './command.ts';
 import { CommitGrouper, type LineCommit } from './commit-grouper.ts';
 import { parseEventLine } from './event-line.ts';
-import { CommandError, ExitCode } from './exit-code.ts';
-import { type ImportCounts, Importer } from './importer.ts';
+import { CommandError, describeFailure, ExitCode } from './exit-code.ts';
+import { Importer } from './importer.ts';
 import { type Input, openInput } from './input.ts';
 import { type LineMapping, mappingFrom, mappingOptions } from './line-mapping.ts';
 import { LineProblem } from './line-problem.ts';
@@ -12,6 +12,9 @@ import { Progress } from './progress.ts';
 import { storeComponents } from './store-notes.ts';
 import type { Terminal } from './terminal.ts';
 import { countOf, formatCount, formatDuration } from './text.ts';
+
+/** Below it a rate says nothing. */
+const RATE_COUNT_MIN = 1_000;
 
 export const importCommand: Command = {
   name: 'import',
@@ -122,45 +125,40 @@ function asLineProblem(error: unknown, line: number): Error {
 function describeStop(
   error: unknown,
   input: Input,
-  importer: Importer,
+  { appended, duplicates }: Importer,
   signal: AbortSignal,
 ): Error {
-  const { appended, duplicates } = importer;
-  const progress = `${sumOf(appended, duplicates)} before it ${appended.events + duplicates.events === 1 ? 'is' : 'are'} in the store`;
+  const count = appended.events + duplicates.events;
+  const stored = `${countOf(count, 'event')} before it ${count === 1 ? 'is' : 'are'} in the store: `;
   if (error instanceof LineProblem) {
     const { line, lastLine, code, message } = error;
     const where = line === lastLine ? String(line) : `${line}-${lastLine}`;
-    const isConflict = code.endsWith('_CONFLICT');
+    const next = `${count === 0 ? 'Nothing was imported: ' : stored}mend the input and run the same command again.`;
     return new CommandError(`${input.name}:${where}: ${message}`, {
       code,
-      exitCode: isConflict ? ExitCode.conflict : ExitCode.invalid,
-      advice: joinSentences(
-        error.advice,
-        `${progress}: mend the input and run the same command again.`,
-      ),
+      exitCode: code.endsWith('_CONFLICT') ? ExitCode.conflict : ExitCode.invalid,
+      advice: error.advice === undefined ? next : `${error.advice}\n${next}`,
       details: { file: input.name, line, lastLine, reason: message, appended, duplicates },
       cause: error,
     });
   }
   if (signal.aborted) {
-    return new CommandError('Stopped.', {
+    return new CommandError('Stopped. The store is closed and whole.', {
       code: 'INTERRUPTED',
       exitCode: ExitCode.interrupted,
-      advice: `${sumOf(appended, duplicates)} ${appended.events + duplicates.events === 1 ? 'is' : 'are'} in the store: run the same command again to go on.`,
+      advice: `${countOf(count, 'event')} of the input ${count === 1 ? 'is' : 'are'} in it: run the same command again to go on.`,
       details: { appended, duplicates },
       cause: error,
     });
   }
-  return error as Error;
-}
-
-function joinSentences(first: string | undefined, second: string): string {
-  const rest = second[0]!.toUpperCase() + second.slice(1);
-  return first === undefined ? rest : `${first}\n${rest}`;
-}
-
-function sumOf(appended: ImportCounts, duplicates: ImportCounts): string {
-  return countOf(appended.events + duplicates.events, 'event');
+  const failure = describeFailure(error);
+  return failure.exitCode === ExitCode.unavailable
+    ? new CommandError(failure.message, {
+        ...failure,
+        advice: `${stored}run the same command again when that is mended.`,
+        cause: error,
+      })
+    : (error as Error);
 }
 
 async function report(
@@ -175,13 +173,16 @@ async function report(
     await terminal.json({ appended, duplicates, erased, head, seconds });
     return;
   }
-  const rate = formatCount((appended.events + duplicates.events) / Math.max(seconds, 0.001));
-  await terminal.line(
-    `${terminal.style('bold', `${formatCount(appended.events)} appended`)} in ${countOf(appended.commits, 'commit')}, ` +
-      `${formatCount(duplicates.events)} there already  ${terminal.style('dim', `${formatDuration(seconds)}, ${rate} events/s`)}`,
-  );
-  await terminal.line(`${directory} holds ${countOf(head, 'event')}`);
+  const count = appended.events + duplicates.events;
+  const line = `${countOf(appended.events, 'event')} appended in ${countOf(appended.commits, 'commit')}, ${formatCount(duplicates.events)} there already`;
+  await terminal.line(terminal.style('bold', line));
+  const rate =
+    count < RATE_COUNT_MIN
+      ? ''
+      : ` (${formatDuration(seconds)}, ${formatCount(count / seconds)} events/s)`;
+  await terminal.line(`${directory} holds ${countOf(head, 'event')} now${rate}`);
   if (erased > 0) {
+    await terminal.flush();
     terminal.note(
       `${countOf(erased, 'event')} had been erased at the source: appended without data.`,
     );

@@ -6,6 +6,7 @@ import { type EventStore, VarveError } from '../index.ts';
 import { type LineCommit, partsOf } from './commit-grouper.ts';
 import type { ParsedLine } from './event-line.ts';
 import { LineProblem } from './line-problem.ts';
+import { onlyGiven } from './only-given.ts';
 
 export interface ImportCounts {
   readonly events: number;
@@ -158,7 +159,20 @@ export class Importer {
         return new LineProblem(line.number, refusal.message, { code, cause: error });
       }
     }
-    return new LineProblem(firstLine, error.message, { lastLine, code, cause: error });
+    const advice = code === 'IDEMPOTENCY_CONFLICT' ? this.#conflictAdvice(commit) : undefined;
+    return new LineProblem(firstLine, error.message, {
+      ...onlyGiven({ advice }),
+      lastLine,
+      code,
+      cause: error,
+    });
+  }
+
+  #conflictAdvice({ key, lines }: LineCommit): string | undefined {
+    const isDerived = key === undefined && lines.every(({ event }) => event.id === undefined);
+    return isDerived
+      ? `Line numbers of ${JSON.stringify(this.#source)} are the keys, and this one was imported before with other content. If this is another input, name it with --source <name>.`
+      : undefined;
   }
 
   /** What the store says of one line alone. The signal has been aborted before, so it can't be appended. */

@@ -1,7 +1,7 @@
 import { createReadStream, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { addAbortSignal, pipeline, Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { createGunzip, type Gunzip } from 'node:zlib';
 import { CommandError } from './exit-code.ts';
 
 /** What is read: a file or standard input, unpacked if it is gzip. */
@@ -16,6 +16,8 @@ export interface Input {
   readonly readSize: number;
   readonly chunks: AsyncIterable<Uint8Array>;
 }
+
+const READ_SIZE = 256 * 1024;
 
 /** Throws `CommandError` if there is no such file. The signal ends the reading. */
 export function openInput(path: string, signal: AbortSignal): Input {
@@ -39,7 +41,12 @@ export function openInput(path: string, signal: AbortSignal): Input {
   }
   const source = basename(path).replace(/\.gz$/, '');
   const size = facts.isFile() ? facts.size : undefined;
-  return new StreamInput(path, source, size, createReadStream(path, { signal }));
+  return new StreamInput(
+    path,
+    source,
+    size,
+    createReadStream(path, { highWaterMark: READ_SIZE, signal }),
+  );
 }
 
 class StreamInput implements Input {
@@ -47,7 +54,8 @@ class StreamInput implements Input {
   readonly source: string | undefined;
   readonly size: number | undefined;
   readonly chunks: AsyncIterable<Uint8Array>;
-  readSize = 0;
+  #readSize = 0;
+  #gunzip: Gunzip | undefined;
 
   constructor(
     name: string,
@@ -58,40 +66,56 @@ class StreamInput implements Input {
     this.name = name;
     this.source = source;
     this.size = size;
-    this.chunks = unpacked(this.#counted(stream));
+    this.chunks = this.#unpacked(this.#counted(stream));
+  }
+
+  get readSize(): number {
+    // What has been unpacked, not what waits for it.
+    return this.#gunzip?.bytesWritten ?? this.#readSize;
   }
 
   async *#counted(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const chunk of stream) {
-      this.readSize += chunk.length;
+      this.#readSize += chunk.length;
       yield chunk;
     }
+  }
+
+  /** The same bytes, gunzipped if they begin as gzip does. */
+  async *#unpacked(
+    chunks: AsyncGenerator<Uint8Array, void, undefined>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const start = await firstBytes(chunks, GZIP_MAGIC.length);
+    const all = startingWith(start, chunks);
+    if (!GZIP_MAGIC.every((byte, index) => start[index] === byte)) {
+      yield* all;
+      return;
+    }
+    const gunzip = createGunzip({ chunkSize: UNPACKED_SIZE });
+    this.#gunzip = gunzip;
+    // A failure of either stream ends the reading of the last one with it.
+    pipeline(Readable.from(all, { objectMode: false }), gunzip, () => {});
+    yield* gunzip as AsyncIterable<Uint8Array>;
   }
 }
 
 const GZIP_MAGIC = [0x1f, 0x8b];
+const UNPACKED_SIZE = 64 * 1024;
 
-/** The same bytes, gunzipped if they begin as gzip does. */
-async function* unpacked(
+/** At least `size` bytes, unless there are fewer. */
+async function firstBytes(
   chunks: AsyncGenerator<Uint8Array, void, undefined>,
-): AsyncGenerator<Uint8Array, void, undefined> {
+  size: number,
+): Promise<Uint8Array> {
   let start = Buffer.alloc(0);
-  while (start.length < GZIP_MAGIC.length) {
+  while (start.length < size) {
     const next = await chunks.next();
     if (next.done === true) {
       break;
     }
     start = Buffer.concat([start, next.value]);
   }
-  const all = startingWith(start, chunks);
-  if (!GZIP_MAGIC.every((byte, index) => start[index] === byte)) {
-    yield* all;
-    return;
-  }
-  const gunzip = createGunzip({ chunkSize: 64 * 1024 });
-  // A failure of either stream ends the reading of the last one with it.
-  pipeline(Readable.from(all, { objectMode: false }), gunzip, () => {});
-  yield* gunzip as AsyncIterable<Uint8Array>;
+  return start;
 }
 
 async function* startingWith(

@@ -93,8 +93,10 @@ async function fail(error: unknown, isJson: boolean, terminal: Terminal): Promis
   }
   const shown = exitCode === ExitCode.internal ? message : printable(message);
   terminal.note(`${terminal.errorStyle('red', 'varve:')} ${shown}`);
-  for (const line of advice?.split('\n') ?? []) {
-    terminal.note(`  ${printable(line)}`);
+  for (const paragraph of advice?.split('\n') ?? []) {
+    for (const line of terminal.wrapForError(printable(paragraph), 2)) {
+      terminal.note(`  ${line}`);
+    }
   }
   return exitCode;
 }

@@ -18,7 +18,8 @@ export class Progress {
   readonly #label: string;
   readonly #unit: string;
   readonly #startedAt = performance.now();
-  #drawnAt = 0;
+  /** What ends at once shows nothing. */
+  #drawnAt = this.#startedAt;
   #isDrawn = false;
 
   constructor(terminal: Terminal, label: string, unit: string) {

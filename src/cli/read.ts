@@ -20,13 +20,13 @@ export const readCommand: Command = {
     limit: { value: 'n', help: 'At most this many events' },
   },
   details: [
-    'A line shows position, time of occurrence (or of recording, if it has none), type, stream@revision and data.',
+    'A line shows position, time of occurrence (or of recording, if it has none), type, stream@revision and data. Of one stream, only @revision is shown.',
   ],
   examples: [
     'varve read ./my-store --limit 20',
     'varve read ./my-store --backwards --limit 5',
     'varve read ./my-store --stream orders/42 --from-revision 3',
-    'varve read ./my-store --json | jq -r \'select(.type == "OrderPlaced").data.total\'',
+    'varve read ./my-store --json | jq .data.total',
   ],
   async run({ positionals, options, terminal, signal }) {
     const stream = options.text('stream');
@@ -41,7 +41,12 @@ export const readCommand: Command = {
     const limit = options.wholeNumber('limit');
     const isJson = options.isOn('json');
     return withStore(positionals[0]!, terminal, async (store) => {
-      const positionWidth = Math.max(String(store.head).length, 5);
+      const revision =
+        stream === undefined ? undefined : (await store.streamHead(stream))?.revision;
+      const layout = {
+        positionWidth: Math.max(String(store.head).length, 5),
+        revisionWidth: stream === undefined ? undefined : String(revision ?? 0).length + 1,
+      };
       let count = 0;
       const events = store.read(query, {
         ...onlyGiven({ after, before, limit }),
@@ -50,9 +55,7 @@ export const readCommand: Command = {
       });
       for await (const event of events) {
         count += 1;
-        await terminal.line(
-          isJson ? encodeEventLine(event) : eventLine(event, positionWidth, terminal),
-        );
+        await terminal.line(isJson ? encodeEventLine(event) : eventLine(event, layout, terminal));
       }
       if (count === 0 && !isJson) {
         terminal.note('No events there.');

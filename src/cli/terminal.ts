@@ -1,6 +1,7 @@
 /** Where the command speaks: results on stdout, everything else on stderr. */
 import type { WriteStream } from 'node:tty';
 import { CommandError } from './exit-code.ts';
+import { wrap } from './text.ts';
 
 export type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow';
 
@@ -85,6 +86,12 @@ export class Terminal {
   /** A remark for people. */
   note(text: string): void {
     this.#error.write(`${text}\n`);
+  }
+
+  /** Lines that fit stderr with an indent, if it is a terminal. */
+  wrapForError(text: string, indent: number): string[] {
+    const columns = this.errorTerminal?.columns;
+    return columns === undefined ? [text] : wrap(text, Math.max(columns, 40) - indent - 1);
   }
 
   errorStyle(style: Style, text: string): string {

@@ -36,6 +36,9 @@ export const verifyCommand: Command = {
   },
 };
 
+/** Below it a rate says nothing. */
+const RATED_SIZE_MIN = 1024 * 1024;
+
 async function showReport(report: AuditReport, terminal: Terminal, seconds: number): Promise<void> {
   const { events, commits, streams, segments, bytes, erased, findings, findingCount } = report;
   for (const finding of findings) {
@@ -55,16 +58,13 @@ async function showReport(report: AuditReport, terminal: Terminal, seconds: numb
   if (erased > 0) {
     await terminal.line(`${countOf(erased, 'payload')} erased: proved by digest alone.`);
   }
-  await terminal.line(
-    terminal.style(
-      'dim',
-      `${formatDuration(seconds)}, ${formatSize(bytes / Math.max(seconds, 0.001))}/s`,
-    ),
-  );
+  if (bytes >= RATED_SIZE_MIN) {
+    const rate = `${formatDuration(seconds)}, ${formatSize(bytes / seconds)}/s`;
+    await terminal.line(terminal.style('dim', rate));
+  }
   if (!report.ok) {
-    terminal.note(
-      'Nothing was changed. Look at a file with varve dump; restore from a backup, or ask before you cut anything.',
-    );
+    await terminal.flush();
+    terminal.note('Nothing was changed. varve dump shows the files; a backup is the way back.');
   }
 }
 

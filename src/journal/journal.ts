@@ -313,7 +313,6 @@ export class Journal {
     }
     this.#trimPending();
     this.#events.durable(position);
-    this.#events.roomChanged();
   }
 
   #trimPending(): void {
@@ -365,6 +364,8 @@ export class Journal {
         this.#hasWork = false;
         result = await runAsync(this.#writer.step());
         if (result === 'wrote') {
+          // Order: the batch has left the lane by now, so what it took up is free.
+          this.#events.roomChanged();
           await this.#parts.clock.pause();
         }
       }

@@ -18,7 +18,6 @@ import {
   decodeSegmentFooter,
   decodeSegmentHeader,
   FRAME_HEADER_SIZE,
-  FRAME_TRAILER_SIZE,
   frameBodyIsIntact,
   type FrameHeader,
   frameSizeOf,
@@ -102,6 +101,8 @@ export interface DumpedRecord {
 const PREVIEW_LENGTH_MAX = 160;
 const SCAN_STEP = 256 * 1024;
 const FRAME_ALIGNMENT = 8;
+/** No record is larger. */
+const WINDOW_SIZE = limits.frameSizeMax;
 
 /** Rows of one segment file, read as they are asked for. Throws the operating system's error if it can't be read. */
 export function* dumpSegment(
@@ -212,7 +213,8 @@ class SegmentDump {
     this.#link = crc;
     this.#position = firstPosition + count;
     const bodyEnd = Math.min(FRAME_HEADER_SIZE + bodySize, size);
-    yield* recordsIn(bytes, FRAME_HEADER_SIZE, bodyEnd, offset, true);
+    const range = { start: FRAME_HEADER_SIZE, startMax: bodyEnd, end: bodyEnd };
+    yield* recordsIn(bytes, range, offset, true);
   }
 
   /** Bytes that are no frame: what they may have been, and the records that can be made out in them. */
@@ -222,12 +224,17 @@ class SegmentDump {
     }
     const size = contentEnd - offset;
     const isTorn = this.#read(offset, 4).toString('latin1') === 'VFRM';
-    const reason = isTorn ? 'a frame header that is damaged' : 'no frame header stands here';
+    const reason = isTorn
+      ? 'a frame header that is damaged, or of another place'
+      : 'no frame header stands here';
     yield { kind: 'damage', offset, size, problems: [reason] };
-    // One frame at most is looked through: behind it, the search for frame headers has found nothing.
-    const bytes = this.#read(offset, Math.min(size + FRAME_ALIGNMENT, limits.frameSizeMax));
-    const bodyEnd = bytes.length - FRAME_TRAILER_SIZE;
-    yield* recordsIn(bytes, Math.min(FRAME_HEADER_SIZE, bodyEnd), bodyEnd, offset, false);
+    // In windows, each read with room for a record that begins at its very end.
+    let at = offset + FRAME_HEADER_SIZE;
+    while (at < contentEnd) {
+      const bytes = this.#read(at, Math.min(contentEnd - at + FRAME_ALIGNMENT, 2 * WINDOW_SIZE));
+      const range = { start: 0, startMax: WINDOW_SIZE, end: bytes.length };
+      at += yield* recordsIn(bytes, range, at, false);
+    }
   }
 
   /** Where the next frame header stands behind `offset`, and where the last byte before it that isn't zero ends. */
@@ -312,43 +319,54 @@ class SegmentDump {
   }
 }
 
+interface RecordRange {
+  readonly start: number;
+  /** Records that begin here or behind are left alone. */
+  readonly startMax: number;
+  readonly end: number;
+}
+
 /**
- * The records in [start, end) of `bytes`, which were read from `base` on. Behind bytes that are no record it goes on with
- * the next that its own checksum confirms; `tellsDamage` says whether those bytes get a row.
+ * The records of a range of `bytes`, which were read from `base` on. Behind bytes that are no record it goes on with the
+ * next that its own checksum confirms; `tellsDamage` says whether those bytes get a row. Returns where it ended.
  */
 function* recordsIn(
   bytes: Buffer,
-  start: number,
-  end: number,
+  { start, startMax, end }: RecordRange,
   base: number,
   tellsDamage: boolean,
-): Generator<DumpRow, void, undefined> {
+): Generator<DumpRow, number, undefined> {
   const view = viewOf(bytes);
   const record = new RecordView();
+  const last = Math.min(startMax, end);
   let at = start;
-  while (at < end) {
+  while (at < last) {
     const problem = record.open(bytes, view, at, end);
     if (problem === undefined) {
       yield recordRow(record, base + at);
       at = record.end;
       continue;
     }
-    const next = findRecord(record, at + 1, end);
-    if (tellsDamage) {
-      yield { kind: 'damage', offset: base + at, size: next - at, problems: [problem] };
+    const from = at;
+    at += 1;
+    while (at < last && !isRecord(record, bytes, view, at, end)) {
+      at += 1;
     }
-    at = next;
+    if (tellsDamage) {
+      yield { kind: 'damage', offset: base + from, size: at - from, problems: [problem] };
+    }
   }
+  return at;
 }
 
-function findRecord(record: RecordView, from: number, end: number): number {
-  const { bytes, view } = record;
-  for (let at = from; at < end; at += 1) {
-    if (record.open(bytes, view, at, end) === undefined && checkCrc(record) === undefined) {
-      return at;
-    }
-  }
-  return end;
+function isRecord(
+  record: RecordView,
+  bytes: Buffer,
+  view: DataView,
+  at: number,
+  end: number,
+): boolean {
+  return record.open(bytes, view, at, end) === undefined && checkCrc(record) === undefined;
 }
 
 const contentNames = {

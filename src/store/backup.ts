@@ -27,14 +27,15 @@ export async function backupStore(
   const segments = log
     .describe(end)
     .filter(({ firstPosition }) => firstPosition < end || firstPosition === 0);
-  const last = log.durableEnd(end);
   const logDirectory = makeTarget(fileSystem, target);
   for (const [index, segment] of segments.entries()) {
     const path = joinPath(logDirectory, segmentName(segment.firstPosition));
     const isLast = index === segments.length - 1;
     const isLinked = !isLast && segment.isSealed && tryLink(fileSystem, segment.path, path);
     if (!isLinked) {
-      const size = segment.path === last.path ? last.end : undefined;
+      // A full segment may be getting its footer now: only its frames are copied, and the copy's first open seals it.
+      const successor = segments[index + 1]?.firstPosition ?? end;
+      const size = segment.isSealed && !isLast ? undefined : log.durableEnd(successor).end;
       await copyFile(fileSystem, clock, segment.path, path, size);
     }
   }

@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { SeededRandom } from '../base/random.ts';
+import { StreamIndex } from './stream-index.ts';
+
+describe('a stream index', () => {
+  it('agrees with a map of arrays', () => {
+    const streams = fc.array(fc.constantFrom('a', 'b', 'c/d', 'e'), {
+      maxLength: 300,
+      size: 'max',
+    });
+    fc.assert(
+      fc.property(streams, fc.nat(300), (names, bound) => {
+        const index = new StreamIndex();
+        const model = new Map<string, number[]>();
+        for (const [position, name] of names.entries()) {
+          index.add(index.intern(name), position);
+          model.set(name, [...(model.get(name) ?? []), position]);
+        }
+        compare(index, model, bound);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('agrees with it for one long stream among thousands of short ones', () => {
+    const random = new SeededRandom(3);
+    const index = new StreamIndex();
+    const model = new Map<string, number[]>();
+    for (let position = 0; position < 20_000; position += 1) {
+      const name = random.chance(0.5) ? 'long' : `short/${random.below(3_000)}`;
+      index.add(index.intern(name), position);
+      const positions = model.get(name);
+      if (positions === undefined) {
+        model.set(name, [position]);
+      } else {
+        positions.push(position);
+      }
+    }
+    for (const bound of [0, 1, 777, 10_000, 19_999, 20_000, 30_000]) {
+      const number = index.find('long')!;
+      const below = model.get('long')!.filter((position) => position < bound);
+      expect(index.countBelow(number, bound)).toBe(below.length);
+    }
+    compare(index, model, 9_999);
+  });
+
+  it('numbers streams in the order they are seen, once', () => {
+    const index = new StreamIndex();
+    expect(['x', 'y', 'x', 'z'].map((name) => index.intern(name))).toEqual([0, 1, 0, 2]);
+    expect(index.find('y')).toBe(1);
+    expect(index.find('never')).toBeUndefined();
+    expect(index.nameOf(2)).toBe('z');
+    expect(index.streamCount).toBe(3);
+  });
+
+  it('refuses a position that its words can not hold', () => {
+    const index = new StreamIndex();
+    const number = index.intern('s');
+    index.add(number, 2 ** 32 - 1);
+    expect(index.positionAt(number, 0)).toBe(2 ** 32 - 1);
+    expect(() => index.add(number, 2 ** 32)).toThrow(
+      expect.objectContaining({ code: 'LIMIT_EXCEEDED' }),
+    );
+  });
+});
+
+function compare(index: StreamIndex, model: ReadonlyMap<string, number[]>, bound: number): void {
+  expect(index.streamCount).toBe(model.size);
+  for (const [name, positions] of model) {
+    const number = index.find(name)!;
+    expect(index.nameOf(number)).toBe(name);
+    expect(index.countOf(number)).toBe(positions.length);
+    const found = positions.map((_, revision) => index.positionAt(number, revision));
+    expect(found).toEqual(positions);
+    const below = positions.filter((position) => position < bound);
+    expect(index.countBelow(number, bound)).toBe(below.length);
+  }
+}

@@ -1,0 +1,42 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { SeededRandom } from '../base/random.ts';
+import { idempotencyConformance } from '../testing/idempotency-conformance.ts';
+import { MemoryIdempotencyIndex } from './memory-index.ts';
+
+idempotencyConformance({ describe, it, expect }, () => {
+  return new MemoryIdempotencyIndex(new SeededRandom(1));
+});
+
+describe('the index in memory', () => {
+  it('agrees with a map, whatever the keys and however it is keyed', () => {
+    const keys = fc.array(fc.string({ unit: 'binary', maxLength: 4 }), { maxLength: 200 });
+    fc.assert(
+      fc.property(keys, fc.integer(), (added, seed) => {
+        const index = new MemoryIdempotencyIndex(new SeededRandom(seed));
+        const model = new Map<string, number[]>();
+        for (const [position, key] of added.entries()) {
+          index.add(key, position);
+          model.set(key, [...(model.get(key) ?? []), position]);
+        }
+        for (const [key, positions] of model) {
+          // 64-bit hashes of 200 keys don't meet; each position is named once.
+          expect(index.candidates(key).toSorted((one, other) => one - other)).toEqual(positions);
+        }
+        expect(index.count).toBe(added.length);
+      }),
+    );
+  });
+
+  it('grows far beyond its first size without forgetting', () => {
+    const index = new MemoryIdempotencyIndex(new SeededRandom(2));
+    for (let position = 0; position < 100_000; position += 1) {
+      index.add(`k${position}`, position);
+    }
+    let found = 0;
+    for (let position = 0; position < 100_000; position += 1) {
+      found += index.candidates(`k${position}`)[0] === position ? 1 : 0;
+    }
+    expect(found).toBe(100_000);
+  });
+});

@@ -1,0 +1,302 @@
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { sha256 } from '../base/digest.ts';
+import { viewOf } from '../base/integers.ts';
+import { limits } from '../base/limits.ts';
+import { ID_DRAW_LIMIT } from './event-id.ts';
+import {
+  ContentType,
+  DIGEST_AT,
+  encodeDraft,
+  HASH_SIZE,
+  HEADER_FIXED_SIZE,
+  HeaderFlag,
+  headerSizeOf,
+  PREVIOUS_LEAF_AT,
+  RECORD_FORMAT_VERSION,
+  RECORD_PREFIX_SIZE,
+  type RecordDraft,
+  RecordFlag,
+  recordHeaderCrc,
+  recordSizeOf,
+  RecordView,
+  SALT_SIZE,
+} from './format.ts';
+
+it('the persisted constants of records have not changed', () => {
+  expect({
+    RECORD_FORMAT_VERSION,
+    RECORD_PREFIX_SIZE,
+    HEADER_FIXED_SIZE,
+    SALT_SIZE,
+    HASH_SIZE,
+    PREVIOUS_LEAF_AT,
+    DIGEST_AT,
+    RecordFlag,
+    HeaderFlag,
+    ContentType,
+    ID_DRAW_LIMIT,
+    headerSizeMax: limits.headerSizeMax,
+  }).toEqual({
+    RECORD_FORMAT_VERSION: 1,
+    RECORD_PREFIX_SIZE: 16,
+    HEADER_FIXED_SIZE: 144,
+    SALT_SIZE: 16,
+    HASH_SIZE: 32,
+    PREVIOUS_LEAF_AT: 80,
+    DIGEST_AT: 112,
+    RecordFlag: { erased: 1 },
+    HeaderFlag: { occurredAt: 1, generatedId: 2 },
+    ContentType: { none: 0, json: 1, bytes: 2 },
+    ID_DRAW_LIMIT: 2_097_152,
+    headerSizeMax: 65_535,
+  });
+});
+
+/** What the caller and the store say about one event, without the sizes. */
+interface Spec {
+  readonly position: number;
+  readonly revision: number;
+  readonly time: number;
+  readonly commitIndex: number;
+  readonly commitCount: number;
+  readonly stream: string;
+  readonly type: string;
+  readonly id: string;
+  readonly correlationId: string;
+  readonly causationId: string;
+  readonly idempotencyKey: string;
+  readonly tags: readonly string[];
+  readonly occurredAt: number | undefined;
+  readonly contentType: number;
+  readonly codec: number;
+  readonly payload: readonly (string | Uint8Array)[];
+  readonly metadataSize: number;
+  readonly plainSize: number;
+  readonly idDraw: number;
+  readonly streamNumber: number;
+  readonly salt: Uint8Array;
+}
+
+const text = fc.string({ unit: 'grapheme', maxLength: 30 });
+const uint16 = fc.integer({ min: 0, max: 2 ** 16 - 1 });
+const uint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
+const specs: fc.Arbitrary<Spec> = fc.record({
+  position: fc.maxSafeNat(),
+  revision: fc.maxSafeNat(),
+  time: fc.maxSafeNat(),
+  commitIndex: uint16,
+  commitCount: uint16,
+  stream: text,
+  type: text,
+  id: text,
+  correlationId: text,
+  causationId: text,
+  idempotencyKey: text,
+  tags: fc.array(text, { maxLength: 5 }),
+  occurredAt: fc.option(fc.maxSafeInteger(), { nil: undefined }),
+  contentType: fc.integer({ min: 0, max: 2 }),
+  codec: fc.integer({ min: 0, max: 255 }),
+  payload: fc.array(fc.oneof(text, fc.uint8Array({ maxLength: 50 })), { maxLength: 2 }),
+  metadataSize: uint32,
+  plainSize: uint32,
+  idDraw: fc.integer({ min: 0, max: ID_DRAW_LIMIT - 1 }),
+  streamNumber: uint32,
+  salt: fc.uint8Array({ minLength: SALT_SIZE, maxLength: SALT_SIZE }),
+});
+
+function draftOf(spec: Spec): RecordDraft {
+  const size = (value: string): number => Buffer.byteLength(value);
+  const content = {
+    ...spec,
+    streamSize: size(spec.stream),
+    typeSize: size(spec.type),
+    idSize: size(spec.id),
+    correlationSize: size(spec.correlationId),
+    causationSize: size(spec.causationId),
+    tagsSize: spec.tags.reduce((sum, tag) => sum + size(tag), 0),
+    payloadSize: payloadOf(spec).length,
+  };
+  return { ...spec, content, idempotencyKeySize: size(spec.idempotencyKey) };
+}
+
+function payloadOf({ payload }: Spec): Buffer {
+  return Buffer.concat(payload.map((part) => Buffer.from(part)));
+}
+
+/** Encodes a record behind and in front of other bytes. */
+function encode(spec: Spec, start = 8): { bytes: Buffer; view: DataView; end: number } {
+  const draft = draftOf(spec);
+  const size = recordSizeOf(draft.content, draft.idempotencyKeySize);
+  const bytes = Buffer.alloc(start + size + 8, 0xaa);
+  const view = viewOf(bytes);
+  const end = encodeDraft(bytes, view, start, draft, spec.salt);
+  expect(end).toBe(start + size);
+  expect(bytes.subarray(0, start).every((byte) => byte === 0xaa)).toBe(true);
+  expect(bytes.subarray(end).every((byte) => byte === 0xaa)).toBe(true);
+  return { bytes, view, end };
+}
+
+/** The header as docs/formats/event-log.md describes it, made in another way. */
+function headerByDocument(spec: Spec): Buffer {
+  const texts = [spec.stream, spec.type, spec.id, spec.correlationId, spec.causationId, ''];
+  const strings = [...texts, spec.idempotencyKey].map((value) => Buffer.from(value));
+  const tags = spec.tags.flatMap((tag) => [uint16Bytes(Buffer.byteLength(tag)), Buffer.from(tag)]);
+  const fixed = Buffer.alloc(64);
+  const hasTime = spec.occurredAt !== undefined;
+  const isGenerated = spec.id === '';
+  fixed.set([1, (hasTime ? 1 : 0) + (isGenerated ? 2 : 0), spec.contentType, spec.codec]);
+  fixed.writeUInt16LE(spec.commitIndex, 4);
+  fixed.writeUInt16LE(spec.commitCount, 6);
+  fixed.writeBigUInt64LE(BigInt(spec.position), 8);
+  fixed.writeBigUInt64LE(BigInt(spec.revision), 16);
+  fixed.writeBigUInt64LE(BigInt(spec.time), 24);
+  fixed.writeBigInt64LE(BigInt(spec.occurredAt ?? 0), 32);
+  fixed.writeUInt32LE(payloadOf(spec).length, 40);
+  fixed.writeUInt32LE(spec.plainSize, 44);
+  fixed.writeUInt32LE(spec.metadataSize, 48);
+  fixed.writeUInt32LE(isGenerated ? spec.idDraw : 0, 56);
+  const sizes = [...strings.map(({ length }) => length), spec.tags.length].map(uint16Bytes);
+  return Buffer.concat([fixed, Buffer.alloc(64), ...sizes, ...strings, ...tags]);
+}
+
+function uint16Bytes(value: number): Buffer {
+  return Buffer.of(value & 0xff, value >>> 8);
+}
+
+describe('a record', () => {
+  it('is read as it was written', () => {
+    fc.assert(
+      fc.property(specs, (spec) => {
+        const { bytes, view, end } = encode(spec);
+        const record = new RecordView();
+        expect(record.open(bytes, view, 8, end)).toBeUndefined();
+        const { payload, salt, id, ...fields } = spec;
+        expect(record).toMatchObject({
+          ...fields,
+          suppliedId: id,
+          idDraw: id === '' ? spec.idDraw : 0,
+          start: 8,
+          end,
+          isErased: false,
+          hasGeneratedId: id === '',
+          idempotencyScope: '',
+        });
+        expect(record.payload.equals(payloadOf(spec))).toBe(true);
+        expect(record.digestInput.equals(Buffer.concat([salt, payloadOf(spec)]))).toBe(true);
+      }),
+    );
+  });
+
+  it('has the header that the document describes, and leaf and digest over what it says', () => {
+    fc.assert(
+      fc.property(specs, (spec) => {
+        const { bytes, view, end } = encode(spec);
+        const record = new RecordView();
+        record.open(bytes, view, 8, end);
+        bytes.fill(0, 8 + PREVIOUS_LEAF_AT, 8 + PREVIOUS_LEAF_AT + 2 * HASH_SIZE);
+        const header = headerByDocument(spec);
+        expect(bytes.subarray(24, 24 + header.length).equals(header)).toBe(true);
+        const draft = draftOf(spec);
+        expect(headerSizeOf(draft.content, draft.idempotencyKeySize)).toBe(header.length);
+        // RFC 6962: the hash of a leaf is that of a zero byte and the leaf.
+        const leaf = createHash('sha256').update(Buffer.of(0)).update(header).digest();
+        expect(Buffer.from(sha256(record.leafInput)).equals(leaf)).toBe(true);
+        expect(recordHeaderCrc(bytes, 8, header.length)).toBe(
+          crc32(bytes.subarray(16, 24 + header.length)),
+        );
+      }),
+    );
+  });
+
+  it('has a header that no other event has', () => {
+    // Texts of few letters, so that they could be cut in different places to the same bytes.
+    const short = fc.string({ unit: fc.constantFrom('a', '\u0001', '\u0000'), maxLength: 3 });
+    const texts = fc.record({
+      stream: short,
+      type: short,
+      id: short,
+      correlationId: short,
+      causationId: short,
+      idempotencyKey: short,
+      tags: fc.array(short, { maxLength: 3 }),
+      occurredAt: fc.constantFrom(undefined, 0, 1),
+    });
+    const [base] = fc.sample(specs, 1);
+    fc.assert(
+      fc.property(texts, texts, (one, other) => {
+        const isSame = JSON.stringify(one) === JSON.stringify(other);
+        const [left, right] = [one, other].map((texts_) => {
+          const { bytes, end } = encode({ ...base!, ...texts_, payload: [] });
+          return bytes.subarray(24, end - SALT_SIZE);
+        });
+        expect(left!.equals(right!)).toBe(isSame);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+describe('damage to a record', () => {
+  it('is noticed wherever it is cut', () => {
+    const record = new RecordView();
+    for (const spec of fc.sample(specs, 5)) {
+      const { bytes, view, end } = encode(spec);
+      for (let limit = 8; limit < end; limit += 1) {
+        expect(record.open(bytes, view, 8, limit)).toBeTypeOf('string');
+      }
+      expect(record.open(bytes, view, 8, end)).toBeUndefined();
+    }
+  });
+
+  it('in any one bit never makes it read beyond its end, and never passes for the same header', () => {
+    for (const spec of fc.sample(specs, 5)) {
+      const { bytes, view, end } = encode(spec);
+      const headerEnd = end - SALT_SIZE - payloadOf(spec).length;
+      const crc = recordHeaderCrc(bytes, 8, headerEnd - 24);
+      for (let bit = 8 * 8; bit < end * 8; bit += 1) {
+        bytes[bit >>> 3]! ^= 1 << (bit & 7);
+        const record = new RecordView();
+        if (record.open(bytes, view, 8, end) === undefined) {
+          expect(readAll(record, end)).toBe(true);
+          const isCovered = bit >= 16 * 8 && bit < headerEnd * 8;
+          expect(recordHeaderCrc(bytes, 8, record.headerSize) === crc).toBe(!isCovered);
+        }
+        bytes[bit >>> 3]! ^= 1 << (bit & 7);
+      }
+    }
+  });
+
+  it('is noticed in reserved bytes, unknown flags and what is not canonical', () => {
+    const [sample] = fc.sample(specs, 1);
+    const spec = { ...sample!, id: 'supplied', occurredAt: undefined };
+    const places: readonly [number, number][] = [
+      [8, 2],
+      [9, 1],
+      [12, 1],
+      [15, 1],
+      [16, 2],
+      [17, 4],
+      [17, 2],
+      [18, 3],
+      [16 + 32, 1],
+      [16 + 56, 1],
+      [16 + 60, 1],
+    ];
+    for (const [at, value] of places) {
+      const { bytes, view, end } = encode(spec);
+      bytes[8 + at] = value;
+      expect(new RecordView().open(bytes, view, 8, end), `byte ${at}`).toBeTypeOf('string');
+    }
+  });
+});
+
+/** Reads every field; true if all lie within the record. */
+function readAll(record: RecordView, end: number): boolean {
+  const { stream, type, suppliedId, correlationId, causationId, idempotencyKey, tags } = record;
+  const texts = [stream, type, suppliedId, correlationId, causationId, idempotencyKey, ...tags];
+  const size = record.leafInput.length + record.digestInput.length;
+  return record.end === end && texts.length >= 6 && size === end - 8 - 15;
+}
