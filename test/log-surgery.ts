@@ -19,21 +19,36 @@ const SEGMENT_HEADER_SIZE = 128;
 const FRAME_HEADER_SIZE = 48;
 const PREFIX_SIZE = 16;
 /** Offsets in a record. */
-export const RecordAt = {
+export const RecordAt: Readonly<Record<RecordField, number>> = {
   flags: 8,
   commitIndex: PREFIX_SIZE + 4,
   commitCount: PREFIX_SIZE + 6,
   position: PREFIX_SIZE + 8,
   revision: PREFIX_SIZE + 16,
   time: PREFIX_SIZE + 24,
-  payloadSize: PREFIX_SIZE + 40,
   previousLeaf: PREFIX_SIZE + 64,
   digest: PREFIX_SIZE + 96,
   sizes: PREFIX_SIZE + 128,
   strings: PREFIX_SIZE + 144,
-} as const;
+};
+type RecordField =
+  | 'flags'
+  | 'commitIndex'
+  | 'commitCount'
+  | 'position'
+  | 'revision'
+  | 'time'
+  | 'previousLeaf'
+  | 'digest'
+  | 'sizes'
+  | 'strings';
 /** Strings of a record in their order. */
-export const TextOf = { stream: 0, type: 1, id: 2, key: 6 } as const;
+export const TextOf: Readonly<Record<'stream' | 'type' | 'id' | 'key', number>> = {
+  stream: 0,
+  type: 1,
+  id: 2,
+  key: 6,
+};
 
 export interface Surgery {
   readonly header: SegmentHeader;
@@ -113,11 +128,7 @@ export function textOfRecord(record: Buffer, index: number): string {
 export function withText(record: Buffer, index: number, text: string): Buffer {
   const { start, size } = placeOf(record, index);
   const bytes = Buffer.from(text);
-  const changed = Buffer.concat([
-    record.subarray(0, start),
-    bytes,
-    record.subarray(start + size),
-  ]);
+  const changed = Buffer.concat([record.subarray(0, start), bytes, record.subarray(start + size)]);
   changed.writeUInt16LE(bytes.length, RecordAt.sizes + index * 2);
   changed.writeUInt16LE(record.readUInt16LE(10) + bytes.length - size, 10);
   changed.writeUInt32LE(changed.length, 0);
@@ -168,5 +179,8 @@ export function rehashPayload(record: Buffer): void {
 
 function leafOf(record: Buffer): Buffer {
   const header = record.subarray(PREFIX_SIZE, PREFIX_SIZE + record.readUInt16LE(10));
-  return createHash('sha256').update(Buffer.from([0])).update(header).digest();
+  return createHash('sha256')
+    .update(Buffer.from([0]))
+    .update(header)
+    .digest();
 }

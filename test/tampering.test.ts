@@ -8,6 +8,7 @@
  * - a log whose hashes are computed anew from the change on;
  * - a payload replaced by zeros and called erased, which is what erasing does.
  */
+import { crc32 } from 'node:zlib';
 import { type Finding, RevisionConflictError } from 'varve';
 import { SeededRandom, type SimulatedFileSystem } from 'varve/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -18,6 +19,7 @@ import {
   encodeSegmentFooter,
   encodeSegmentHeader,
   encodeTail,
+  frameSizeOf,
   isRefusal,
   type SegmentFooter,
   type SegmentHeader,
@@ -26,6 +28,7 @@ import {
   auditDisk,
   checkDamaged,
   eventsOf,
+  expectLocated,
   openDisk,
   SEGMENT_0,
   smallStore,
@@ -34,7 +37,6 @@ import {
   type Victim,
 } from './damage.ts';
 import {
-  endOf,
   putTogether,
   RecordAt,
   rehash,
@@ -159,7 +161,11 @@ describe('with all checksums made right, open refuses', () => {
       renumber(surgery);
     },
     'a commit more, a copy of another': (surgery) => {
-      surgery.frames.splice(2, 0, surgery.frames[1]!.map((record) => Buffer.from(record)));
+      surgery.frames.splice(
+        2,
+        0,
+        surgery.frames[1]!.map((record) => Buffer.from(record)),
+      );
       renumber(surgery);
     },
     'events of a commit in another order': (surgery) => {
@@ -170,14 +176,6 @@ describe('with all checksums made right, open refuses', () => {
       const last = frames[0]!;
       last[0] = Buffer.concat([last[0]!, Buffer.alloc(8)]);
     },
-    'a frame that was durable before what is missing behind it': (surgery) => {
-      surgery.frames.pop();
-      surgery.durables[surgery.frames.length - 1] = endOf(surgery) - 1;
-      surgery.frames[surgery.frames.length - 1]!.pop();
-      surgery.frames.pop();
-      surgery.durables[surgery.frames.length - 1] = endOf(surgery);
-      surgery.frames[0]![0]!.writeBigUInt64LE(5n, RecordAt.position);
-    },
   };
 
   it.each(Object.keys(changes))('%s', async (name) => {
@@ -185,6 +183,21 @@ describe('with all checksums made right, open refuses', () => {
     const { refused } = await checkDamaged(disk, small);
     expect(refused).toMatchObject({ code: 'CORRUPT', file: SEGMENT_0 });
     expect(await damageIn(disk)).not.toEqual([]);
+  });
+});
+
+describe('a frame with the link of another predecessor', () => {
+  it('is refused, though all else of it is right', async () => {
+    const disk = small.disk.clone();
+    const bytes = Buffer.from(disk.readFile(SEGMENT_0));
+    const { frames } = takeApart(bytes);
+    const sizes = frames.map((records) => frameSizeOf(Buffer.concat(records).length));
+    const at = bytes.length - sizes.at(-1)!;
+    expect(bytes.toString('latin1', at, at + 4)).toBe('VFRM');
+    bytes[at + 32]! ^= 1;
+    bytes.writeUInt32LE(crc32(bytes.subarray(at, at + 44)), at + 44);
+    disk.writeFile(SEGMENT_0, bytes);
+    expectLocated((await checkDamaged(disk, small)).refused, SEGMENT_0, at);
   });
 });
 
@@ -229,32 +242,6 @@ describe('with all checksums made right, audit finds', () => {
     }
     expect(undetected).toBeGreaterThan(0);
   });
-
-  function placesOf({ frames }: Surgery): { frame: number; index: number; size: number }[] {
-    return frames.flatMap((records, frame) =>
-      records.map((record, index) => ({ frame, index, size: record.length })),
-    );
-  }
-
-  function lastOfStreams({ frames }: Surgery): string[] {
-    const last = new Map<string, string>();
-    for (const [frame, records] of frames.entries()) {
-      for (const [index, record] of records.entries()) {
-        last.set(textOfRecord(record, TextOf.stream), `${frame}/${index}`);
-      }
-    }
-    return [...last.values()];
-  }
-
-  async function damageOrRefusal(disk: SimulatedFileSystem): Promise<boolean> {
-    const { ok } = await auditDisk(disk);
-    if (ok) {
-      // What audit calls sound must open.
-      const store = await openDisk(disk);
-      await store.close();
-    }
-    return !ok;
-  }
 });
 
 describe('a segment header, footer or tail file with its checksum made right', () => {
@@ -304,7 +291,6 @@ describe('a segment header, footer or tail file with its checksum made right', (
     const start = bytes.length - 128;
     const footer = decodeSegmentFooter(bytes.subarray(start)) as SegmentFooter;
     bytes.writeUInt32LE(bytes.readUInt32LE(start - 4) + 8, start - 4);
-    const { crc32 } = await import('node:zlib');
     const offsetsCrc = crc32(bytes.subarray(footer.framesEnd, start));
     bytes.set(encodeSegmentFooter({ ...footer, offsetsCrc }), start);
     disk.writeFile(SEGMENT_0, bytes);
@@ -332,7 +318,10 @@ describe('a segment header, footer or tail file with its checksum made right', (
   it('is only a weaker bound if the tail file says that less was durable', async () => {
     const tail = decodeTail(small.disk.readFile(TAIL));
     const disk = small.disk.clone();
-    disk.writeFile(TAIL, encodeTail({ ...(tail as Exclude<typeof tail, { reason: string }>), durable: 3 }));
+    disk.writeFile(
+      TAIL,
+      encodeTail({ ...(tail as Exclude<typeof tail, { reason: string }>), durable: 3 }),
+    );
     const outcome = await checkDamaged(disk, small);
     expect(outcome).toMatchObject({ recovery: { tail: 'behind', wasClosed: false } });
   });
@@ -358,3 +347,29 @@ describe('what only a signed checkpoint could tell', () => {
     expect(await auditDisk(disk)).toMatchObject({ ok: true });
   });
 });
+
+function placesOf({ frames }: Surgery): { frame: number; index: number; size: number }[] {
+  return frames.flatMap((records, frame) =>
+    records.map((record, index) => ({ frame, index, size: record.length })),
+  );
+}
+
+function lastOfStreams({ frames }: Surgery): string[] {
+  const last = new Map<string, string>();
+  for (const [frame, records] of frames.entries()) {
+    for (const [index, record] of records.entries()) {
+      last.set(textOfRecord(record, TextOf.stream), `${frame}/${index}`);
+    }
+  }
+  return [...last.values()];
+}
+
+async function damageOrRefusal(disk: SimulatedFileSystem): Promise<boolean> {
+  const { ok } = await auditDisk(disk);
+  if (ok) {
+    // What audit calls sound must open.
+    const store = await openDisk(disk);
+    await store.close();
+  }
+  return !ok;
+}

@@ -66,7 +66,7 @@ export interface Quarantined {
 
 /** What opening a journal found and did. */
 export interface JournalRecovery {
-  /** False if the journal was not closed before: its process or machine stopped. */
+  /** False if the journal was not left at rest: its process or machine stopped while it held more than its events. */
   readonly wasClosed: boolean;
   /** The tail file: `exact`, `behind` what was found, or unusable and so no bound at all. */
   readonly tail: 'exact' | 'behind' | 'missing' | 'damaged';

@@ -14,10 +14,12 @@ import {
   decodeTail,
   FRAME_HEADER_SIZE,
   isRefusal,
+  type Refusal,
   SEGMENT_HEADER_SIZE,
   type SegmentHeader,
   segmentHeaderCrc,
   segmentName,
+  type Tail,
   TAIL_SIZE,
 } from '../journal/format.ts';
 import { FrameWalker } from '../journal/frame-walker.ts';
@@ -25,7 +27,7 @@ import { TAIL_NAME } from '../journal/names.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
 import { listSegments } from '../journal/recovery.ts';
 import { readFooter, sameBytes } from '../journal/segment-info.ts';
-import { scanRest } from '../journal/segment-scan.ts';
+import { scanRest, unsupportedFormat } from '../journal/segment-scan.ts';
 import { RecordView } from './format.ts';
 import { checkCrc, checkPlace } from './log-encoder.ts';
 import { RecordAudit } from './record-audit.ts';
@@ -99,6 +101,8 @@ class Audit {
   #bytesTotal = 0;
   #pausedAt = 0;
   #position = 0;
+  /** From the tail file. */
+  #durable = 0;
   #link: number | undefined = 0;
 
   constructor(parts: AuditParts, options: AuditOptions) {
@@ -112,6 +116,8 @@ class Audit {
     const positions = listSegments(fileSystem, directory).filter(
       (position) => position < end || position === 0,
     );
+    const tail = this.#readTail();
+    this.#durable = tail?.durable ?? 0;
     for (const position of positions) {
       const path = joinPath(directory, segmentName(position));
       this.#bytesTotal += fileSystem.stat(path)?.size ?? 0;
@@ -122,7 +128,7 @@ class Audit {
     for (const [index, position] of positions.entries()) {
       await this.#auditSegment(index, position, positions[index + 1]);
     }
-    this.#auditTail(positions.at(-1) ?? 0);
+    this.#auditTail(tail, positions.at(-1) ?? 0);
     return this.#report(positions.length);
   }
 
@@ -185,6 +191,7 @@ class Audit {
     const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
     const header = decodeSegmentHeader(bytes.subarray(0, readInto(file, bytes, 0)));
     if (isRefusal(header)) {
+      refuseNewerVersion(file.path, header);
       this.#find('damage', file.path, header.reason, { offset: 0 });
       return undefined;
     }
@@ -273,9 +280,9 @@ class Audit {
     for (const offset of rest.frames) {
       const probe = FrameWalker.at(file, header.salt, offset);
       const first = probe?.frame.firstPosition ?? 0;
+      const durable = Math.max(rest.durable, this.#durable);
       // A frame of the newest segment that follows damage was durable only if something after it says so.
-      const isDurable =
-        this.#options.end !== undefined || Number.isFinite(end) || first < rest.durable;
+      const isDurable = this.#options.end !== undefined || Number.isFinite(end) || first < durable;
       if (probe !== undefined && first >= walker.position && first < end && isDurable) {
         return { walker: probe };
       }
@@ -350,11 +357,12 @@ class Audit {
       return;
     }
     const rest = scanRest(file, header.salt, framesEnd);
-    if (rest.durable > this.#position) {
+    const durable = Math.max(rest.durable, this.#durable);
+    if (durable > this.#position) {
       this.#find(
         'damage',
         file.path,
-        `positions ${this.#position} to ${rest.durable - 1} were durable and are missing`,
+        `positions ${this.#position} to ${durable - 1} were durable and are missing`,
         {
           offset: framesEnd,
           position: this.#position,
@@ -378,33 +386,32 @@ class Audit {
     }
   }
 
-  #auditTail(newest: number): void {
-    const { fileSystem, directory, identity } = this.#parts;
+  /** What the tail file says was durable. It belongs to a store at rest; while one is open, its own word counts. */
+  #readTail(): Tail | undefined {
     if (this.#options.end !== undefined) {
-      return;
+      return undefined;
     }
+    const { fileSystem, directory, identity } = this.#parts;
     const path = joinPath(directory, TAIL_NAME);
     const bytes = readSmallFile(fileSystem, path, TAIL_SIZE + 1);
     const tail = bytes === undefined ? { reason: 'the tail file is missing' } : decodeTail(bytes);
     if (isRefusal(tail)) {
-      this.#find('notice', path, `${tail.reason}, so a missing end of the log might go unnoticed`);
-      return;
+      refuseNewerVersion(path, tail);
+      const reason = `${tail.reason}, so a missing end of the log might go unnoticed`;
+      this.#find('notice', path, reason);
+      return undefined;
     }
     if (!sameBytes(tail.identity, identity)) {
       this.#find('damage', path, 'the tail file belongs to another store', { offset: 8 });
+      return undefined;
     }
-    if (tail.segment > newest) {
-      const missing = joinPath(directory, segmentName(tail.segment));
+    return tail;
+  }
+
+  #auditTail(tail: Tail | undefined, newest: number): void {
+    if (tail !== undefined && tail.segment > newest) {
+      const missing = joinPath(this.#parts.directory, segmentName(tail.segment));
       this.#find('damage', missing, 'the newest segment is missing', { position: tail.segment });
-    } else if (tail.durable > this.#position) {
-      this.#find(
-        'damage',
-        path,
-        `positions ${this.#position} to ${tail.durable - 1} were durable and are missing`,
-        {
-          position: this.#position,
-        },
-      );
     }
   }
 
@@ -438,5 +445,12 @@ class Audit {
     if (this.#findings.length < FINDING_COUNT_MAX) {
       this.#findings.push({ severity, file, reason, ...where });
     }
+  }
+}
+
+/** What a newer version wrote is not damage. */
+function refuseNewerVersion(path: string, { version }: Refusal): void {
+  if (version !== undefined) {
+    throw unsupportedFormat(path, version);
   }
 }

@@ -108,18 +108,21 @@ const specs: fc.Arbitrary<Spec> = fc.record({
 });
 
 function draftOf(spec: Spec): RecordDraft {
-  const size = (value: string): number => Buffer.byteLength(value);
   const content = {
     ...spec,
-    streamSize: size(spec.stream),
-    typeSize: size(spec.type),
-    idSize: size(spec.id),
-    correlationSize: size(spec.correlationId),
-    causationSize: size(spec.causationId),
-    tagsSize: spec.tags.reduce((sum, tag) => sum + size(tag), 0),
+    streamSize: sizeOf(spec.stream),
+    typeSize: sizeOf(spec.type),
+    idSize: sizeOf(spec.id),
+    correlationSize: sizeOf(spec.correlationId),
+    causationSize: sizeOf(spec.causationId),
+    tagsSize: spec.tags.reduce((sum, tag) => sum + sizeOf(tag), 0),
     payloadSize: payloadOf(spec).length,
   };
-  return { ...spec, content, idempotencyKeySize: size(spec.idempotencyKey) };
+  return { ...spec, content, idempotencyKeySize: sizeOf(spec.idempotencyKey) };
+}
+
+function sizeOf(value: string): number {
+  return Buffer.byteLength(value);
 }
 
 function payloadOf({ payload }: Spec): Buffer {
@@ -173,7 +176,7 @@ describe('a record', () => {
         const { bytes, view, end } = encode(spec);
         const record = new RecordView();
         expect(record.open(bytes, view, 8, end)).toBeUndefined();
-        const { payload, salt, id, ...fields } = spec;
+        const { payload: _payload, salt, id, ...fields } = spec;
         expect(record).toMatchObject({
           ...fields,
           suppliedId: id,

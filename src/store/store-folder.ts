@@ -70,8 +70,7 @@ export function inspectFolder(fileSystem: FileSystem, directory: string, mayCrea
       },
     );
   }
-  const isEmpty = !entries.some(({ name }) => name === LOG_DIRECTORY_NAME);
-  if (!isStore && isEmpty && !mayCreate) {
+  if (!isStore && !mayCreate && !holdsEvents(fileSystem, directory)) {
     throw new VarveError('NOT_A_STORE', `There is no store in ${directory}.`, {
       details: { directory },
     });
@@ -120,16 +119,29 @@ function create({ fileSystem, clock, random }: FolderParts, directory: string): 
   createIdentity(fileSystem, directory, bytes, clock.now());
 }
 
+/** True for a folder whose log has events, with or without the file that makes it a store. */
+function holdsEvents(fileSystem: FileSystem, directory: string): boolean {
+  const logDirectory = joinPath(directory, LOG_DIRECTORY_NAME);
+  return (
+    fileSystem.stat(logDirectory)?.kind === 'directory' && !isEmptyLog(fileSystem, logDirectory)
+  );
+}
+
+function isEmptyLog(fileSystem: FileSystem, logDirectory: string): boolean {
+  const first = joinPath(logDirectory, segmentName(0));
+  return listSegments(fileSystem, logDirectory).every(
+    (position) => position === 0 && holdsNoFrame(fileSystem, first),
+  );
+}
+
 /** Removes what an interrupted creation left: a first segment without a frame, and its tail. */
 function removeInterruptedLog(
   fileSystem: FileSystem,
   logDirectory: string,
   identityPath: string,
 ): void {
-  const segments = listSegments(fileSystem, logDirectory);
   const first = joinPath(logDirectory, segmentName(0));
-  const isEmpty = segments.every((position) => position === 0 && holdsNoFrame(fileSystem, first));
-  if (!isEmpty) {
+  if (!isEmptyLog(fileSystem, logDirectory)) {
     throw new CorruptionError(
       identityPath,
       undefined,
