@@ -101,6 +101,11 @@ export interface FrameHeader {
   crc: number;
 }
 
+/** A header to be filled in. */
+export function blankFrameHeader(): FrameHeader {
+  return { bodySize: 0, count: 0, firstPosition: 0, durable: 0, link: 0, crc: 0 };
+}
+
 /** Whole frame for a body of this size. */
 export function frameSizeOf(bodySize: number): number {
   return align8(FRAME_HEADER_SIZE + bodySize + FRAME_TRAILER_SIZE);

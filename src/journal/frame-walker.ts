@@ -2,6 +2,7 @@ import { readInto } from '../io/read-into.ts';
 import type { File } from '../io/file-system.ts';
 import { viewOf } from '../base/integers.ts';
 import {
+  blankFrameHeader,
   decodeFrameHeader,
   FRAME_HEADER_SIZE,
   frameBodyIsIntact,
@@ -25,14 +26,7 @@ export interface WalkStart {
  */
 export class FrameWalker {
   /** The frame that `next` has found. */
-  readonly frame: FrameHeader = {
-    bodySize: 0,
-    count: 0,
-    firstPosition: 0,
-    durable: 0,
-    link: 0,
-    crc: 0,
-  };
+  readonly frame: FrameHeader = blankFrameHeader();
   /** Bytes that hold the whole frame, from `at` on; valid until the next call. */
   bytes: Buffer;
   view: DataView;

@@ -285,6 +285,7 @@ function repair(
     quarantined = rest.end > scan.end ? setAside(parts, scan, rest) : undefined;
     settleTail(parts, scan, Math.max(scan.durable, rest.durable));
     removeIfThere(fileSystem, joinPath(directory, SPARE_NAME));
+    renewEmptySegment(parts, scan);
     fileSystem.syncDirectory(directory);
     reached(quarantined === undefined ? 'reopened without a tear' : 'set a torn tail aside');
   }
@@ -342,6 +343,31 @@ function settleTail(parts: RecoveryParts, scan: SegmentScan, durable: number): v
   } finally {
     file.close();
   }
+}
+
+/**
+ * A newest segment without a frame gets its name once more: it is empty because the rotation to it was interrupted, and if
+ * that was by a failed sync of the directory, no later sync makes the old name durable. Goes by way of the spare.
+ */
+function renewEmptySegment(parts: RecoveryParts, { header, frameCount, path }: SegmentScan): void {
+  if (frameCount > 0 || header.index === 0) {
+    return;
+  }
+  const { fileSystem, directory } = parts;
+  const sparePath = joinPath(directory, SPARE_NAME);
+  const bytes = encodeSegmentHeader(header);
+  const spare = fileSystem.open(sparePath, 'create');
+  try {
+    if (spare.write(bytes, 0) !== bytes.length) {
+      throw new VarveError('UNAVAILABLE', `${path} could not be written: is the disk full?`);
+    }
+    // Order: the header is durable before the name points to it.
+    spare.sync();
+  } finally {
+    spare.close();
+  }
+  fileSystem.rename(sparePath, path);
+  reached('renewed an empty segment');
 }
 
 /** Returns the paths of segments that got a footer now. Without space they stay as they are. */

@@ -4,6 +4,7 @@ import { joinPath } from '../io/path.ts';
 import { readInto } from '../io/read-into.ts';
 import type { FrameBody, FrameEncoder } from './encoder.ts';
 import {
+  blankFrameHeader,
   decodeFrameHeader,
   decodeSegmentHeader,
   FRAME_HEADER_SIZE,
@@ -141,14 +142,7 @@ const REST_STEP = 256 * 1024;
 /** Looks through everything from `offset` to the end of the file for frame headers that were once written there. */
 export function scanRest(file: File, salt: Uint8Array, offset: number): Rest {
   const tag = new PlaceTag(salt);
-  const header: FrameHeader = {
-    bodySize: 0,
-    count: 0,
-    firstPosition: 0,
-    durable: 0,
-    link: 0,
-    crc: 0,
-  };
+  const header: FrameHeader = blankFrameHeader();
   const bytes = Buffer.allocUnsafe(REST_STEP + FRAME_HEADER_SIZE);
   const frames: number[] = [];
   let end = offset;

@@ -14,6 +14,7 @@ import { reached } from '../base/reached.ts';
 import { type DiskWork, writeAll } from './disk-request.ts';
 import type { FrameBody, FrameEncoder } from './encoder.ts';
 import {
+  blankFrameHeader,
   encodeFrame,
   encodeSegmentHeader,
   encodeTail,
@@ -124,7 +125,7 @@ export class JournalWriter {
     this.#tailDurable = active.tailDurable;
     this.#link = active.link;
     this.#space = new SpacePreparer(parts, active.file, active.offset);
-    this.#header = { bodySize: 0, count: 0, firstPosition: 0, durable: 0, link: 0, crc: 0 };
+    this.#header = blankFrameHeader();
     const none = Buffer.alloc(0);
     this.#body = {
       bytes: none,

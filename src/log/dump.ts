@@ -14,6 +14,7 @@ import type { File, FileSystem } from '../io/file-system.ts';
 import { NodeFileSystem } from '../io/node-file-system.ts';
 import { readInto } from '../io/read-into.ts';
 import {
+  blankFrameHeader,
   decodeFrameHeader,
   decodeSegmentFooter,
   decodeSegmentHeader,
@@ -120,14 +121,7 @@ export function* dumpSegment(
 class SegmentDump {
   readonly #file: File;
   readonly #size: number;
-  readonly #frame: FrameHeader = {
-    bodySize: 0,
-    count: 0,
-    firstPosition: 0,
-    durable: 0,
-    link: 0,
-    crc: 0,
-  };
+  readonly #frame: FrameHeader = blankFrameHeader();
   #tag = new PlaceTag(new Uint8Array(16));
   /** What the next frame must say, as far as it is known. */
   #link: number | undefined;

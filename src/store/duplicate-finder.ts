@@ -52,7 +52,7 @@ export class DuplicateFinder {
       }
     }
     for (const { id } of commit.events) {
-      const position = id === '' ? undefined : this.findId(id);
+      const position = id === '' ? undefined : this.findId(id, this.#journal?.appended ?? 0);
       if (position !== undefined) {
         this.readRecord(position);
         const firstPosition = position - this.#record.commitIndex;
@@ -70,13 +70,13 @@ export class DuplicateFinder {
     });
   }
 
-  /** Position of the event with this id, in flight or not. */
-  findId(id: string): number | undefined {
+  /** Position of the event with this id, of those below a position; in flight or not. */
+  findId(id: string, below: number): number | undefined {
     const generated = parseEventId(id);
     const candidates = this.#ids.candidates(id);
     const all = generated === undefined ? candidates : [generated.position, ...candidates];
     return all.find((position) => {
-      if (position >= this.#end) {
+      if (position >= below) {
         return false;
       }
       this.readRecord(position);
@@ -108,10 +108,6 @@ export class DuplicateFinder {
     const problem = this.#record.open(arena.bytes, arena.view, at, bodyStart + bodySize);
     assert(problem === undefined, 'a record in flight is well formed');
     return this.#record;
-  }
-
-  get #end(): number {
-    return this.#journal?.appended ?? 0;
   }
 
   #compare(commit: PreparedCommit, firstPosition: number, by: string): DuplicateAnswer {

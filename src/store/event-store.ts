@@ -9,8 +9,7 @@ import type { Journal } from '../journal/journal.ts';
 import { type AuditReport, auditLog } from '../log/audit.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent, StoredEvent } from '../log/event.ts';
-import { decodeEvent, eventIdOf } from '../log/event-decoder.ts';
-import { parseEventId } from '../log/event-id.ts';
+import { decodeEvent } from '../log/event-decoder.ts';
 import type { EventLog, SegmentSummaryInfo } from '../log/event-log.ts';
 import { RecordView } from '../log/format.ts';
 import { absolutePath } from '../io/path.ts';
@@ -33,6 +32,7 @@ import type {
   StreamsOptions,
   VerifyOptions,
 } from './contract.ts';
+import type { DuplicateFinder } from './duplicate-finder.ts';
 import { PlannedRead, planRead, type ReadParts } from './event-read.ts';
 import { checkStreamName, checkText } from './names.ts';
 import { checkRange } from './options.ts';
@@ -59,6 +59,7 @@ export interface StoreParts {
   readonly keys: IdempotencyIndex;
   readonly ids: IdempotencyIndex;
   readonly codecs: CodecRegistry;
+  readonly duplicates: DuplicateFinder;
   readonly commits: CommitLog;
   readonly gate: VisibilityGate;
   readonly payloads: PayloadSettings;
@@ -128,12 +129,9 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   async getById(id: string): Promise<StoredEvent<Event> | undefined> {
     this.#checkOpen();
     checkText('id', id, limits.idSizeMax);
-    const generated = parseEventId(id);
-    const candidates = this.#parts.ids.candidates(id);
-    const all = generated === undefined ? candidates : [generated.position, ...candidates];
     return this.#reading(() => {
-      const found = all.find((position) => position < this.head && this.#idAt(position) === id);
-      return found === undefined ? undefined : this.#eventAt(found);
+      const position = this.#parts.duplicates.findId(id, this.head);
+      return position === undefined ? undefined : this.#eventAt(position);
     });
   }
 
@@ -256,11 +254,6 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
       throw aborted(prepared.signal);
     }
     this.#parts.commits.submit(prepared, resolve, reject);
-  }
-
-  #idAt(position: number): string {
-    this.#parts.log.readRecord(position, this.#record);
-    return eventIdOf(this.#record);
   }
 
   #eventAt(position: number): StoredEvent<Event> {

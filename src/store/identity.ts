@@ -14,7 +14,7 @@ export const IDENTITY_NAME = 'store.json';
 const STORE_FORMAT = 'varve';
 // Format: persisted; never renumber.
 const STORE_FORMAT_VERSION = 1;
-const IDENTITY_SIZE_MAX = 64 * 1024;
+export const IDENTITY_SIZE_MAX: number = 64 * 1024;
 
 export interface StoreIdentity {
   readonly id: string;

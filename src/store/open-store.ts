@@ -133,8 +133,8 @@ function assemble<Event extends NewEvent>(
   const journal = new Journal(journalParts, journalSettings(options), recovered.active, events);
   duplicates.attach(journal);
   const gate = new VisibilityGate(journal);
-  const state = { log, streams, keys, ids, journal };
-  const commits = new CommitLog({ ...parts, ...state, duplicates }, replay.lastTime);
+  const state = { log, streams, keys, ids, journal, duplicates };
+  const commits = new CommitLog({ ...parts, ...state }, replay.lastTime);
   const payloads = {
     codec: codecs.named(options.compression),
     compressionMinBytes: options.compressionMinBytes,

@@ -1,7 +1,8 @@
 /** The store's folder: which names are ours, and how it comes into being. See DESIGN: everything derived has its own folder. */
-import { CorruptionError, VarveError } from '../base/errors.ts';
+import { CorruptionError, systemCode, VarveError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
-import { removeIfThere } from '../io/atomic-file.ts';
+import { reached } from '../base/reached.ts';
+import { readSmallFile, removeIfThere, replaceFile } from '../io/atomic-file.ts';
 import type { Clock } from '../io/clock.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
@@ -13,6 +14,7 @@ import {
   createIdentity,
   drawIdentity,
   IDENTITY_NAME,
+  IDENTITY_SIZE_MAX,
   readIdentity,
   type StoreIdentity,
 } from './identity.ts';
@@ -97,12 +99,16 @@ export function openIdentity(
   const { fileSystem } = parts;
   const found = readIdentity(fileSystem, directory);
   if (found !== undefined) {
-    if (fileSystem.stat(joinPath(directory, LOG_DIRECTORY_NAME)) === undefined) {
-      const missing = joinPath(directory, LOG_DIRECTORY_NAME);
-      throw new CorruptionError(missing, undefined, 'the folder of the log is missing');
+    const logDirectory = joinPath(directory, LOG_DIRECTORY_NAME);
+    if (fileSystem.stat(logDirectory) === undefined) {
+      throw new CorruptionError(logDirectory, undefined, 'the folder of the log is missing');
+    }
+    if (isEmptyLog(fileSystem, logDirectory)) {
+      renewNames(fileSystem, directory);
     }
     return { identity: found, isNew: false };
   }
+  syncParents(fileSystem, directory);
   create(parts, directory);
   return { identity: readIdentity(fileSystem, directory)!, isNew: true };
 }
@@ -117,6 +123,35 @@ function create({ fileSystem, clock, random }: FolderParts, directory: string): 
   const bytes = drawIdentity(random);
   createJournal({ fileSystem, directory: logDirectory, identity: bytes }, random);
   createIdentity(fileSystem, directory, bytes, clock.now());
+}
+
+/**
+ * Whoever made a store that is still empty may have been stopped before its names were durable, or their sync may have
+ * failed, and no later sync makes up for that: the identity gets its name once more.
+ */
+function renewNames(fileSystem: FileSystem, directory: string): void {
+  syncParents(fileSystem, directory);
+  const bytes = readSmallFile(fileSystem, joinPath(directory, IDENTITY_NAME), IDENTITY_SIZE_MAX)!;
+  replaceFile(fileSystem, directory, IDENTITY_NAME, bytes);
+  reached('renewed the names of an empty store');
+}
+
+/** Makes the names on the way to a folder durable, as far as we may: one that we made may not be durable yet. */
+function syncParents(fileSystem: FileSystem, directory: string): void {
+  const parent = joinPath(directory, '..');
+  if (parent === directory) {
+    return;
+  }
+  syncParents(fileSystem, parent);
+  try {
+    fileSystem.syncDirectory(parent);
+  } catch (error) {
+    const code = systemCode(error);
+    // Where we may not read, we haven't made a folder.
+    if (code !== 'EACCES' && code !== 'EPERM') {
+      throw error;
+    }
+  }
 }
 
 /** True for a folder whose log has events, with or without the file that makes it a store. */
