@@ -15,6 +15,10 @@ export interface Limits {
   readonly idempotencyKeySizeMax: number;
   readonly tagSizeMax: number;
   readonly tagCountMax: number;
+  /** Streams of a store whose index is in memory: a JavaScript map ends at 2^24 entries. */
+  readonly streamCountMax: number;
+  /** Events of such a store: 32-bit positions. */
+  readonly positionCountMax: number;
   /** The canonical header of one record: a persisted 16-bit number. */
   readonly headerSizeMax: number;
   /** The first segment; later ones double up to the option `segmentSizeMax`. */
@@ -35,6 +39,8 @@ export const limits: Limits = Object.freeze({
   idempotencyKeySizeMax: 1_024,
   tagSizeMax: 256,
   tagCountMax: 64,
+  streamCountMax: 16_000_000,
+  positionCountMax: 2 ** 32,
   headerSizeMax: 65_535,
   segmentSizeFirst: 1 * MiB,
   segmentSizeMax: 1_024 * MiB,

@@ -23,6 +23,8 @@ export class StreamIndex {
   /** Positions and block links. Word 0 is unused, so that 0 can mean "no block". */
   #words = new Uint32Array(4_096);
   #wordCount = 1;
+  /** The block found last. Blocks never move. */
+  readonly #found = { number: -1, index: 0, block: NONE };
 
   get streamCount(): number {
     return this.#names.length;
@@ -82,20 +84,32 @@ export class StreamIndex {
     const count = this.#counts[number]!;
     assert(revision < count, 'a revision is looked up only if it is there');
     const slot = locate(revision);
-    const last = locate(count - 1);
-    let block: number;
-    if (slot.block * 2 <= last.block) {
-      block = this.#firstBlocks[number]!;
-      for (let step = 0; step < slot.block; step += 1) {
-        block = this.#words[block + 1]!;
-      }
-    } else {
-      block = this.#lastBlocks[number]!;
-      for (let step = last.block; step > slot.block; step -= 1) {
-        block = this.#words[block]!;
-      }
-    }
+    const block = this.#blockOf(number, slot.block, locate(count - 1).block);
     return this.#words[block + BLOCK_HEADER + slot.indexInBlock]!;
+  }
+
+  /** Walks from whatever is nearest: the first block, the last, or the one found last, for neighbours follow each other. */
+  #blockOf(number: number, target: number, last: number): number {
+    let index = 0;
+    let block = this.#firstBlocks[number]!;
+    if (last - target < target) {
+      index = last;
+      block = this.#lastBlocks[number]!;
+    }
+    const found = this.#found;
+    if (found.number === number && Math.abs(found.index - target) < Math.abs(index - target)) {
+      ({ index, block } = found);
+    }
+    for (; index < target; index += 1) {
+      block = this.#words[block + 1]!;
+    }
+    for (; index > target; index -= 1) {
+      block = this.#words[block]!;
+    }
+    found.number = number;
+    found.index = index;
+    found.block = block;
+    return block;
   }
 
   /** How many of the stream's events lie below `position`. */

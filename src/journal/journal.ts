@@ -66,6 +66,8 @@ export interface PendingFrame {
   readonly arena: Arena;
   readonly bodyStart: number;
   readonly bodySize: number;
+  /** Where the body will stand in its segment. */
+  readonly fileOffset: number;
   readonly listener: CommitListener;
 }
 
@@ -198,7 +200,8 @@ export class Journal {
     const { firstPosition, bodyStart } = slot;
     this.#lane.publish(arena, frameSizeOf(bodySize));
     this.appended += count;
-    this.#pending.push({ firstPosition, count, arena, bodyStart, bodySize, listener });
+    const { fileOffset } = slot;
+    this.#pending.push({ firstPosition, count, arena, bodyStart, bodySize, fileOffset, listener });
     this.#kick();
   }
 
@@ -331,7 +334,7 @@ export class Journal {
     if (this.failure !== undefined) {
       return;
     }
-    this.failure = poisoned(cause, 'no');
+    this.failure = writingEnded(cause);
     this.#parts.logger({
       level: 'error',
       event: 'poisoned',
@@ -372,8 +375,9 @@ export class Journal {
     } catch (error) {
       // A defect of ours: nothing after it can be trusted.
       this.poison(error);
+    } finally {
+      this.#running = undefined;
     }
-    this.#running = undefined;
     this.#scheduleTail();
   }
 
@@ -389,6 +393,15 @@ export class Journal {
       this.#kick();
     });
   }
+}
+
+/** What everybody hears who isn't asking about a commit of their own. */
+function writingEnded(cause: unknown): VarveError {
+  return new VarveError(
+    'POISONED',
+    'Writing to the store has failed and ended: close the store and open it again.',
+    { cause },
+  );
 }
 
 /** The error of a commit that could not be written, and of every one after it. */

@@ -393,9 +393,9 @@ export class JournalWriter {
       return false;
     }
     const isSpare = target.index > this.#cursor.index;
+    let size: number;
     try {
-      const size = yield* this.#space.step(isSpare, target.size);
-      this.#reports.prepared(target.index, size);
+      size = yield* this.#space.step(isSpare, target.size);
     } catch (error) {
       this.#wanted = { index: 0, size: 0 };
       if (isNoSpace(error)) {
@@ -404,7 +404,9 @@ export class JournalWriter {
         return false;
       }
       this.#fail(error, this.#durable);
+      return true;
     }
+    this.#reports.prepared(target.index, size);
     return true;
   }
 

@@ -27,7 +27,7 @@ import { TAIL_NAME } from '../journal/names.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
 import { listSegments } from '../journal/recovery.ts';
 import { readFooter, sameBytes } from '../journal/segment-info.ts';
-import { scanRest, unsupportedFormat } from '../journal/segment-scan.ts';
+import { type Rest, scanRest, unsupportedFormat } from '../journal/segment-scan.ts';
 import { RecordView } from './format.ts';
 import { checkCrc, checkPlace } from './log-encoder.ts';
 import { RecordAudit } from './record-audit.ts';
@@ -75,6 +75,8 @@ export interface AuditOptions {
     | ((progress: { readonly bytes: number; readonly bytesTotal: number }) => void)
     | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Throws if the audit must end. */
+  readonly checkContinue?: () => void;
 }
 
 const FINDING_COUNT_MAX = 1_000;
@@ -228,6 +230,8 @@ class Audit {
     });
     this.#records.beginSegment();
     this.#commitsBefore = this.#commits;
+    // What is behind the first damage, found once.
+    let rest: Rest | undefined;
     for (;;) {
       while (walker.position < end && walker.next()) {
         this.#auditFrame(file, walker, offsets);
@@ -240,7 +244,8 @@ class Audit {
       if (walker.position >= end) {
         return walker.end;
       }
-      const next = this.#findNextFrame(file, header, walker, end);
+      rest ??= scanRest(file, header.salt, walker.end);
+      const next = this.#findNextFrame(file, header, walker, end, rest);
       if (next === undefined) {
         if (!isLast) {
           const last = Number.isFinite(end) ? ` to ${end - 1}` : '';
@@ -266,6 +271,7 @@ class Audit {
       this.#skipTo(next.walker.frame.firstPosition);
       walker = next.walker;
       this.#auditFrame(file, walker, offsets);
+      await this.#pause();
     }
   }
 
@@ -275,9 +281,10 @@ class Audit {
     header: SegmentHeader,
     walker: FrameWalker,
     end: number,
+    rest: Rest,
   ): { walker: FrameWalker } | undefined {
-    const rest = scanRest(file, header.salt, walker.end);
-    for (const offset of rest.frames) {
+    for (let index = firstBehind(rest.frames, walker.end); index < rest.frames.length; index += 1) {
+      const offset = rest.frames[index]!;
       const probe = FrameWalker.at(file, header.salt, offset);
       const first = probe?.frame.firstPosition ?? 0;
       const durable = Math.max(rest.durable, this.#durable);
@@ -427,6 +434,7 @@ class Audit {
     this.#pausedAt = this.#bytes;
     onProgress?.({ bytes: this.#bytes, bytesTotal: this.#bytesTotal });
     await this.#parts.clock.pause();
+    this.#options.checkContinue?.();
     if (signal?.aborted === true) {
       throw new VarveError('ABORTED', 'The call was aborted by its signal.', {
         cause: signal.reason,
@@ -453,4 +461,19 @@ function refuseNewerVersion(path: string, { version }: Refusal): void {
   if (version !== undefined) {
     throw unsupportedFormat(path, version);
   }
+}
+
+/** Index of the first offset that is not below `offset`. */
+function firstBehind(offsets: readonly number[], offset: number): number {
+  let low = 0;
+  let high = offsets.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (offsets[middle]! < offset) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
 }

@@ -55,6 +55,8 @@ export class EventLog {
   readonly #segments: SegmentEntry[];
   /** Handles for reading single records, least recently used first. */
   readonly #files = new Map<SegmentEntry, File>();
+  /** Reads that were not run to their end yet. */
+  readonly #sources = new Set<FrameSource>();
   readonly #digest = new Uint8Array(32);
   #buffer = Buffer.allocUnsafe(READ_SIZE_FIRST);
   #view = viewOf(this.#buffer);
@@ -99,6 +101,13 @@ export class EventLog {
     const path = joinPath(this.directory, segmentName(firstPosition));
     const offsets = new OffsetTable();
     this.#segments.push({ firstPosition, path, offsets, tableAt: undefined });
+  }
+
+  /** Where a record lies, or will lie, in a segment that is not sealed yet. */
+  offsetInMemory(position: number): number {
+    const segment = this.#segmentOf(position);
+    assert(segment.offsets !== undefined, 'offsets of what is in flight are in memory');
+    return segment.offsets.at(position - segment.firstPosition);
   }
 
   /** The segment's footer is on disk: its offsets are looked up there. */
@@ -150,10 +159,14 @@ export class EventLog {
     const index = this.#indexOf(first);
     const segment = this.#segments[index]!;
     const offset = this.#offsetOf(segment, this.#fileOf(segment), first) - FRAME_HEADER_SIZE;
-    return new FrameSource(
+    const walk = this.#walk(segment, { offset, position: first, link: undefined });
+    const source: FrameSource = new FrameSource(
       (next) => this.#openWalk(next),
-      this.#walk(segment, { offset, position: first, link: undefined }),
+      () => this.#sources.delete(source),
+      walk,
     );
+    this.#sources.add(source);
+    return source;
   }
 
   /** What is known of each segment, oldest first. */
@@ -161,8 +174,12 @@ export class EventLog {
     const described: SegmentSummaryInfo[] = [];
     for (const [index, segment] of this.#segments.entries()) {
       const found = this.#fileSystem.stat(segment.path);
-      if (found === undefined || (segment.firstPosition > durable && index > 0)) {
+      if (segment.firstPosition >= durable && index > 0) {
+        // It may be on its way: nothing in it is durable.
         continue;
+      }
+      if (found === undefined) {
+        throw new CorruptionError(segment.path, undefined, 'the segment is missing');
       }
       const end = Math.min(durable, this.#segments[index + 1]?.firstPosition ?? durable);
       described.push({
@@ -194,6 +211,9 @@ export class EventLog {
   }
 
   close(): void {
+    for (const source of this.#sources) {
+      source.close();
+    }
     for (const file of this.#files.values()) {
       file.close();
     }
@@ -315,10 +335,17 @@ interface SegmentWalk {
 /** Frames of consecutive segments. Holds one open file and one buffer. */
 export class FrameSource {
   readonly #open: (firstPosition: number) => SegmentWalk | undefined;
+  readonly #onClosed: () => void;
   #current: SegmentWalk;
+  #isClosed = false;
 
-  constructor(open: (firstPosition: number) => SegmentWalk | undefined, first: SegmentWalk) {
+  constructor(
+    open: (firstPosition: number) => SegmentWalk | undefined,
+    onClosed: () => void,
+    first: SegmentWalk,
+  ) {
     this.#open = open;
+    this.#onClosed = onClosed;
     this.#current = first;
   }
 
@@ -340,7 +367,7 @@ export class FrameSource {
     if (following === undefined) {
       throw new CorruptionError(this.path, end, stop);
     }
-    this.close();
+    this.#current.file.close();
     this.#current = following;
     if (!this.walker.next()) {
       throw new CorruptionError(this.path, this.walker.end, this.walker.stop);
@@ -349,6 +376,10 @@ export class FrameSource {
   }
 
   close(): void {
-    this.#current.file.close();
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      this.#current.file.close();
+      this.#onClosed();
+    }
   }
 }

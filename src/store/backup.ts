@@ -12,17 +12,31 @@ import { LOG_DIRECTORY_NAME } from './store-folder.ts';
 
 const COPY_SIZE = 1024 * 1024;
 
+export interface BackupParts {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly log: EventLog;
+  /** Throws if the backup must end. */
+  readonly checkContinue: () => void;
+}
+
 /**
  * Copies everything below `end`. Sealed segments never change in place, so a hard link is a copy; where that is not
  * possible, bytes are copied. `store.json` comes last: without it the folder is no store yet.
  */
 export async function backupStore(
-  parts: { readonly fileSystem: FileSystem; readonly clock: Clock; readonly log: EventLog },
+  parts: BackupParts,
   source: { readonly directory: string; readonly identity: Uint8Array },
   target: string,
   end: number,
 ): Promise<void> {
-  const { fileSystem, clock, log } = parts;
+  const { fileSystem, log } = parts;
+  if (target === source.directory || target.startsWith(joinPath(source.directory, '/'))) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `${target} is in the folder of the store itself: back up to another place.`,
+    );
+  }
   // A newer segment may exist and hold only what isn't durable yet.
   const segments = log
     .describe(end)
@@ -36,7 +50,7 @@ export async function backupStore(
       // A full segment may be getting its footer now: only its frames are copied, and the copy's first open seals it.
       const successor = segments[index + 1]?.firstPosition ?? end;
       const size = segment.isSealed && !isLast ? undefined : log.durableEnd(successor).end;
-      await copyFile(fileSystem, clock, segment.path, path, size);
+      await copyFile(parts, segment.path, path, size);
     }
   }
   const newest = segments.at(-1)?.firstPosition ?? 0;
@@ -91,17 +105,17 @@ function tryLink(fileSystem: FileSystem, source: string, target: string): boolea
 }
 
 async function copyFile(
-  fileSystem: FileSystem,
-  clock: Clock,
+  parts: BackupParts,
   sourcePath: string,
   targetPath: string,
   size: number | undefined,
 ): Promise<void> {
+  const { fileSystem } = parts;
   const source = fileSystem.open(sourcePath, 'read');
   try {
     const target = fileSystem.open(targetPath, 'create');
     try {
-      await copyBytes(clock, source, target, size ?? source.size());
+      await copyBytes(parts, source, target, size ?? source.size());
       target.sync();
     } finally {
       target.close();
@@ -111,7 +125,12 @@ async function copyFile(
   }
 }
 
-async function copyBytes(clock: Clock, source: File, target: File, end: number): Promise<void> {
+async function copyBytes(
+  { clock, checkContinue }: BackupParts,
+  source: File,
+  target: File,
+  end: number,
+): Promise<void> {
   const bytes = Buffer.allocUnsafe(COPY_SIZE);
   for (let offset = 0; offset < end; offset += COPY_SIZE) {
     const piece = bytes.subarray(0, Math.min(COPY_SIZE, end - offset));
@@ -120,5 +139,6 @@ async function copyBytes(clock: Clock, source: File, target: File, end: number):
       throw new VarveError('UNAVAILABLE', `${target.path} could not be written whole.`);
     }
     await clock.pause();
+    checkContinue();
   }
 }

@@ -5,6 +5,7 @@
  * then never existed.
  */
 import { asVarveError, RevisionConflictError, VarveError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import { reached } from '../base/reached.ts';
@@ -18,7 +19,8 @@ import { encodeDraft, SALT_SIZE } from '../log/format.ts';
 import type { CommitResult } from './contract.ts';
 import type { DuplicateFinder } from './duplicate-finder.ts';
 import { PendingCommit } from './pending-commit.ts';
-import { detached, type PreparedCommit } from './prepared-commit.ts';
+import type { PreparedCommit } from './prepared-commit.ts';
+import { type Waiting, WaitingQueue } from './waiting-queue.ts';
 
 export interface CommitLogParts {
   readonly clock: Clock;
@@ -34,54 +36,12 @@ export interface CommitLogParts {
 
 const REPORT_INTERVAL_MS = 60_000;
 
-/** A commit that waits for room. */
-class Waiting {
-  readonly commit: PreparedCommit;
-  readonly resolve: (result: CommitResult) => void;
-  readonly reject: (error: VarveError) => void;
-  #abort: (() => void) | undefined;
-  #observers: (() => void)[] | undefined;
-
-  constructor(
-    commit: PreparedCommit,
-    resolve: (result: CommitResult) => void,
-    reject: (error: VarveError) => void,
-  ) {
-    this.commit = commit;
-    this.resolve = resolve;
-    this.reject = reject;
-  }
-
-  listen(onAbort: (signal: AbortSignal) => void): void {
-    const { signal } = this.commit;
-    if (signal !== undefined) {
-      this.#abort = () => onAbort(signal);
-      signal.addEventListener('abort', this.#abort);
-    }
-  }
-
-  /** Calls `observer` when this waits no more. */
-  observe(observer: () => void): void {
-    (this.#observers ??= []).push(observer);
-  }
-
-  /** It waits no more: its signal has no effect now. */
-  settled(): void {
-    if (this.#abort !== undefined) {
-      this.commit.signal?.removeEventListener('abort', this.#abort);
-    }
-    for (const observer of this.#observers ?? []) {
-      observer();
-    }
-  }
-}
-
 export class CommitLog {
   readonly #parts: CommitLogParts;
   readonly #salt = new Uint8Array(SALT_SIZE);
   readonly #idDraw: number;
   #lastTime: number;
-  #waiting: Waiting[] = [];
+  readonly #waiting = new WaitingQueue((refused, signal) => this.#refuseAborted(refused, signal));
   #isDraining = false;
   #waitingReportedAt = 0;
 
@@ -94,7 +54,7 @@ export class CommitLog {
   }
 
   get waitingCount(): number {
-    return this.#waiting.length;
+    return this.#waiting.count;
   }
 
   /** Decides about a commit now, or when there is room and everybody before it has been decided. */
@@ -103,17 +63,14 @@ export class CommitLog {
     resolve: (result: CommitResult) => void,
     reject: (error: VarveError) => void,
   ): void {
-    if (this.#waiting.length > 0 || !this.#decide(commit, resolve, reject)) {
+    if (this.#waiting.count > 0 || !this.#decide(commit, resolve, reject)) {
       this.#wait(commit, resolve, reject);
     }
   }
 
   /** Resolves when everyone who waits now has been given a position, or refused. */
-  async lastWaiting(): Promise<void> {
-    const last = this.#waiting.at(-1);
-    if (last !== undefined) {
-      await new Promise<void>((resolve) => last.observe(resolve));
-    }
+  async settleWaiting(): Promise<void> {
+    await this.#waiting.settled();
   }
 
   /** Decides about those who wait, in the order of their calls, as far as there is room. */
@@ -122,29 +79,35 @@ export class CommitLog {
       return;
     }
     this.#isDraining = true;
-    let count = 0;
     try {
-      for (const waiting of this.#waiting) {
-        if (!this.#decide(waiting.commit, waiting.resolve, waiting.reject)) {
-          break;
+      for (;;) {
+        const first = this.#waiting.first();
+        if (first === undefined || !this.#decide(first.commit, first.resolve, first.reject)) {
+          return;
         }
-        waiting.settled();
-        count += 1;
+        // A failure takes out everybody at once.
+        if (this.#waiting.first() === first) {
+          this.#waiting.shift();
+        }
       }
     } finally {
-      this.#waiting.splice(0, count);
       this.#isDraining = false;
     }
   }
 
   /** Nobody who waits will be served. */
   refuseWaiting(error: VarveError): void {
-    const refused = this.#waiting;
-    this.#waiting = [];
-    for (const waiting of refused) {
-      waiting.settled();
-      waiting.reject(error);
+    for (const { reject } of this.#waiting.takeAll()) {
+      reject(error);
     }
+  }
+
+  #refuseAborted(refused: readonly Waiting[], signal: AbortSignal): void {
+    for (const { reject } of refused) {
+      reject(aborted(signal));
+    }
+    // Whoever stood behind a large commit may fit.
+    this.drainWaiting();
   }
 
   #wait(
@@ -152,18 +115,11 @@ export class CommitLog {
     resolve: (result: CommitResult) => void,
     reject: (error: VarveError) => void,
   ): void {
-    if (this.#waiting.length === 0) {
+    const isFirst = this.#waiting.count === 0;
+    this.#waiting.push({ commit, resolve, reject });
+    if (isFirst) {
       this.#reportWaiting();
     }
-    const waiting = new Waiting(detached(commit), resolve, reject);
-    this.#waiting.push(waiting);
-    waiting.listen((signal) => {
-      this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
-      waiting.settled();
-      reject(aborted(signal));
-      // Whoever stood behind a large commit may fit.
-      this.drainWaiting();
-    });
   }
 
   /** At most once a minute: under load every batch may end with somebody who waits. */
@@ -210,6 +166,7 @@ export class CommitLog {
       if (this.#refuseByRevision(commit, reject)) {
         return true;
       }
+      this.#checkLimits(commit);
       if (!journal.hasRoom(commit.bodySize)) {
         return false;
       }
@@ -226,6 +183,21 @@ export class CommitLog {
       reject(poisoned(error, 'no'));
     }
     return true;
+  }
+
+  /** Order: before anything is changed, for nothing may fail after that. */
+  #checkLimits({ parts, events }: PreparedCommit): void {
+    const { streams, journal } = this.#parts;
+    if (
+      streams.streamCount + parts.length > limits.streamCountMax ||
+      journal.appended + events.length > limits.positionCountMax
+    ) {
+      throw new VarveError(
+        'LIMIT_EXCEEDED',
+        `A store holds at most ${limits.streamCountMax} streams and ${limits.positionCountMax} events in this version.`,
+        { applied: 'no' },
+      );
+    }
   }
 
   #refuseByRevision(commit: PreparedCommit, reject: (error: VarveError) => void): boolean {

@@ -101,10 +101,7 @@ export class DuplicateFinder {
       );
     }
     const { arena, bodyStart, bodySize } = frame;
-    let at = bodyStart;
-    for (let skip = position - frame.firstPosition; skip > 0; skip -= 1) {
-      at += arena.view.getUint32(at, true);
-    }
+    const at = bodyStart + this.#log.offsetInMemory(position) - frame.fileOffset;
     const problem = this.#record.open(arena.bytes, arena.view, at, bodyStart + bodySize);
     assert(problem === undefined, 'a record in flight is well formed');
     return this.#record;

@@ -10,7 +10,7 @@ import { RecordView } from '../log/format.ts';
 import { aborted } from './commit-log.ts';
 import type { EventRead, ReadOptions, ReadQuery } from './contract.ts';
 import { checkStreamName } from './names.ts';
-import { checkRange, rejectUnknownNames } from './options.ts';
+import { checkRange, checkSignal, rejectUnknownNames } from './options.ts';
 
 export interface ReadParts {
   readonly log: EventLog;
@@ -49,6 +49,7 @@ export function planRead(query: ReadQuery, options: ReadOptions, visible: number
   } else if (revisions !== undefined) {
     throw new VarveError('INVALID_ARGUMENT', 'revisions are those of a stream: name one.');
   }
+  checkSignal(options.signal);
   const max = Number.MAX_SAFE_INTEGER;
   const { after, before, direction = 'forwards', limit, maxBytes } = options;
   const bounds = { after, before, limit, maxBytes, from: revisions?.from, to: revisions?.to };
@@ -103,13 +104,14 @@ export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
   }
 
   async *#run(parts: ReadParts, plan: ReadPlan): AsyncGenerator<StoredEvent, void, undefined> {
-    let count = 0;
-    let bytes = 0;
     if (plan.limit === 0) {
       this.stopped = 'limit';
       return;
     }
-    for (const record of recordsOf(parts, plan)) {
+    const records = recordsOf(parts, plan);
+    let count = 0;
+    let bytes = 0;
+    for (const record of records) {
       bytes += record.end - record.start;
       if (bytes > plan.maxBytes && count > 0) {
         this.stopped = 'bytes';
@@ -118,11 +120,14 @@ export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
       const event = decodeEvent(record, parts.codecs);
       count += 1;
       this.lastPosition = event.position;
-      yield event;
       if (count === plan.limit) {
+        // Order: a caller who has got the last one may never come back, so nothing stays open.
+        records.return();
         this.stopped = 'limit';
+        yield event;
         return;
       }
+      yield event;
       if (count % PAUSE_COUNT === 0) {
         await parts.clock.pause();
       }

@@ -35,7 +35,7 @@ import type {
 import type { DuplicateFinder } from './duplicate-finder.ts';
 import { PlannedRead, planRead, type ReadParts } from './event-read.ts';
 import { checkStreamName, checkText } from './names.ts';
-import { checkRange } from './options.ts';
+import { checkRange, checkSignal, rejectUnknownNames } from './options.ts';
 import {
   type PayloadSettings,
   prepareAppend,
@@ -46,6 +46,8 @@ import { StreamListing } from './stream-listing.ts';
 import type { VisibilityGate } from './visibility-gate.ts';
 import { limits } from '../base/limits.ts';
 import type { StoreIdentity } from './identity.ts';
+
+const verifyOptionNames = new Set(['onProgress', 'signal']);
 
 export interface StoreParts {
   readonly fileSystem: FileSystem;
@@ -72,6 +74,8 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   readonly #listing: StreamListing;
   readonly #readParts: ReadParts;
   readonly #record = new RecordView();
+  /** Backups and audits under way. */
+  readonly #running = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
   constructor(parts: StoreParts) {
@@ -163,41 +167,44 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   async flush(): Promise<void> {
     this.#checkOpen();
     const { commits, gate, journal } = this.#parts;
-    await commits.lastWaiting();
+    await commits.settleWaiting();
     await gate.waitFor(journal.appended - 1, undefined);
   }
 
   async waitFor(position: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     this.#checkOpen();
     checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
+    checkSignal(options.signal);
     await this.#parts.gate.waitFor(position, options.signal);
   }
 
-  async backup(directory: string): Promise<void> {
-    this.#checkOpen();
-    const { fileSystem, clock, log } = this.#parts;
-    const source = { directory: this.#parts.directory, identity: this.#parts.identity.bytes };
-    const target = absolutePath(directory);
-    try {
-      await backupStore({ fileSystem, clock, log }, source, target, this.head);
-    } catch (error) {
-      throw asVarveError(error, `The backup to ${target} failed`);
-    }
+  backup(directory: string): Promise<void> {
+    return this.#whileOpen(`The backup to ${directory} failed`, async () => {
+      const { fileSystem, clock, log } = this.#parts;
+      const source = { directory: this.#parts.directory, identity: this.#parts.identity.bytes };
+      const checkContinue = (): void => this.#checkOpen();
+      const parts = { fileSystem, clock, log, checkContinue };
+      await backupStore(parts, source, absolutePath(directory), this.head);
+    });
   }
 
-  async verify(options: VerifyOptions = {}): Promise<AuditReport> {
-    this.#checkOpen();
-    const { fileSystem, clock, log, identity } = this.#parts;
-    const { directory } = log;
-    return auditLog(
-      { fileSystem, clock, directory, identity: identity.bytes },
-      {
-        end: this.head,
-        isSealed: (firstPosition) => log.isSealed(firstPosition),
-        onProgress: options.onProgress,
-        signal: options.signal,
-      },
-    );
+  verify(options: VerifyOptions = {}): Promise<AuditReport> {
+    return this.#whileOpen('The log can not be read', async () => {
+      rejectUnknownNames(options, verifyOptionNames, 'option');
+      checkSignal(options.signal);
+      const { fileSystem, clock, log, identity } = this.#parts;
+      const { directory } = log;
+      return auditLog(
+        { fileSystem, clock, directory, identity: identity.bytes },
+        {
+          end: this.head,
+          isSealed: (firstPosition) => log.isSealed(firstPosition),
+          onProgress: options.onProgress,
+          signal: options.signal,
+          checkContinue: () => this.#checkOpen(),
+        },
+      );
+    });
   }
 
   stats(): StoreStats {
@@ -227,7 +234,8 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   async #close(): Promise<void> {
     const { journal, log, lock, commits, gate } = this.#parts;
     try {
-      await commits.lastWaiting();
+      await Promise.allSettled(this.#running);
+      await commits.settleWaiting();
       await journal.drain();
       await journal.close();
     } catch (error) {
@@ -264,6 +272,20 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   /** The type of an event's data is the caller's word: the store keeps what it was given. */
   #decode(record: RecordView): StoredEvent<Event> {
     return decodeEvent(record, this.#parts.codecs) as StoredEvent<Event>;
+  }
+
+  /** Runs work that takes its time; closing the store ends it and waits until it has ended. */
+  async #whileOpen<Result>(what: string, work: () => Promise<Result>): Promise<Result> {
+    this.#checkOpen();
+    const running = work();
+    this.#running.add(running);
+    try {
+      return await running;
+    } catch (error) {
+      throw asVarveError(error, what);
+    } finally {
+      this.#running.delete(running);
+    }
   }
 
   #reading<Result>(read: () => Result): Result {

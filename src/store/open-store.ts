@@ -9,7 +9,7 @@ import { nodeClock } from '../io/node-clock.ts';
 import { NodeFileSystem } from '../io/node-file-system.ts';
 import { nodeRandom } from '../io/node-random.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
-import { Journal, type JournalEvents } from '../journal/journal.ts';
+import { Journal, type JournalEvents, poisoned } from '../journal/journal.ts';
 import type { JournalSettings } from '../journal/options.ts';
 import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
 import { CodecRegistry } from '../log/codecs.ts';
@@ -126,7 +126,7 @@ function assemble<Event extends NewEvent>(
     noSpace: (cause) => commits.refuseWaiting(noSpace(cause)),
     sealed: (firstPosition) => log.sealed(firstPosition),
     failed: (error) => {
-      commits.refuseWaiting(error);
+      commits.refuseWaiting(poisoned(error.cause, 'no'));
       gate.close(error);
     },
   };

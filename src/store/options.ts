@@ -73,6 +73,9 @@ export function resolveOptions(given: StoreOptions = {}): ResolvedOptions {
 
 /** A misspelt option must not pass as its default: `expectedRevison` would be a lost update. */
 export function rejectUnknownNames(given: object, known: ReadonlySet<string>, what: string): void {
+  if (typeof given !== 'object' || given === null) {
+    throw new VarveError('INVALID_ARGUMENT', `Give an object here: each ${what} has a name.`);
+  }
   // Own or inherited: whatever a reader of the object would see.
   for (const name in given) {
     if (!known.has(name)) {
@@ -89,6 +92,23 @@ export function checkRange(name: string, value: number, min: number, max: number
     throw new VarveError(
       'INVALID_ARGUMENT',
       `${name} must be a whole number from ${min} to ${max}, not ${String(value)}.`,
+    );
+  }
+}
+
+/** Signals of any realm: what counts is what is used of them. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  const isUsable =
+    signal === undefined ||
+    (typeof signal === 'object' &&
+      signal !== null &&
+      typeof signal.aborted === 'boolean' &&
+      typeof signal.addEventListener === 'function' &&
+      typeof signal.removeEventListener === 'function');
+  if (!isUsable) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      'signal must be an AbortSignal: give controller.signal, not the controller.',
     );
   }
 }

@@ -2,6 +2,7 @@
  * A commit as it leaves the caller's hands: checked, serialized, measured. All of the caller's code that can run (getters,
  * toJSON, proxies) runs here, before any decision, so no decision can be interrupted by it.
  */
+import { types } from 'node:util';
 import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { frameBodySizeMax } from '../journal/format.ts';
@@ -10,7 +11,7 @@ import type { NewEvent } from '../log/event.ts';
 import { ContentType, type RecordContent, recordSizeOf } from '../log/format.ts';
 import type { AppendOptions, CommitOptions, CommitPart, ExpectedRevision } from './contract.ts';
 import { checkText, checkWritableStream, typeName } from './names.ts';
-import { rejectUnknownNames } from './options.ts';
+import { checkSignal, rejectUnknownNames } from './options.ts';
 
 export interface PreparedCommit {
   /** Where parts begin in `events`, with what each expects of its stream. */
@@ -60,9 +61,11 @@ export function prepareCommit(
   if (!Array.isArray(parts) || parts.length === 0) {
     throw new VarveError('INVALID_ARGUMENT', 'A commit needs an array with at least one part.');
   }
+  // The caller's code that runs below may change the array.
+  const givenParts = [...(parts as readonly CommitPart[])];
   const events: RecordContent[] = [];
   const prepared: PreparedPart[] = [];
-  for (const part of parts as readonly CommitPart[]) {
+  for (const part of givenParts) {
     rejectUnknownNames(part, partNames, 'field of a part');
     prepared.push(preparePart(part.stream, part.events, part.expectedRevision, settings, events));
   }
@@ -89,6 +92,7 @@ function finishCommit(
 ): PreparedCommit {
   rejectRepeatedIds(events);
   const { idempotencyKey, ack = 'durable', signal } = options;
+  checkSignal(signal);
   if (ack !== 'durable' && ack !== 'written') {
     throw new VarveError(
       'INVALID_ARGUMENT',
@@ -125,16 +129,19 @@ function preparePart(
     throw new VarveError('INVALID_ARGUMENT', 'An append needs an array with at least one event.');
   }
   const firstIndex = events.length;
-  if (firstIndex + given.length > limits.commitCountMax) {
+  // The caller's code that runs below may change the array.
+  const givenEvents = [...(given as readonly NewEvent[])];
+  const count = givenEvents.length;
+  if (firstIndex + count > limits.commitCountMax) {
     throw new VarveError(
       'LIMIT_EXCEEDED',
       `A commit holds at most ${limits.commitCountMax} events: split it.`,
     );
   }
-  for (const event of given as readonly NewEvent[]) {
+  for (const event of givenEvents) {
     events.push(prepareEvent(stream, streamSize, event, settings));
   }
-  return { stream, expectedRevision, firstIndex, count: given.length };
+  return { stream, expectedRevision, firstIndex, count };
 }
 
 function checkExpectedRevision(expected: ExpectedRevision): void {
@@ -259,10 +266,12 @@ function preparePayload(
   const payload: (string | Uint8Array)[] = [];
   let contentType: number = ContentType.none;
   let plainSize = 0;
-  if (data instanceof Uint8Array) {
+  if (types.isUint8Array(data)) {
     contentType = ContentType.bytes;
-    payload.push(data);
-    plainSize = data.length;
+    // A copy: the caller's code that still runs may change, shrink or detach it.
+    const bytes = Buffer.from(data);
+    payload.push(bytes);
+    plainSize = bytes.length;
   } else if (data !== undefined) {
     contentType = ContentType.json;
     const text = toJson('data', data);
@@ -283,7 +292,8 @@ function preparePayload(
     );
   }
   if (settings.codec !== undefined && plainSize >= settings.compressionMinBytes && plainSize > 0) {
-    const compressed = settings.codec.compress(joinBytes(payload));
+    // A copy: a codec may use one buffer for all its results.
+    const compressed = Buffer.from(settings.codec.compress(joinBytes(payload)));
     if (compressed.length < plainSize) {
       const { id: codec } = settings.codec;
       return {
@@ -300,6 +310,12 @@ function preparePayload(
 }
 
 function toJson(what: string, value: unknown): string {
+  if (holdsWhatJsonLoses(value)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The ${what} of an event is of a kind that JSON would lose: give plain values, or bytes as a Uint8Array in data.`,
+    );
+  }
   let text: string | undefined;
   try {
     text = JSON.stringify(value);
@@ -317,22 +333,17 @@ function toJson(what: string, value: unknown): string {
   return text;
 }
 
+/** Things that JSON.stringify turns into `{}` or into an object of indexes, without a word. */
+function holdsWhatJsonLoses(value: unknown): boolean {
+  return (
+    ArrayBuffer.isView(value) ||
+    types.isAnyArrayBuffer(value) ||
+    types.isMap(value) ||
+    types.isSet(value)
+  );
+}
+
 /** The parts of a payload in one piece. */
 export function joinBytes(parts: readonly (string | Uint8Array)[]): Buffer {
   return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
-}
-
-/** The same commit with nothing of the caller's in it, for one that has to wait. Strings can't change, bytes can. */
-export function detached(commit: PreparedCommit): PreparedCommit {
-  const holdsBytes = commit.events.some(({ payload }) =>
-    payload.some((part) => typeof part !== 'string'),
-  );
-  if (!holdsBytes) {
-    return commit;
-  }
-  const events = commit.events.map((event) => ({
-    ...event,
-    payload: event.payload.map((part) => (typeof part === 'string' ? part : new Uint8Array(part))),
-  }));
-  return { ...commit, events };
 }

@@ -85,6 +85,9 @@ export function makeFolders(fileSystem: FileSystem, directory: string): void {
     return;
   }
   const parent = joinPath(directory, '..');
+  if (parent === directory) {
+    throw new VarveError('NOT_A_STORE', `${directory} does not exist.`, { details: { directory } });
+  }
   makeFolders(fileSystem, parent);
   if (fileSystem.makeDirectory(directory)) {
     fileSystem.syncDirectory(parent);

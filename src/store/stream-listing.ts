@@ -12,7 +12,7 @@ const optionNames = new Set(['prefix', 'delimiter', 'after', 'limit']);
 /** Stream names in order. The order is made when it is asked for, and kept until there are new streams. */
 export class StreamListing {
   readonly #streams: StreamIndex;
-  #sorted: string[] = [];
+  #sorted: readonly string[] = [];
 
   constructor(streams: StreamIndex) {
     this.#streams = streams;
@@ -39,6 +39,11 @@ export class StreamListing {
     rejectUnknownNames(options, optionNames, 'option');
     const { prefix = '', delimiter, after, limit = Number.MAX_SAFE_INTEGER } = options;
     checkRange('limit', limit, 0, Number.MAX_SAFE_INTEGER);
+    for (const [name, text] of Object.entries({ prefix, delimiter, after })) {
+      if (text !== undefined && typeof text !== 'string') {
+        throw new VarveError('INVALID_ARGUMENT', `${name} must be a string.`);
+      }
+    }
     if (delimiter === '') {
       throw new VarveError('INVALID_ARGUMENT', 'The delimiter must not be empty.');
     }
@@ -102,11 +107,12 @@ export class StreamListing {
   #inOrder(): readonly string[] {
     const { streamCount } = this.#streams;
     if (this.#sorted.length !== streamCount) {
-      const names = Array.from({ length: streamCount }, (_, number) =>
-        this.#streams.nameOf(number),
+      const known = this.#sorted.length;
+      const added = Array.from({ length: streamCount - known }, (_, index) =>
+        this.#streams.nameOf(known + index),
       );
       // A new array: listings under way go on with the one they have.
-      this.#sorted = names.sort(compareNames);
+      this.#sorted = merge(this.#sorted, added.sort(compareNames));
     }
     return this.#sorted;
   }
@@ -156,4 +162,22 @@ function behindPrefix(names: readonly string[], index: number, prefix: string): 
     }
   }
   return low;
+}
+
+function merge(left: readonly string[], right: readonly string[]): string[] {
+  const merged: string[] = [];
+  let index = 0;
+  for (const name of right) {
+    const end = firstAtOrBehind(left, name);
+    while (index < end) {
+      merged.push(left[index]!);
+      index += 1;
+    }
+    merged.push(name);
+  }
+  while (index < left.length) {
+    merged.push(left[index]!);
+    index += 1;
+  }
+  return merged;
 }
