@@ -35,6 +35,7 @@ import {
   makeFolders,
   openIdentity,
   QUARANTINE_DIRECTORY_NAME,
+  renewNames,
 } from './store-folder.ts';
 import { VisibilityGate } from './visibility-gate.ts';
 
@@ -115,6 +116,9 @@ function assemble<Event extends NewEvent>(
   const place = { fileSystem, directory: logDirectory, identity: identity.bytes, encoder };
   const quarantineDirectory = joinPath(directory, QUARANTINE_DIRECTORY_NAME);
   const recovered = recoverJournal({ ...place, quarantineDirectory });
+  if (recovered.active.position === 0 && !isNew) {
+    renewOrClose(fileSystem, directory, recovered);
+  }
   const recovery = reportRecovery(recovered, isNew, logger);
   const log = new EventLog(fileSystem, logDirectory, recovered.segments, options.maxOpenFiles);
   const duplicates = new DuplicateFinder(log, keys, ids, codecs);
@@ -141,6 +145,19 @@ function assemble<Event extends NewEvent>(
   };
   const rest = { directory, lock, identity, commits, gate, payloads, recovery };
   return new LocalEventStore<Event>({ ...parts, ...state, ...rest });
+}
+
+function renewOrClose(
+  fileSystem: FileSystem,
+  directory: string,
+  { active }: RecoveredJournal,
+): void {
+  try {
+    renewNames(fileSystem, directory);
+  } catch (error) {
+    active.file.close();
+    throw error;
+  }
 }
 
 function journalSettings(options: ResolvedOptions): JournalSettings {

@@ -106,9 +106,6 @@ export function openIdentity(
     if (fileSystem.stat(logDirectory) === undefined) {
       throw new CorruptionError(logDirectory, undefined, 'the folder of the log is missing');
     }
-    if (isEmptyLog(fileSystem, logDirectory)) {
-      renewNames(fileSystem, directory);
-    }
     return { identity: found, isNew: false };
   }
   syncParents(fileSystem, directory);
@@ -132,7 +129,7 @@ function create({ fileSystem, clock, random }: FolderParts, directory: string): 
  * Whoever made a store that is still empty may have been stopped before its names were durable, or their sync may have
  * failed, and no later sync makes up for that: the identity gets its name once more.
  */
-function renewNames(fileSystem: FileSystem, directory: string): void {
+export function renewNames(fileSystem: FileSystem, directory: string): void {
   syncParents(fileSystem, directory);
   const bytes = readSmallFile(fileSystem, joinPath(directory, IDENTITY_NAME), IDENTITY_SIZE_MAX)!;
   replaceFile(fileSystem, directory, IDENTITY_NAME, bytes);
