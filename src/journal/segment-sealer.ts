@@ -36,9 +36,8 @@ export function* sealSegment(segment: SealableSegment): DiskWork<void> {
     digest: segment.summary.digest,
   });
   const end = segment.framesEnd + table.length;
-  // Order: the footer is found at the end of the file, so it counts only once the zeros behind it are cut.
+  // Order: one sync for both. A footer that is torn or has zeros behind it is no footer, and is made again.
   yield* writeAll(segment.file, Buffer.concat([table, footer]), segment.framesEnd);
-  yield { operation: 'sync', file: segment.file };
   segment.file.truncate(end + SEGMENT_FOOTER_SIZE);
   yield { operation: 'sync', file: segment.file };
 }
