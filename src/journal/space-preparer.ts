@@ -14,6 +14,8 @@ import { SPARE_NAME } from './names.ts';
 const zeros = new Uint8Array(limits.prepareStepSize);
 /** Where space is scarce, no more is asked for than is needed now. */
 const STEP_SIZE_IN_TROUBLE = 64 * 1024;
+/** Half of what is ready may be used before more is prepared, and the batch after the next is gathering by then. */
+const BATCHES_AHEAD = 4;
 const AHEAD_SIZE_MAX = 8 * limits.prepareStepSize;
 
 export class SpacePreparer {
@@ -49,6 +51,13 @@ export class SpacePreparer {
   /** How far ahead it pays to prepare: little in a small store, more in one that fills large segments. */
   get aheadSize(): number {
     return this.#aheadSize;
+  }
+
+  /** Under load more is kept ready: what the next batches will take. */
+  noteBatch(size: number): void {
+    if (size * BATCHES_AHEAD > this.#aheadSize) {
+      this.#aheadSize = Math.min(AHEAD_SIZE_MAX, size * BATCHES_AHEAD);
+    }
   }
 
   /** A step found no space lately. Nothing is prepared ahead then until somebody needs it. */

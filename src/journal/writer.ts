@@ -36,6 +36,9 @@ import { SpacePreparer } from './space-preparer.ts';
 /** Offset in a frame's unwritten header where the owner leaves the salt of the segment that the frame opens. */
 export const SALT_IN_FRAME = 16;
 
+/** Steps of zeros between two batches: about 4 ms. */
+const PREPARE_STEPS_MAX = 4;
+
 /** What the writer has to say. In one thread these are calls, between threads they are shared words. */
 export interface WriterReports {
   /** Segment `index` has zeroed, durable space up to `size`. */
@@ -164,10 +167,10 @@ export class JournalWriter {
     if (this.#sealing.length > 1) {
       yield* this.#sealOne();
     }
-    // Before a batch, too: if space ran out, everybody would wait for it.
-    const hasPrepared = yield* this.#prepareSpace();
+    const hasPrepared = yield* this.#prepareAhead();
     const arena = this.#lane.take();
     if (arena !== undefined) {
+      this.#space.noteBatch(arena.used);
       yield* this.#writeArena(arena);
       this.#lane.release(arena);
       return 'wrote';
@@ -384,6 +387,15 @@ export class JournalWriter {
       this.#reports.derivedFailed('the tail file', error);
       this.#tailDurable = durable;
     }
+  }
+
+  /** Before a batch, too: if space ran out, everybody would wait for it. A bounded number of steps, for the batch waits. */
+  *#prepareAhead(): DiskWork<boolean> {
+    let count = 0;
+    while (count < PREPARE_STEPS_MAX && (yield* this.#prepareSpace())) {
+      count += 1;
+    }
+    return count > 0;
   }
 
   /** Zeroes one more step where it is needed most; true if it did something. */
