@@ -135,10 +135,6 @@ export class Journal {
     };
   }
 
-  get isFailed(): boolean {
-    return this.failure !== undefined;
-  }
-
   /** Bytes of frames that are not durable yet. */
   get pendingSize(): number {
     return this.#lane.pendingSize;

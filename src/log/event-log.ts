@@ -61,7 +61,6 @@ export class EventLog {
   #buffer = Buffer.allocUnsafe(READ_SIZE_FIRST);
   #view = viewOf(this.#buffer);
   readonly #word = Buffer.allocUnsafe(4);
-  #readCount = 0;
 
   constructor(
     fileSystem: FileSystem,
@@ -82,11 +81,6 @@ export class EventLog {
 
   get segmentCount(): number {
     return this.#segments.length;
-  }
-
-  /** Reads of single records so far. */
-  get readCount(): number {
-    return this.#readCount;
   }
 
   /** Notes where the next record of the newest segment will lie. */
@@ -128,7 +122,6 @@ export class EventLog {
     const segment = this.#segmentOf(position);
     const file = this.#fileOf(segment);
     const offset = this.#offsetOf(segment, file, position);
-    this.#readCount += 1;
     let filled = readInto(file, this.#buffer.subarray(0, READ_SIZE_FIRST), offset);
     const size = filled >= 4 ? this.#view.getUint32(0, true) : 0;
     if (size > filled && size <= limits.frameSizeMax) {
