@@ -17,6 +17,11 @@ async function codeOf(work: () => Promise<unknown>): Promise<string | undefined>
   }
 }
 
+/** An array of one item whose iterator gives none. */
+function lying<Item>(item: Item): Item[] {
+  return Object.assign([item], { [Symbol.iterator]: () => [][Symbol.iterator]() });
+}
+
 describe('a caller', () => {
   it('whose toJSON adds events to the array being appended appends what was there at the call', async () => {
     const store = await openInMemory();
@@ -31,6 +36,16 @@ describe('a caller', () => {
     };
     events.push({ type: 'T', data: growing });
     expect((await store.append('a', events)).lastPosition).toBe(0);
+    await store.close();
+  });
+
+  it('whose array says it has events and gives none is refused, and nobody else is hurt', async () => {
+    const store = await openInMemory();
+    expect(await codeOf(() => store.append('a', lying(event)))).toBe('INVALID_ARGUMENT');
+    const part = { stream: 'a', events: [event] };
+    expect(await codeOf(() => store.commit(lying(part)))).toBe('INVALID_ARGUMENT');
+    await store.append('a', [event]);
+    expect(store.head).toBe(1);
     await store.close();
   });
 

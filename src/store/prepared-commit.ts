@@ -14,7 +14,7 @@ import { checkText, checkWritableStream, typeName } from './names.ts';
 import { checkSignal, rejectUnknownNames } from './options.ts';
 
 export interface PreparedCommit {
-  /** Where parts begin in `events`, with what each expects of its stream. */
+  /** What each part expects of its stream, and how many of the events are its own. */
   readonly parts: readonly PreparedPart[];
   readonly events: readonly RecordContent[];
   readonly idempotencyKey: string;
@@ -28,7 +28,6 @@ export interface PreparedCommit {
 export interface PreparedPart {
   readonly stream: string;
   readonly expectedRevision: ExpectedRevision;
-  readonly firstIndex: number;
   readonly count: number;
 }
 
@@ -58,11 +57,11 @@ export function prepareCommit(
   settings: PayloadSettings,
 ): PreparedCommit {
   rejectUnknownNames(options, commitOptionNames, 'option');
-  if (!Array.isArray(parts) || parts.length === 0) {
+  // A copy, and only the copy counts: the caller's code that runs below may change the array.
+  const givenParts = Array.isArray(parts) ? [...(parts as readonly CommitPart[])] : [];
+  if (givenParts.length === 0) {
     throw new VarveError('INVALID_ARGUMENT', 'A commit needs an array with at least one part.');
   }
-  // The caller's code that runs below may change the array.
-  const givenParts = [...(parts as readonly CommitPart[])];
   const events: RecordContent[] = [];
   const prepared: PreparedPart[] = [];
   for (const part of givenParts) {
@@ -125,14 +124,13 @@ function preparePart(
   const streamSize = checkWritableStream(stream);
   const expectedRevision = expected ?? 'any';
   checkExpectedRevision(expectedRevision);
-  if (!Array.isArray(given) || given.length === 0) {
+  // A copy, and only the copy counts: the caller's code that runs below may change the array.
+  const givenEvents = Array.isArray(given) ? [...(given as readonly NewEvent[])] : [];
+  const count = givenEvents.length;
+  if (count === 0) {
     throw new VarveError('INVALID_ARGUMENT', 'An append needs an array with at least one event.');
   }
-  const firstIndex = events.length;
-  // The caller's code that runs below may change the array.
-  const givenEvents = [...(given as readonly NewEvent[])];
-  const count = givenEvents.length;
-  if (firstIndex + count > limits.commitCountMax) {
+  if (events.length + count > limits.commitCountMax) {
     throw new VarveError(
       'LIMIT_EXCEEDED',
       `A commit holds at most ${limits.commitCountMax} events: split it.`,
@@ -141,7 +139,7 @@ function preparePart(
   for (const event of givenEvents) {
     events.push(prepareEvent(stream, streamSize, event, settings));
   }
-  return { stream, expectedRevision, firstIndex, count };
+  return { stream, expectedRevision, count };
 }
 
 function checkExpectedRevision(expected: ExpectedRevision): void {
