@@ -99,6 +99,27 @@ describe('a codec that this process does not have', () => {
   });
 });
 
+describe('a codec that fails', () => {
+  it('fails the append with an error of ours, and nobody else', async () => {
+    const failing: Codec = {
+      id: 79,
+      name: 'failing',
+      compress: () => {
+        throw new TypeError('no');
+      },
+      decompress: (stored) => stored,
+    };
+    const fileSystem = new SimulatedFileSystem();
+    const options = { compression: 'failing', compressionMinBytes: 10 };
+    const store = await open(directory, options, { fileSystem, codecs: [failing] });
+    const long = { type: 'T', data: 'x'.repeat(50) };
+    expect(await codeOf(() => store.append('a', [long]))).toBe('INVALID_ARGUMENT');
+    await store.append('a', [{ type: 'T' }]);
+    expect(store.head).toBe(1);
+    await store.close();
+  });
+});
+
 describe('a payload that would decompress to more than it says', () => {
   it('is never decompressed further than that', async () => {
     const bomb: Codec = {

@@ -290,8 +290,7 @@ function preparePayload(
     );
   }
   if (settings.codec !== undefined && plainSize >= settings.compressionMinBytes && plainSize > 0) {
-    // A copy: a codec may use one buffer for all its results.
-    const compressed = Buffer.from(settings.codec.compress(joinBytes(payload)));
+    const compressed = compress(settings.codec, joinBytes(payload));
     if (compressed.length < plainSize) {
       const { id: codec } = settings.codec;
       return {
@@ -305,6 +304,21 @@ function preparePayload(
     }
   }
   return { contentType, codec: 0, plainSize, metadataSize, payload, payloadSize: plainSize };
+}
+
+function compress(codec: Codec, plain: Buffer): Buffer {
+  try {
+    // A copy: a codec may use one buffer for all its results.
+    return Buffer.from(codec.compress(plain));
+  } catch (error) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The codec ${codec.name} could not compress a payload.`,
+      {
+        cause: error,
+      },
+    );
+  }
 }
 
 function toJson(what: string, value: unknown): string {
