@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
-import { AppendGrouper } from '../append-grouper.js';
-import { keyOf } from '../engine.js';
+import { LevelLog } from '../level-log.js';
 
 /** @type {import('../engine.js').Engine[]} */
 export const engines = [
@@ -20,40 +19,3 @@ export const engines = [
     },
   },
 ];
-
-class LevelLog {
-  #database;
-  #count = 0;
-  #grouper;
-
-  constructor(database) {
-    this.#database = database;
-    this.#grouper = new AppendGrouper((values) => {
-      // A chained batch copies each entry at once: three times as fast as an array of operations.
-      const batch = database.batch();
-      for (const [index, value] of values.entries()) {
-        batch.put(keyOf(this.#count + index), value);
-      }
-      this.#count += values.length;
-      return batch.write({ sync: true });
-    });
-  }
-
-  append(value) {
-    return this.#grouper.append(value);
-  }
-
-  async stored() {
-    let count = 0;
-    let bytes = 0;
-    for await (const value of this.#database.values()) {
-      count += 1;
-      bytes += value.length;
-    }
-    return { count, bytes };
-  }
-
-  async close() {
-    await this.#database.close();
-  }
-}
