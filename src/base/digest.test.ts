@@ -26,15 +26,59 @@ describe('sha256', () => {
   });
 });
 
+/** What the definition says, said again. */
+function twoLevels(all: Uint8Array): Uint8Array {
+  const groups: Uint8Array[] = [];
+  for (let at = 0; at < all.length; at += 256 * DIGEST_SIZE) {
+    groups.push(reference(all.subarray(at, at + 256 * DIGEST_SIZE)));
+  }
+  return reference(Buffer.concat(groups));
+}
+
+function hashesOf(count: number): Uint8Array {
+  return new Uint8Array(count * DIGEST_SIZE).map((_, index) => (index >>> 8) + index * 31);
+}
+
+function addAll(hashes: HashOfHashes, all: Uint8Array, first = 0): void {
+  for (let at = first * DIGEST_SIZE; at < all.length; at += DIGEST_SIZE) {
+    hashes.add(all, at);
+  }
+}
+
 describe('a hash of hashes', () => {
-  it('is that of all of them in one piece, and starts afresh', () => {
+  it('is that of the hashes of its groups of 256, and starts afresh', () => {
     const hashes = new HashOfHashes();
-    for (const count of [0, 1, 255, 256, 257, 512, 1_000]) {
-      const all = new Uint8Array(count * DIGEST_SIZE).map((_, index) => index * 31);
-      for (let index = 0; index < count; index += 1) {
-        hashes.add(all, index * DIGEST_SIZE);
-      }
-      expect(hashes.finish()).toEqual(reference(all));
+    for (const count of [0, 1, 255, 256, 257, 512, 1_000, 0, 256 * 40 + 3]) {
+      const all = hashesOf(count);
+      addAll(hashes, all);
+      expect(hashes.finish()).toEqual(twoLevels(all));
     }
+  });
+
+  it('is the hash of nothing when nothing was added', () => {
+    expect(new HashOfHashes().finish()).toEqual(reference(new Uint8Array(0)));
+  });
+
+  it('goes on from a state that was cloned or transferred as if it had not moved', () => {
+    const all = hashesOf(256 * 33 + 1);
+    for (const count of [0, 1, 255, 256, 257, 256 * 16, 256 * 32 + 255]) {
+      for (const isTransferred of [false, true]) {
+        const first = new HashOfHashes();
+        addAll(first, all.subarray(0, count * DIGEST_SIZE));
+        const state = first.takeState();
+        const transfer = isTransferred ? [state.groups.buffer, state.rest.buffer] : [];
+        const second = HashOfHashes.fromState(structuredClone(state, { transfer }));
+        addAll(second, all, count);
+        expect(second.finish()).toEqual(twoLevels(all));
+      }
+    }
+  });
+
+  it('is not used after it has moved', () => {
+    const hashes = new HashOfHashes();
+    hashes.takeState();
+    expect(() => hashes.add(new Uint8Array(DIGEST_SIZE), 0)).toThrow('Invariant broken');
+    expect(() => hashes.finish()).toThrow('Invariant broken');
+    expect(() => hashes.takeState()).toThrow('Invariant broken');
   });
 });

@@ -4,8 +4,8 @@ export interface Clock {
   now(): number;
   /** Resolves after everything that is ready to run has run. */
   pause(): Promise<void>;
-  /** Runs `callback` once, `delayMs` from now. Does not keep the process alive. */
-  schedule(delayMs: number, callback: () => void): Timer;
+  /** Runs `callback` once, `delayMs` from now. Does not keep the process alive unless asked to. */
+  schedule(delayMs: number, callback: () => void, holds?: 'holds the process'): Timer;
 }
 
 export interface Timer {

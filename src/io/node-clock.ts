@@ -7,9 +7,11 @@ export const nodeClock: Clock = {
     new Promise((resolve) => {
       setImmediate(resolve);
     }),
-  schedule: (delayMs, callback) => {
+  schedule: (delayMs, callback, holds) => {
     const timeout = setTimeout(callback, delayMs);
-    timeout.unref();
+    if (holds === undefined) {
+      timeout.unref();
+    }
     return { cancel: () => clearTimeout(timeout) };
   },
 };

@@ -8,7 +8,7 @@
  * All numbers are little-endian. A 64-bit number is always a safe integer.
  */
 import { assert } from '../base/assert.ts';
-import { crc32 } from '../base/crc32.ts';
+import { crc32At } from '../base/crc32.ts';
 import { HalfSipHash } from '../base/half-sip-hash.ts';
 import { align8, firstNonZero, readUint64, viewOf, writeUint64 } from '../base/integers.ts';
 import { limits } from '../base/limits.ts';
@@ -58,7 +58,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   view.setUint32(40, header.index, true);
   view.setUint32(44, header.link, true);
   writeUint64(view, 48, header.firstPosition);
-  view.setUint32(124, crc32(bytes, 0, 124), true);
+  view.setUint32(124, crc32At(view, 0, 124), true);
   return bytes;
 }
 
@@ -161,10 +161,10 @@ export function encodeFrame(
   view.setUint32(at + 32, header.link, true);
   view.setUint32(at + 36, tag.low, true);
   view.setUint32(at + 40, tag.high, true);
-  const crc = crc32(bytes, at, at + 44);
+  const crc = crc32At(view, at, at + 44);
   view.setUint32(at + 44, crc, true);
   const bodyEnd = at + FRAME_HEADER_SIZE + header.bodySize;
-  view.setUint32(bodyEnd, crc32(bytes, at + FRAME_HEADER_SIZE, bodyEnd), true);
+  view.setUint32(bodyEnd, crc32At(view, at + FRAME_HEADER_SIZE, bodyEnd), true);
   bytes.fill(0, bodyEnd + FRAME_TRAILER_SIZE, at + frameSizeOf(header.bodySize));
   return crc;
 }
@@ -180,7 +180,7 @@ export function decodeFrameHeader(
   if (at + FRAME_HEADER_SIZE > bytes.length || view.getUint32(at, true) !== FRAME_MAGIC) {
     return false;
   }
-  const crc = crc32(bytes, at, at + 44);
+  const crc = crc32At(view, at, at + 44);
   if (
     crc !== view.getUint32(at + 44, true) ||
     view.getUint32(at + 36, true) !== tag.low ||
@@ -213,7 +213,7 @@ export function frameBodyIsIntact(
   const bodyEnd = at + FRAME_HEADER_SIZE + bodySize;
   const frameEnd = at + frameSizeOf(bodySize);
   return (
-    crc32(bytes, at + FRAME_HEADER_SIZE, bodyEnd) === view.getUint32(bodyEnd, true) &&
+    crc32At(view, at + FRAME_HEADER_SIZE, bodyEnd) === view.getUint32(bodyEnd, true) &&
     firstNonZero(bytes, bodyEnd + FRAME_TRAILER_SIZE, frameEnd) === frameEnd
   );
 }
@@ -252,7 +252,7 @@ export function encodeSegmentFooter(footer: SegmentFooter): Uint8Array {
   writeUint64(view, 56, footer.minStamp);
   writeUint64(view, 64, footer.maxStamp);
   bytes.set(footer.digest, 72);
-  view.setUint32(124, crc32(bytes, 0, 124), true);
+  view.setUint32(124, crc32At(view, 0, 124), true);
   return bytes;
 }
 
@@ -296,7 +296,7 @@ export function encodeTail(tail: Tail): Uint8Array {
   bytes.set(tail.identity, 8);
   writeUint64(view, 24, tail.segment);
   writeUint64(view, 32, tail.durable);
-  view.setUint32(60, crc32(bytes, 0, 60), true);
+  view.setUint32(60, crc32At(view, 0, 60), true);
   return bytes;
 }
 
@@ -346,7 +346,7 @@ function refuseBlock(
   if (view.getUint32(0, true) !== magic) {
     return { reason: `the ${what} does not begin with its magic number` };
   }
-  if (crc32(bytes, 0, crcAt) !== view.getUint32(crcAt, true)) {
+  if (crc32At(view, 0, crcAt) !== view.getUint32(crcAt, true)) {
     return { reason: `the ${what} does not match its checksum` };
   }
   const version = view.getUint32(4, true);

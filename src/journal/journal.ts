@@ -1,40 +1,28 @@
 /**
- * The owner's side of the log's write path: hands out places for frames in order, passes them to the writer, and tells
- * each commit what became of it. Watermarks only grow:
+ * The owner's side of the log's write path: hands out places for frames in order, passes them to the writer through a lane,
+ * and tells each commit what became of it. Watermarks only grow:
  *
  *   durable ≤ written ≤ appended
  */
 import { assert } from '../base/assert.ts';
 import { type Applied, VarveError } from '../base/errors.ts';
+import { viewOf } from '../base/integers.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import type { Clock, Timer } from '../io/clock.ts';
-import { runAsync } from './disk-request.ts';
+import { AtomicCells, type Cells } from './cells.ts';
 import { FRAME_HEADER_SIZE, frameSizeOf, SEGMENT_HEADER_SIZE } from './format.ts';
-import { type Arena, Lane } from './lane.ts';
+import { distance, LaneCell } from './lane-layout.ts';
+import { LaneProducer } from './lane.ts';
 import type { JournalSettings } from './options.ts';
+import type { PendingFrame } from './pending-frame.ts';
 import { SegmentCursor } from './segment-cursor.ts';
-import {
-  type ActiveSegment,
-  JournalWriter,
-  SALT_IN_FRAME,
-  type WriterParts,
-  type WriterReports,
-} from './writer.ts';
-
-/** What the journal tells the maker of one frame. Each is called at most once. */
-export interface CommitListener {
-  /** The frame is in the file, not yet durable. */
-  written(): void;
-  /** The frame survives a power cut. */
-  durable(): void;
-  /** The frame is lost (`applied: 'no'`), or that can't be known before the store is opened again. */
-  failed(error: VarveError): void;
-}
+import { type ActiveSegment, SALT_IN_FRAME, type WriterReports } from './writer.ts';
+import type { StartWriter, WriterHost } from './writer-host.ts';
 
 /** What the journal tells its owner. */
 export interface JournalEvents {
-  /** Called after the listeners of everything below `position`. */
+  /** Called after the frames of everything below `position` have been told. */
   durable(position: number): void;
   /** More frames may fit than before, or `hasRoom` will answer differently. */
   roomChanged(): void;
@@ -47,8 +35,9 @@ export interface JournalEvents {
 
 /** A place for one frame: fill `bytes` from `bodyStart` on, then `publish`. Reused for every frame. */
 export interface FrameSlot {
-  arena: Arena;
-  /** Where the frame begins in the arena. */
+  bytes: Buffer;
+  view: DataView;
+  /** Where the frame begins in `bytes`. */
   start: number;
   bodyStart: number;
   bodySize: number;
@@ -59,25 +48,19 @@ export interface FrameSlot {
   opensSegment: boolean;
 }
 
-/** A frame that isn't durable yet. */
-export interface PendingFrame {
-  readonly firstPosition: number;
-  readonly count: number;
-  readonly arena: Arena;
-  readonly bodyStart: number;
-  readonly bodySize: number;
-  /** Where the body will stand in its segment. */
-  readonly fileOffset: number;
-  readonly listener: CommitListener;
-}
-
-export interface JournalParts extends WriterParts {
+export interface JournalParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Starts the writer when the first frame asks for room. */
+  readonly startWriter: StartWriter;
+  /** Starts it in this thread, if none was needed until the journal is closed. */
+  readonly startInline: StartWriter;
 }
 
 const TAIL_PAUSE_MS = 1_000;
+/** Published so early, the writer is busy with the first frames of a burst while the rest is made. */
+const EARLY_SIZE = 48 * 1024;
 
 export class Journal {
   appended: number;
@@ -89,43 +72,52 @@ export class Journal {
   readonly #parts: JournalParts;
   readonly #settings: JournalSettings;
   readonly #events: JournalEvents;
-  readonly #lane: Lane;
-  readonly #writer: JournalWriter;
   readonly #cursor: SegmentCursor;
   readonly #prepared = [
     { index: 0, size: 0 },
     { index: 1, size: 0 },
   ];
   readonly #slot: FrameSlot;
+  /** Undefined until the first frame asks for room. */
+  #link: Link | undefined;
   #writerIndex: number;
+  /** The space asked for and not answered yet. */
+  #asked = 0;
   #pending: PendingFrame[] = [];
   #pendingHead = 0;
   #writtenHead = 0;
-  #running: Promise<void> | undefined;
-  #hasWork = false;
+  #pendingSize = 0;
+  /** Those who wait until nothing is in flight. */
+  #drained: (() => void)[] = [];
+  /** Frames have been pushed and will be published soon. */
+  #isPublishing = false;
+  #publishTimer: Timer | undefined;
   /** The operator knows that there is no space. */
   #hasSpaceTrouble = false;
   #tailTimer: Timer | undefined;
+  /** What the tail file says, or will soon. */
+  #tailDurable: number;
   #isClosing = false;
 
   constructor(
     parts: JournalParts,
     settings: JournalSettings,
-    active: ActiveSegment,
+    active: Pick<ActiveSegment, 'index' | 'offset' | 'position' | 'tailDurable'>,
     events: JournalEvents,
   ) {
     this.#parts = parts;
     this.#settings = settings;
     this.#events = events;
-    this.#lane = new Lane(settings.batchSizeMax);
     this.#cursor = new SegmentCursor(active.index, active.offset, settings.segmentSizeMax);
     this.#writerIndex = active.index;
+    this.#tailDurable = active.tailDurable;
     this.appended = active.position;
     this.written = active.position;
     this.durable = active.position;
-    this.#writer = new JournalWriter(parts, this.#lane, this.#reports(), settings, active);
+    const none = Buffer.alloc(0);
     this.#slot = {
-      arena: this.#lane.reserve(0),
+      bytes: none,
+      view: viewOf(none),
       start: 0,
       bodyStart: 0,
       bodySize: 0,
@@ -137,18 +129,29 @@ export class Journal {
 
   /** Bytes of frames that are not durable yet. */
   get pendingSize(): number {
-    return this.#lane.pendingSize;
+    return this.#pendingSize;
   }
 
   get pendingCount(): number {
     return this.#pending.length - this.#pendingHead;
   }
 
+  /** The memory in which frames in flight lie. */
+  get frames(): { readonly bytes: Buffer; readonly view: DataView } {
+    return this.#slot;
+  }
+
   /** True if a frame with this body can be given a place now. If not, space is asked for and `roomChanged` follows. */
   hasRoom(bodySize: number): boolean {
     const frameSize = frameSizeOf(bodySize);
-    const pendingSize = this.#lane.pendingSize;
-    if (pendingSize > 0 && pendingSize + frameSize > this.#settings.pendingSizeMax) {
+    const { lane, host } = (this.#link ??= this.#start());
+    // Whoever waits for room keeps the process, until `roomChanged` or `noSpace` has come.
+    if (
+      (this.#pendingSize > 0 && this.#pendingSize + frameSize > this.#settings.pendingSizeMax) ||
+      !lane.hasRoom(frameSize)
+    ) {
+      host.hold(true);
+      this.publishNow();
       return false;
     }
     const cursor = this.#cursor;
@@ -159,11 +162,13 @@ export class Journal {
     if (prepared.index === index && prepared.size >= end) {
       return true;
     }
+    host.hold(true);
+    this.publishNow();
     // A segment after the next one can be prepared only when the writer has moved on.
-    if (index <= this.#writerIndex + 1) {
-      this.#writer.wantSpace(index, end);
+    if (index <= this.#writerIndex + 1 && this.#asked !== end) {
+      this.#asked = end;
+      host.wantSpace(index, end);
     }
-    this.#kick();
     return false;
   }
 
@@ -173,10 +178,8 @@ export class Journal {
     const frameSize = frameSizeOf(bodySize);
     const slot = this.#slot;
     slot.opensSegment = this.#cursor.rotatesFor(frameSize);
-    const arena = this.#lane.reserve(frameSize);
-    slot.arena = arena;
-    slot.start = arena.used;
-    slot.bodyStart = arena.used + FRAME_HEADER_SIZE;
+    slot.start = this.#link!.lane.reserve(frameSize);
+    slot.bodyStart = slot.start + FRAME_HEADER_SIZE;
     slot.bodySize = bodySize;
     slot.firstPosition = this.appended;
     this.#cursor.advance(frameSize);
@@ -184,21 +187,47 @@ export class Journal {
     return slot;
   }
 
-  /** Hands the filled frame to the writer. */
-  publish(slot: FrameSlot, count: number, listener: CommitListener): void {
-    const { arena, start, bodySize } = slot;
-    arena.view.setUint32(start + 8, bodySize, true);
-    arena.view.setUint32(start + 12, count, true);
+  /** Takes over the filled frame, which goes to the writer when the call stack has ended, or earlier. */
+  publish(slot: FrameSlot, count: number, frame: PendingFrame): void {
+    const { lane, cells, host } = this.#link!;
+    const { start, bodySize, view } = slot;
+    const frameSize = frameSizeOf(bodySize);
+    view.setUint32(start + 8, bodySize, true);
+    view.setUint32(start + 12, count, true);
     if (slot.opensSegment) {
       const saltStart = start + SALT_IN_FRAME;
-      this.#parts.random.fill(arena.bytes.subarray(saltStart, saltStart + 16));
+      this.#parts.random.fill(slot.bytes.subarray(saltStart, saltStart + 16));
     }
-    const { firstPosition, bodyStart } = slot;
-    this.#lane.publish(arena, frameSizeOf(bodySize));
+    lane.push(frameSize, 0);
+    frame.firstPosition = slot.firstPosition;
+    frame.count = count;
+    frame.bodyStart = slot.bodyStart;
+    frame.bodySize = bodySize;
+    frame.fileOffset = slot.fileOffset;
+    frame.end = lane.tail;
+    if (frame.wantsWritten) {
+      cells.store(LaneCell.wanted, frame.end);
+    }
+    if (this.pendingCount === 0) {
+      host.hold(true);
+    }
     this.appended += count;
-    const { fileOffset } = slot;
-    this.#pending.push({ firstPosition, count, arena, bodyStart, bodySize, fileOffset, listener });
-    this.#kick();
+    this.#pendingSize += frameSize;
+    this.#pending.push(frame);
+    this.#publishSoon(lane, host);
+  }
+
+  /** Shows the writer everything that was handed to `publish`: nobody waits for company any longer. */
+  publishNow(): void {
+    this.#isPublishing = false;
+    if (this.#publishTimer !== undefined) {
+      this.#publishTimer.cancel();
+      this.#publishTimer = undefined;
+    }
+    const lane = this.#link?.lane;
+    if (lane !== undefined && lane.unpublishedSize > 0 && this.failure === undefined) {
+      lane.publish();
+    }
   }
 
   /** The frame in flight that holds this position. */
@@ -221,8 +250,9 @@ export class Journal {
 
   /** Resolves when nothing is in flight, durable or failed. */
   async drain(): Promise<void> {
-    while (this.pendingCount > 0 && this.#running !== undefined) {
-      await this.#running;
+    while (this.pendingCount > 0) {
+      this.publishNow();
+      await new Promise<void>((resolve) => this.#drained.push(resolve));
     }
   }
 
@@ -230,26 +260,60 @@ export class Journal {
   async close(): Promise<void> {
     this.#isClosing = true;
     this.#tailTimer?.cancel();
-    while (this.#running !== undefined) {
-      await this.#running;
-    }
-    await runAsync(this.#writer.close());
+    const { host } = (this.#link ??= this.#start('at rest'));
+    host.hold(true);
+    await host.close();
   }
 
   /** Ends writing because something that is not the disk's fault went wrong. */
   poison(cause: unknown): void {
-    this.#writer.stop();
+    this.#link?.host.stop();
     this.#failAll(cause, this.appended);
+  }
+
+  /** `at rest`: nothing was written, and nothing will be; the folder is only left as it should be. */
+  #start(purpose?: 'at rest'): Link {
+    const { startWriter, startInline } = this.#parts;
+    const start = purpose === undefined ? startWriter : startInline;
+    const { memory, hubWords, host } = start(this.#reports(), (error) => this.poison(error));
+    const cells = new AtomicCells(memory.words);
+    const producer = new LaneProducer(memory, cells, new AtomicCells(hubWords), () => host.wake());
+    this.#slot.bytes = producer.bytes;
+    this.#slot.view = producer.view;
+    return { lane: producer, cells, host };
+  }
+
+  #publishSoon(lane: LaneProducer, host: WriterHost): void {
+    const { maxDelayMs, batchSizeMax } = this.#settings;
+    const isLate = maxDelayMs > 0;
+    const enough = isLate ? batchSizeMax : EARLY_SIZE;
+    if ((isLate || host.isThread) && lane.unpublishedSize >= enough) {
+      this.publishNow();
+      return;
+    }
+    if (this.#isPublishing) {
+      return;
+    }
+    this.#isPublishing = true;
+    if (isLate) {
+      const publish = (): void => this.publishNow();
+      this.#publishTimer = this.#parts.clock.schedule(maxDelayMs, publish, 'holds the process');
+    } else {
+      // What the caller appends in one go is gathered first.
+      void Promise.resolve().then(() => this.publishNow());
+    }
   }
 
   #reports(): WriterReports {
     const { logger } = this.#parts;
     return {
-      prepared: (index, size) => {
+      prepared: (index, size, isScarce) => {
         const slot = this.#prepared[index & 1]!;
         slot.index = index;
         slot.size = size;
-        this.#hasSpaceTrouble = this.#writer.hasSpaceTrouble;
+        this.#hasSpaceTrouble = isScarce;
+        this.#asked = 0;
+        this.#letGo();
         this.#events.roomChanged();
       },
       noSpace: (cause) => {
@@ -262,12 +326,15 @@ export class Journal {
           });
         }
         this.#hasSpaceTrouble = true;
+        this.#asked = 0;
+        this.#letGo();
         this.#events.noSpace(cause);
       },
-      written: (position) => this.#advanceWritten(position),
-      durable: (position) => this.#advanceDurable(position),
+      written: () => this.#advanceWritten(),
+      durable: () => this.#advanceDurable(),
       rotated: (firstPosition) => {
         this.#writerIndex += 1;
+        this.#tailDurable = firstPosition;
         logger({
           level: 'info',
           event: 'rotated',
@@ -288,30 +355,61 @@ export class Journal {
     };
   }
 
-  #advanceWritten(position: number): void {
-    this.written = position;
-    while (this.#writtenHead < this.#pending.length) {
-      const frame = this.#pending[this.#writtenHead]!;
-      if (frame.firstPosition >= position) {
-        break;
+  #advanceWritten(): void {
+    const written = this.#link!.cells.load(LaneCell.written);
+    const pending = this.#pending;
+    let index = this.#writtenHead;
+    for (; index < pending.length && distance(pending[index]!.end, written) <= 0; index += 1) {
+      const frame = pending[index]!;
+      this.written = frame.firstPosition + frame.count;
+      if (frame.wantsWritten) {
+        frame.written();
       }
-      this.#writtenHead += 1;
-      frame.listener.written();
+    }
+    this.#writtenHead = index;
+  }
+
+  #advanceDurable(): void {
+    this.#advanceWritten();
+    const head = this.#link!.lane.loadHead();
+    const pending = this.#pending;
+    const first = this.#pendingHead;
+    let end = first;
+    while (end < pending.length && distance(pending[end]!.end, head) <= 0) {
+      this.#pendingSize -= frameSizeOf(pending[end]!.bodySize);
+      end += 1;
+    }
+    if (end > first) {
+      const last = pending[end - 1]!;
+      this.durable = last.firstPosition + last.count;
+      this.#pendingHead = end;
+      for (let index = first; index < end; index += 1) {
+        pending[index]!.durable();
+      }
+      this.#trimPending();
+      this.#events.durable(this.durable);
+    }
+    if (this.pendingCount === 0) {
+      this.#letGo();
+      this.#tellDrained();
+      this.#scheduleTail();
+    }
+    this.#events.roomChanged();
+  }
+
+  /** The process may end by itself, unless something is in flight. */
+  #letGo(): void {
+    if (this.pendingCount === 0 && !this.#isClosing) {
+      this.#link?.host.hold(false);
     }
   }
 
-  #advanceDurable(position: number): void {
-    this.durable = position;
-    while (this.#pendingHead < this.#pending.length) {
-      const frame = this.#pending[this.#pendingHead]!;
-      if (frame.firstPosition >= position) {
-        break;
-      }
-      this.#pendingHead += 1;
-      frame.listener.durable();
+  #tellDrained(): void {
+    const drained = this.#drained;
+    this.#drained = [];
+    for (const resolve of drained) {
+      resolve();
     }
-    this.#trimPending();
-    this.#events.durable(position);
   }
 
   #trimPending(): void {
@@ -322,7 +420,7 @@ export class Journal {
     } else {
       return;
     }
-    this.#writtenHead = Math.max(0, this.#writtenHead - this.#pendingHead);
+    this.#writtenHead -= this.#pendingHead;
     this.#pendingHead = 0;
   }
 
@@ -342,53 +440,40 @@ export class Journal {
     this.#pendingHead = 0;
     this.#writtenHead = 0;
     for (const frame of lost) {
-      frame.listener.failed(poisoned(cause, frame.firstPosition < unknownBelow ? 'unknown' : 'no'));
+      frame.failed(poisoned(cause, frame.firstPosition < unknownBelow ? 'unknown' : 'no'));
     }
+    this.#letGo();
+    this.#tellDrained();
     this.#events.failed(this.failure);
-  }
-
-  #kick(): void {
-    this.#hasWork = true;
-    this.#running ??= this.#run();
-  }
-
-  /** Works until there is nothing to do. Between batches everything that is ready runs, so that it joins the next batch. */
-  async #run(): Promise<void> {
-    // Callers that append in one go are gathered before the first batch is taken.
-    await Promise.resolve();
-    try {
-      let result = 'wrote';
-      // Order: the flag is cleared before the step looks for work, so work that comes during a step is seen.
-      while (result === 'wrote' || this.#hasWork) {
-        this.#hasWork = false;
-        result = await runAsync(this.#writer.step());
-        if (result === 'wrote') {
-          // Order: the batch has left the lane by now, so what it took up is free.
-          this.#events.roomChanged();
-          await this.#parts.clock.pause();
-        }
-      }
-    } catch (error) {
-      // A defect of ours: nothing after it can be trusted.
-      this.poison(error);
-    } finally {
-      this.#running = undefined;
-    }
-    this.#scheduleTail();
   }
 
   /** Once appends pause, the tail file is brought up to date, so that damage to what is durable now will be noticed. */
   #scheduleTail(): void {
-    if (this.#isClosing || this.failure !== undefined || !this.#writer.tailIsStale) {
+    if (this.#tailTimer !== undefined || this.#isClosing || this.#tailDurable >= this.durable) {
       return;
     }
-    this.#tailTimer?.cancel();
+    const { durable } = this;
     this.#tailTimer = this.#parts.clock.schedule(TAIL_PAUSE_MS, () => {
       this.#tailTimer = undefined;
-      this.#writer.wantTail();
-      this.#kick();
+      if (this.failure !== undefined || this.pendingCount > 0) {
+        return;
+      }
+      if (this.durable > durable) {
+        // There was no pause. One timer a second is cheaper than one an append.
+        this.#scheduleTail();
+        return;
+      }
+      this.#tailDurable = durable;
+      this.#link?.host.wantTail();
     });
   }
+}
+
+/** The writer and the way to it. */
+interface Link {
+  readonly lane: LaneProducer;
+  readonly cells: Cells;
+  readonly host: WriterHost;
 }
 
 /** What everybody hears who isn't asking about a commit of their own. */

@@ -1,112 +1,458 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Arena, Lane } from './lane.ts';
+import { SeededRandom } from '../base/random.ts';
+import { AtomicCells } from './cells.ts';
+import { LaneConsumer, LaneProducer, recordSizeOf } from './lane.ts';
+import {
+  distance,
+  GRANULE,
+  HubCell,
+  LaneCell,
+  makeHubWords,
+  makeLaneMemory,
+  RECORD_HEADER_SIZE,
+} from './lane-layout.ts';
 
-const BATCH_SIZE = 100_000;
+const MiB = 1024 * 1024;
+const COMFORTABLE_SIZE = 4 * MiB;
+const LARGE_CAPACITY = 9 * MiB;
 
-/** What may be done to a lane: append a frame of a size, take, or release the oldest arena taken. */
-const steps = fc.array(
-  fc.oneof(
-    { weight: 6, arbitrary: fc.integer({ min: 56, max: 3_000 }) },
-    { weight: 1, arbitrary: fc.integer({ min: 3_000, max: 250_000 }) },
-    { weight: 2, arbitrary: fc.constant('take' as const) },
-    { weight: 2, arbitrary: fc.constant('release' as const) },
-  ),
-  { maxLength: 150, size: 'max' },
+/** Content of records: record n begins at byte n % 251 of this. */
+const noise = Buffer.alloc(LARGE_CAPACITY + 251);
+new SeededRandom(1).fill(noise);
+
+/** Where addresses begin: some wrap at 2^31 or 2^32 soon after. */
+const firstAddresses = fc.oneof(
+  fc.constant(0),
+  fc.integer({ min: 0, max: 600 }).map((before) => (2 ** 31 - before) | 0),
+  fc.integer({ min: 0, max: 600 }).map((before) => -before | 0),
 );
 
+type Step =
+  | { readonly do: 'append'; readonly share: number; readonly isSmall: boolean }
+  | { readonly do: 'append the largest' | 'publish' | 'wait' }
+  | { readonly do: 'take' | 'release'; readonly count: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('append' as const),
+      share: fc.nat(10_000),
+      isSmall: fc.boolean(),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constantFrom('append the largest', 'publish', 'wait') }),
+  },
+  {
+    weight: 7,
+    arbitrary: fc.record({
+      do: fc.constantFrom('take', 'release'),
+      count: fc.integer({ min: 1, max: 6 }),
+    }),
+  },
+);
+const steps = fc.array(step, { maxLength: 120, size: 'max' });
+
+interface Item {
+  readonly number: number;
+  readonly place: number;
+  readonly size: number;
+  readonly ticket: number;
+  /** Address behind it. */
+  readonly end: number;
+}
+
+/** One lane, and lists of what is in it. */
+class LaneModel {
+  readonly producer: LaneProducer;
+  readonly consumer: LaneConsumer;
+  readonly hubWords: Int32Array = makeHubWords(false);
+  readonly words: Int32Array;
+  readonly capacity: number;
+  readonly unpublished: Item[] = [];
+  readonly published: Item[] = [];
+  readonly taken: Item[] = [];
+  wakesOfConsumer = 0;
+  wakesOfProducer = 0;
+  farthest = 0;
+  #count = 0;
+
+  constructor(capacity: number, firstAddress = 0) {
+    const memory = makeLaneMemory(capacity, false);
+    memory.words[LaneCell.tail] = firstAddress;
+    memory.words[LaneCell.head] = firstAddress;
+    this.words = memory.words;
+    this.capacity = memory.bytes.length;
+    const cells = new AtomicCells(memory.words);
+    const hub = new AtomicCells(this.hubWords);
+    this.producer = new LaneProducer(memory, cells, hub, () => (this.wakesOfConsumer += 1));
+    this.consumer = new LaneConsumer(memory, cells, () => (this.wakesOfProducer += 1));
+  }
+
+  run(list: readonly Step[]): void {
+    for (const now of list) {
+      this.#run(now);
+      const size = this.unpublished.reduce((sum, item) => sum + item.size, 0);
+      expect(this.producer.unpublishedSize).toBeGreaterThanOrEqual(size);
+      expect(this.producer.unpublishedSize === 0).toBe(size === 0);
+    }
+    this.finish();
+  }
+
+  #run(now: Step): void {
+    if (now.do === 'append') {
+      const granules = now.isSmall ? Math.min(8, this.capacity / GRANULE) : this.capacity / GRANULE;
+      this.append((1 + (now.share % granules)) * GRANULE);
+    } else if (now.do === 'append the largest') {
+      this.append(this.capacity);
+    } else if (now.do === 'publish') {
+      this.publish();
+    } else if (now.do === 'wait') {
+      this.appendAtLast(this.capacity);
+    } else if (now.do === 'take') {
+      this.take(now.count);
+    } else {
+      this.release(now.count);
+    }
+  }
+
+  /** False if there is no room. */
+  append(size: number): boolean {
+    if (!this.producer.hasRoom(size)) {
+      return false;
+    }
+    const place = this.producer.reserve(size);
+    const inUse = [...this.unpublished, ...this.published, ...this.taken];
+    const hit = inUse.find((item) => place < item.place + item.size && item.place < place + size);
+    expect(hit, `a record of ${size} at ${place} overwrites one that is needed`).toBeUndefined();
+    expect(place + size).toBeLessThanOrEqual(this.capacity);
+    const number = this.#count;
+    this.#count += 1;
+    const ticket = this.producer.takeTicket();
+    this.producer.bytes.set(contentOf(number, size), place + RECORD_HEADER_SIZE);
+    this.producer.push(size, ticket);
+    this.unpublished.push({ number, place, size, ticket, end: this.producer.tail });
+    this.farthest = Math.max(this.farthest, place + size);
+    return true;
+  }
+
+  publish(): void {
+    this.producer.publish();
+    this.published.push(...this.unpublished.splice(0));
+  }
+
+  /** Sees all that was published, and nothing else; takes up to `count` records. */
+  take(count: number): void {
+    this.consumer.refresh();
+    const size = this.published.reduce((sum, item) => sum + item.size, 0);
+    expect(this.consumer.waitingSize).toBeGreaterThanOrEqual(size);
+    for (let index = 0; index < count; index += 1) {
+      expect(this.consumer.peek()).toBe(this.published.length > 0);
+      const item = this.published.shift();
+      if (item === undefined) {
+        expect(this.consumer.waitingSize).toBe(0);
+        return;
+      }
+      const { start, ticket } = this.consumer;
+      expect({ place: start, size: this.consumer.size, ticket }).toEqual({
+        place: item.place,
+        size: item.size,
+        ticket: item.ticket,
+      });
+      this.#expectWhole(item);
+      this.consumer.advance();
+      expect(this.consumer.next).toBe(item.end);
+      this.taken.push(item);
+    }
+  }
+
+  /** Releases the oldest records taken. They are as they were. */
+  release(count: number): void {
+    const items = this.taken.splice(0, count);
+    items.forEach((item) => this.#expectWhole(item));
+    if (items.length > 0) {
+      expect(this.consumer.release(items.at(-1)!.end)).toBe(true);
+    }
+  }
+
+  /** Appends as a program does that waits for room, while the consumer releases exactly what it took. */
+  appendAtLast(size: number): void {
+    for (let rounds = 0; !this.append(size); rounds += 1) {
+      expect(rounds, `a record of ${size} finds room at last`).toBeLessThan(3);
+      if (this.producer.announceWaiting(size)) {
+        continue;
+      }
+      this.published.push(...this.unpublished.splice(0));
+      const wakes = this.wakesOfProducer;
+      this.take(Infinity);
+      this.release(Infinity);
+      expect(this.wakesOfProducer).toBe(wakes + 1);
+    }
+  }
+
+  finish(): void {
+    this.publish();
+    this.take(Infinity);
+    this.release(Infinity);
+    expect(this.taken).toEqual([]);
+    this.appendAtLast(this.capacity);
+    this.publish();
+    this.take(1);
+    this.release(1);
+    expect(this.words[LaneCell.head]).toBe(this.words[LaneCell.tail]);
+    expect(this.producer.loadHead()).toBe(this.producer.tail);
+  }
+
+  #expectWhole(item: Item): void {
+    const found = this.consumer.bytes.subarray(
+      item.place + RECORD_HEADER_SIZE,
+      item.place + item.size,
+    );
+    expect(found.equals(contentOf(item.number, item.size)), `record ${item.number}`).toBe(true);
+  }
+}
+
+function contentOf(number: number, size: number): Buffer {
+  const start = number % 251;
+  return noise.subarray(start, start + size - RECORD_HEADER_SIZE);
+}
+
 describe('a lane', () => {
-  it('hands over every frame once, in order, whole and in batches of bounded size', () => {
+  it('hands over every record once, in order, whole, and keeps it until it is released', () => {
+    const capacities = fc.oneof(
+      fc.integer({ min: 16, max: 100 }),
+      fc.integer({ min: 100, max: 4_000 }),
+    );
     fc.assert(
-      fc.property(steps, (sequence) => {
-        const lane = new Lane(BATCH_SIZE);
-        const model = new LaneModel(lane);
-        for (const step of sequence) {
-          if (step === 'take') {
-            model.take();
-          } else if (step === 'release') {
-            model.release();
-          } else {
-            model.append(step);
-          }
-          expect(lane.pendingSize).toBe(model.pendingSize);
-        }
-        model.drain();
-        expect(lane.pendingSize).toBe(0);
+      fc.property(capacities, firstAddresses, steps, (capacity, firstAddress, list) => {
+        new LaneModel(capacity, firstAddress).run(list);
       }),
-      { numRuns: 60 },
+      { numRuns: 1_000, seed: 1 },
     );
   });
 
-  it('has nothing to take when nothing was published', () => {
-    const lane = new Lane(BATCH_SIZE);
-    lane.reserve(100);
-    expect(lane.take()).toBeUndefined();
+  it('does so when it is so large that it wraps early', () => {
+    const size = fc.integer({ min: 1, max: 2 * MiB }).map((bytes) => recordSizeOf(bytes));
+    const command = fc.oneof(
+      { weight: 5, arbitrary: size },
+      { weight: 1, arbitrary: fc.constant(LARGE_CAPACITY) },
+      { weight: 4, arbitrary: fc.constant('release' as const) },
+    );
+    let earlyWraps = 0;
+    fc.assert(
+      fc.property(
+        firstAddresses,
+        fc.array(command, { maxLength: 40, size: 'max' }),
+        (firstAddress, list) => {
+          const model = new LaneModel(LARGE_CAPACITY, firstAddress);
+          for (const now of list) {
+            const offset = model.unpublished.at(-1)?.place ?? model.taken.at(-1)?.place ?? 0;
+            if (now === 'release') {
+              model.publish();
+              model.take(3);
+              model.release(2);
+            } else if (model.append(now) && offset + 2 * now < LARGE_CAPACITY) {
+              earlyWraps += model.unpublished.at(-1)!.place < offset ? 1 : 0;
+            }
+          }
+          model.finish();
+        },
+      ),
+      { numRuns: 100, seed: 2 },
+    );
+    expect(earlyWraps).toBeGreaterThan(20);
+  });
+
+  it('touches little more than its comfortable size while the consumer keeps up', () => {
+    const model = new LaneModel(LARGE_CAPACITY);
+    const sizes = new SeededRandom(3);
+    for (let index = 0; index < 2_000; index += 1) {
+      expect(model.append(recordSizeOf(1 + sizes.below(64 * 1024)))).toBe(true);
+      model.publish();
+      model.take(1);
+      model.release(1);
+    }
+    expect(model.farthest).toBeGreaterThan(COMFORTABLE_SIZE - 64 * 1024);
+    expect(model.farthest).toBeLessThan(COMFORTABLE_SIZE + 128 * 1024);
+  });
+
+  it('uses all of itself before it says that there is no room', () => {
+    const model = new LaneModel(LARGE_CAPACITY);
+    while (model.append(MiB / 2)) {
+      model.publish();
+    }
+    expect(model.published).toHaveLength(18);
+  });
+
+  it('holds records that fill it exactly, one or many', () => {
+    const model = new LaneModel(64, -5);
+    for (let round = 0; round < 20; round += 1) {
+      expect(model.append(64)).toBe(true);
+      expect(model.producer.hasRoom(8)).toBe(false);
+      model.publish();
+      model.take(1);
+      expect(model.producer.hasRoom(8)).toBe(false);
+      model.release(1);
+      for (let index = 0; index < 8; index += 1) {
+        expect(model.append(8)).toBe(true);
+      }
+      expect(model.append(8)).toBe(false);
+      model.publish();
+      model.take(8);
+      model.release(8);
+    }
+    expect(model.producer.tail).toBe(20 * 16 - 5);
+  });
+
+  it('fits a record of any size from any place, when all was released', () => {
+    for (let granules = 2; granules <= 9; granules += 1) {
+      for (let offset = 0; offset < granules; offset += 1) {
+        for (let size = 1; size <= granules; size += 1) {
+          const model = new LaneModel(granules * GRANULE, -offset - 1);
+          for (let index = 0; index < offset; index += 1) {
+            model.append(GRANULE);
+          }
+          model.publish();
+          model.take(offset);
+          model.release(offset);
+          model.appendAtLast(size * GRANULE);
+          model.finish();
+        }
+      }
+    }
+  });
+
+  it('finds the room for its largest record when the consumer releases only what it took', () => {
+    const model = new LaneModel(64);
+    model.append(40);
+    model.publish();
+    model.take(1);
+    model.release(1);
+    expect(model.producer.hasRoom(64)).toBe(false);
+    expect(model.words[LaneCell.tail]).toBe(8);
+    // The rest of the lane is skipped: nothing is taken, so there is no address to release.
+    model.take(1);
+    expect(model.producer.hasRoom(64)).toBe(true);
+  });
+
+  it('forgets a place that was reserved and never pushed', () => {
+    const model = new LaneModel(64);
+    model.append(40);
+    model.publish();
+    model.take(1);
+    model.release(1);
+    expect(model.producer.hasRoom(32)).toBe(true);
+    expect(model.producer.reserve(32)).toBe(0);
+    expect(model.producer.unpublishedSize).toBe(0);
+    expect(model.producer.hasRoom(24)).toBe(true);
+    expect(model.producer.reserve(24)).toBe(40);
+    model.appendAtLast(64);
+    model.finish();
+  });
+
+  it('shows what was pushed before it waits for room', () => {
+    const model = new LaneModel(64);
+    model.append(48);
+    expect(model.producer.hasRoom(24)).toBe(false);
+    expect(model.producer.announceWaiting(24)).toBe(false);
+    expect(model.words[LaneCell.tail]).toBe(6);
+  });
+
+  it('keeps what was pushed to itself until it is published', () => {
+    const model = new LaneModel(64);
+    model.append(16);
+    model.append(8);
+    expect(model.producer.unpublishedSize).toBe(24);
+    model.take(1);
+    model.publish();
+    expect(model.producer.unpublishedSize).toBe(0);
+    model.take(2);
+    expect(model.taken).toHaveLength(2);
+  });
+
+  it('refuses a record larger than itself, or no whole number of granules', () => {
+    const { producer } = new LaneModel(64);
+    expect(() => producer.hasRoom(72)).toThrow('a record is not larger than its lane');
+    expect(() => producer.reserve(72)).toThrow('room was found');
+    expect(() => producer.push(12, 0)).toThrow('granules');
+  });
+
+  it('rounds its capacity up to granules', () => {
+    expect(makeLaneMemory(17, true).bytes).toHaveLength(24);
+    expect(makeLaneMemory(24, true).bytes.buffer).toBeInstanceOf(SharedArrayBuffer);
+    expect([0, 1, 8, 9].map((size) => recordSizeOf(size))).toEqual([8, 16, 16, 24]);
+  });
+
+  it('measures between addresses on either side of a wrap', () => {
+    expect(distance((2 ** 31) | 0, 2 ** 31 - 1)).toBe(1);
+    expect(distance(3, -2)).toBe(5);
+    expect(distance(-2, 3)).toBe(-5);
   });
 });
 
-class LaneModel {
-  pendingSize = 0;
-  readonly #lane: Lane;
-  readonly #waiting: number[] = [];
-  readonly #taken: { arena: Arena; frames: readonly number[] }[] = [];
-  #appended = 0;
-  #received = 0;
+describe('waking', () => {
+  it('reaches a consumer that sleeps, once', () => {
+    const model = new LaneModel(64);
+    model.append(8);
+    model.publish();
+    expect(model.wakesOfConsumer).toBe(0);
+    model.hubWords[HubCell.asleep] = 1;
+    model.append(8);
+    expect(model.wakesOfConsumer).toBe(0);
+    model.publish();
+    model.publish();
+    model.producer.wake();
+    expect(model.wakesOfConsumer).toBe(1);
+    expect(model.hubWords[HubCell.asleep]).toBe(0);
+  });
 
-  constructor(lane: Lane) {
-    this.#lane = lane;
-  }
+  it('reaches a consumer that sleeps when the rest of the lane is skipped', () => {
+    const model = new LaneModel(64);
+    model.append(40);
+    model.publish();
+    model.take(1);
+    model.release(1);
+    model.hubWords[HubCell.asleep] = 1;
+    expect(model.producer.hasRoom(64)).toBe(false);
+    expect(model.wakesOfConsumer).toBe(1);
+  });
 
-  /** Appends a frame filled with its number. */
-  append(size: number): void {
-    const arena = this.#lane.reserve(size);
-    arena.bytes.fill(this.#appended & 0xff, arena.used, arena.used + size);
-    this.#lane.publish(arena, size);
-    this.#waiting.push(size);
-    this.#appended += 1;
-    this.pendingSize += size;
-  }
+  it('reaches a producer that waits, once, and only when the head has moved', () => {
+    const model = new LaneModel(64);
+    model.append(64);
+    model.publish();
+    expect(model.producer.announceWaiting(8)).toBe(false);
+    model.take(1);
+    expect(model.consumer.release(0)).toBe(false);
+    expect(model.wakesOfProducer).toBe(0);
+    expect(model.consumer.release()).toBe(true);
+    expect(model.consumer.release()).toBe(false);
+    expect(model.wakesOfProducer).toBe(1);
+    expect(model.words[LaneCell.waits]).toBe(0);
+  });
 
-  take(): boolean {
-    const arena = this.#lane.take();
-    expect(arena === undefined).toBe(this.#waiting.length === 0);
-    if (arena === undefined) {
-      return false;
-    }
-    const frames: number[] = [];
-    for (let at = 0; at < arena.used;) {
-      const size = this.#waiting.shift()!;
-      frames.push(size);
-      at += size;
-    }
-    expect(frames.reduce((sum, size) => sum + size, 0)).toBe(arena.used);
-    expect(arena.used <= BATCH_SIZE || frames.length === 1).toBe(true);
-    this.#taken.push({ arena, frames });
-    return true;
-  }
+  it('is not asked for by a producer that finds room after all', () => {
+    const model = new LaneModel(64);
+    model.append(64);
+    model.publish();
+    expect(model.producer.hasRoom(8)).toBe(false);
+    model.take(1);
+    model.release(1);
+    expect(model.producer.announceWaiting(8)).toBe(true);
+    expect(model.words[LaneCell.waits]).toBe(0);
+    expect(model.append(8)).toBe(true);
+    model.publish();
+    model.take(1);
+    model.release(1);
+    expect(model.wakesOfProducer).toBe(0);
+  });
 
-  /** What was taken is as it was until it is released. */
-  release(): boolean {
-    const taken = this.#taken.shift();
-    if (taken === undefined) {
-      return false;
-    }
-    let at = 0;
-    for (const size of taken.frames) {
-      const number = this.#received & 0xff;
-      expect(taken.arena.bytes.subarray(at, at + size).every((byte) => byte === number)).toBe(true);
-      this.#received += 1;
-      at += size;
-    }
-    this.#lane.release(taken.arena);
-    this.pendingSize -= at;
-    return true;
-  }
-
-  drain(): void {
-    while (this.take() || this.release()) {
-      // Until there is nothing left.
-    }
-    expect(this.#received).toBe(this.#appended);
-  }
-}
+  it('leaves the mark of what is in a file to the consumer', () => {
+    const model = new LaneModel(64);
+    model.consumer.markWritten(7);
+    expect(model.words[LaneCell.written]).toBe(7);
+  });
+});

@@ -1,89 +1,279 @@
 /**
- * The way of frames from the owner to the writer, here within one thread: the owner encodes frames into an arena while
- * the writer has another one on the disk. Taking is swapping; nothing is copied.
+ * A lane: records from one producer to one consumer through shared memory, in order. Neither side ever waits in here, so
+ * either may be an event loop. Words, their writers and the proof: lane-layout.ts.
  */
 import { assert } from '../base/assert.ts';
-import { viewOf } from '../base/integers.ts';
+import { align8, viewOf } from '../base/integers.ts';
+import type { Cells } from './cells.ts';
+import {
+  distance,
+  GRANULE,
+  HubCell,
+  LaneCell,
+  type LaneMemory,
+  RECORD_HEADER_SIZE,
+  SKIP,
+} from './lane-layout.ts';
 
-const ARENA_SIZE_FIRST = 64 * 1024;
-const SPARE_COUNT_MAX = 2;
+/** Once so much has been used the lane goes on at its beginning, if that is free: memory that is never touched costs nothing. */
+const COMFORTABLE_SIZE = 4 * 1024 * 1024;
 
-/** Frames in order, side by side, as they will stand in the segment. */
-export class Arena {
-  bytes: Buffer;
-  view: DataView;
-  used = 0;
+/** What the size of a record's content takes up in a lane. */
+export function recordSizeOf(contentSize: number): number {
+  return align8(RECORD_HEADER_SIZE + contentSize);
+}
 
-  constructor(size: number) {
-    this.bytes = Buffer.allocUnsafe(size);
+export class LaneProducer {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  readonly capacity: number;
+  readonly #cells: Cells;
+  readonly #hub: Cells;
+  readonly #wakeConsumer: () => void;
+  /** Where the next record goes if nothing is skipped. */
+  #offset = 0;
+  /** The record that is being filled stands at the beginning, and the rest of the lane is to be skipped. */
+  #isSkipping = false;
+  #tail: number;
+  #publishedTail: number;
+  /** The head when it was last looked at. */
+  #head: number;
+
+  /** Both sides must begin with the memory zeroed; or with tail and head at another address, the same in both. */
+  constructor(memory: LaneMemory, cells: Cells, hub: Cells, wakeConsumer: () => void) {
+    this.bytes = Buffer.from(memory.bytes.buffer, memory.bytes.byteOffset, memory.bytes.length);
     this.view = viewOf(this.bytes);
+    this.capacity = memory.bytes.length;
+    this.#cells = cells;
+    this.#hub = hub;
+    this.#wakeConsumer = wakeConsumer;
+    this.#tail = cells.load(LaneCell.tail);
+    this.#publishedTail = this.#tail;
+    this.#head = this.#tail;
   }
 
-  grow(size: number): void {
-    const grown = Buffer.allocUnsafe(size);
-    this.bytes.copy(grown, 0, 0, this.used);
-    this.bytes = grown;
-    this.view = viewOf(grown);
+  /** Address behind the last record. */
+  get tail(): number {
+    return this.#tail;
+  }
+
+  /** Bytes of records that are not published yet. */
+  get unpublishedSize(): number {
+    return distance(this.#tail, this.#publishedTail) * GRANULE;
+  }
+
+  /** Address before which the consumer needs nothing any more. */
+  loadHead(): number {
+    this.#head = this.#cells.load(LaneCell.head);
+    return this.#head;
+  }
+
+  /** The next ticket of all producers that share the hub. Take it when the room is certain and fill at once. */
+  takeTicket(): number {
+    return this.#hub.add(HubCell.clock, 1);
+  }
+
+  /** True if a record of this size (header included) can be reserved now; it may then become so when the head moves. */
+  hasRoom(size: number): boolean {
+    assert(size <= this.capacity, 'a record is not larger than its lane');
+    if (this.#offset >= COMFORTABLE_SIZE) {
+      // By the head as it was, the beginning of the lane would look used until the end is reached.
+      this.loadHead();
+    }
+    if (this.#placeOf(size) >= 0) {
+      return true;
+    }
+    this.loadHead();
+    if (this.#placeOf(size) >= 0) {
+      return true;
+    }
+    if (this.#tail === this.#head) {
+      // Empty, and yet too small on either side of the offset: once the consumer has skipped the rest, all of it is free.
+      this.#skip();
+      this.publish();
+    }
+    return false;
+  }
+
+  /** Gives the place of a record: its content goes to 8 bytes behind it. Only after `hasRoom` said yes. */
+  reserve(size: number): number {
+    const place = this.#placeOf(size);
+    assert(place >= 0, 'room was found before it is reserved');
+    // What is reserved may be abandoned: nothing changes before the push.
+    this.#isSkipping = place !== this.#offset;
+    return place;
+  }
+
+  /** Ends the record that was reserved last. It is seen after `publish`. */
+  push(size: number, ticket: number): void {
+    assert(size % GRANULE === 0, 'records fill whole granules');
+    if (this.#isSkipping) {
+      this.#skip();
+    }
+    this.view.setInt32(this.#offset, size, true);
+    this.view.setInt32(this.#offset + 4, ticket, true);
+    this.#tail = (this.#tail + size / GRANULE) | 0;
+    this.#offset += size;
+    if (this.#offset === this.capacity) {
+      this.#offset = 0;
+    }
+  }
+
+  /** Shows everything pushed to the consumer, and wakes it if it sleeps. */
+  publish(): void {
+    this.#publishedTail = this.#tail;
+    // Order: the records are filled before the tail covers them; the tail is stored before the consumer's sleep is looked at.
+    this.#cells.store(LaneCell.tail, this.#tail);
+    this.wake();
+  }
+
+  /** Wakes the consumer if it sleeps. */
+  wake(): void {
+    if (this.#hub.load(HubCell.asleep) === 1 && this.#hub.exchange(HubCell.asleep, 0) === 1) {
+      this.#wakeConsumer();
+    }
+  }
+
+  /**
+   * Announces that this side waits for room. True if a record of this size fits by now after all; otherwise the consumer
+   * wakes this side when it has moved the head. Publishes what was pushed: nobody can make room of that before.
+   */
+  announceWaiting(size: number): boolean {
+    if (this.#tail !== this.#publishedTail) {
+      this.publish();
+    }
+    this.#cells.store(LaneCell.waits, 1);
+    // Order: announced before the head is looked at once more.
+    if (this.hasRoom(size)) {
+      this.#cells.store(LaneCell.waits, 0);
+      return true;
+    }
+    return false;
+  }
+
+  /** Blocks until the consumer has moved the head since `announceWaiting`. For threads that may block. */
+  blockUntilWoken(): void {
+    this.#cells.wait(LaneCell.waits, 1);
+  }
+
+  #placeOf(size: number): number {
+    const used = distance(this.#tail, this.#head) * GRANULE;
+    const free = this.capacity - used;
+    const rest = this.capacity - this.#offset;
+    if (free <= rest) {
+      // What is in flight wraps, or begins at 0: everything free is one piece.
+      return size <= free ? this.#offset : -1;
+    }
+    const freeAtStart = free - rest;
+    if (
+      this.#offset >= COMFORTABLE_SIZE &&
+      freeAtStart >= COMFORTABLE_SIZE / 2 &&
+      size <= freeAtStart
+    ) {
+      return 0;
+    }
+    if (size <= rest) {
+      return this.#offset;
+    }
+    return size <= freeAtStart ? 0 : -1;
+  }
+
+  #skip(): void {
+    this.view.setInt32(this.#offset, SKIP, true);
+    this.#tail = (this.#tail + (this.capacity - this.#offset) / GRANULE) | 0;
+    this.#offset = 0;
+    this.#isSkipping = false;
   }
 }
 
-export class Lane {
-  readonly #batchSizeMax: number;
-  readonly #full: Arena[] = [];
-  readonly #spare: Arena[] = [];
-  #gathering = new Arena(ARENA_SIZE_FIRST);
-  /** Bytes of frames reserved and not yet released. */
-  #pendingSize = 0;
+export class LaneConsumer {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  /** Where the record at hand begins, its size with header, its ticket. Set by `peek`. */
+  start = 0;
+  size = 0;
+  ticket = 0;
+  readonly #cells: Cells;
+  readonly #wakeProducer: () => void;
+  #offset = 0;
+  #next: number;
+  #limit: number;
+  #head: number;
 
-  constructor(batchSizeMax: number) {
-    this.#batchSizeMax = batchSizeMax;
+  constructor(memory: LaneMemory, cells: Cells, wakeProducer: () => void) {
+    this.bytes = Buffer.from(memory.bytes.buffer, memory.bytes.byteOffset, memory.bytes.length);
+    this.view = viewOf(this.bytes);
+    this.#cells = cells;
+    this.#wakeProducer = wakeProducer;
+    this.#head = cells.load(LaneCell.head);
+    this.#next = this.#head;
+    this.#limit = this.#head;
   }
 
-  get pendingSize(): number {
-    return this.#pendingSize;
+  /** Address of the record at hand, or of the next one to come. */
+  get next(): number {
+    return this.#next;
   }
 
-  /** An arena with room for the frame at `arena.used`. The caller fills it, then calls `publish`. */
-  reserve(frameSize: number): Arena {
-    let arena = this.#gathering;
-    const needed = arena.used + frameSize;
-    if (needed > this.#batchSizeMax && arena.used > 0) {
-      this.#full.push(arena);
-      arena = this.#spare.pop() ?? new Arena(ARENA_SIZE_FIRST);
-      this.#gathering = arena;
-    }
-    if (arena.used + frameSize > arena.bytes.length) {
-      arena.grow(Math.max(arena.used + frameSize, arena.bytes.length * 2));
-    }
-    return arena;
+  /** Bytes that the producer has published and `advance` has not passed, as of the last `refresh`. */
+  get waitingSize(): number {
+    return distance(this.#limit, this.#next) * GRANULE;
   }
 
-  publish(arena: Arena, frameSize: number): void {
-    assert(arena === this.#gathering, 'frames are published in the order they were reserved');
-    arena.used += frameSize;
-    this.#pendingSize += frameSize;
+  /** Looks how far the producer has come. */
+  refresh(): void {
+    this.#limit = this.#cells.load(LaneCell.tail);
   }
 
-  /** The oldest frames that wait, or undefined. They stay readable until `release`. */
-  take(): Arena | undefined {
-    const full = this.#full.shift();
-    if (full !== undefined) {
-      return full;
+  /**
+   * True if a record is at hand: published before the last `refresh`. Passes what the producer skipped, and releases it at
+   * once if everything before it is: the producer may wait for that, and there is no record whose release would cover it.
+   */
+  peek(): boolean {
+    while (this.#next !== this.#limit) {
+      const size = this.view.getInt32(this.#offset, true);
+      if (size === SKIP) {
+        const isAllReleased = this.#next === this.#head;
+        this.#next = (this.#next + (this.bytes.length - this.#offset) / GRANULE) | 0;
+        this.#offset = 0;
+        if (isAllReleased) {
+          this.release();
+        }
+        continue;
+      }
+      this.start = this.#offset;
+      this.size = size;
+      this.ticket = this.view.getInt32(this.#offset + 4, true);
+      return true;
     }
-    if (this.#gathering.used === 0) {
-      return undefined;
-    }
-    const taken = this.#gathering;
-    this.#gathering = this.#spare.pop() ?? new Arena(ARENA_SIZE_FIRST);
-    return taken;
+    return false;
   }
 
-  release(arena: Arena): void {
-    this.#pendingSize -= arena.used;
-    arena.used = 0;
-    // A burst's arena may be large; what is kept for reuse is bounded.
-    if (this.#spare.length < SPARE_COUNT_MAX && arena.bytes.length <= this.#batchSizeMax) {
-      this.#spare.push(arena);
+  /** Passes the record at hand. Its bytes stay until `release`. */
+  advance(): void {
+    this.#next = (this.#next + this.size / GRANULE) | 0;
+    this.#offset += this.size;
+    if (this.#offset === this.bytes.length) {
+      this.#offset = 0;
     }
+  }
+
+  /** Gives everything before this address back to the producer, and wakes it if it waits. True if the head moved. */
+  release(address: number = this.#next): boolean {
+    if (address === this.#head) {
+      return false;
+    }
+    this.#head = address;
+    this.#cells.store(LaneCell.head, address);
+    // Order: the head is stored before the producer's waiting is looked at.
+    if (this.#cells.load(LaneCell.waits) === 1 && this.#cells.exchange(LaneCell.waits, 0) === 1) {
+      this.#wakeProducer();
+    }
+    return true;
+  }
+
+  /** Says that everything before this address is in a file. */
+  markWritten(address: number): void {
+    this.#cells.store(LaneCell.written, address);
   }
 }

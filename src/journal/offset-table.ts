@@ -1,4 +1,5 @@
 import { assert } from '../base/assert.ts';
+import { viewOf } from '../base/integers.ts';
 
 /** Offsets of consecutive positions in one segment: 32-bit numbers that only grow in count. */
 export class OffsetTable {
@@ -17,6 +18,16 @@ export class OffsetTable {
     }
     this.#offsets[this.#count] = offset;
     this.#count += 1;
+  }
+
+  /** The table that `toBytes` gave. */
+  static fromBytes(bytes: Uint8Array): OffsetTable {
+    const table = new OffsetTable();
+    const view = viewOf(bytes);
+    for (let at = 0; at < bytes.length; at += 4) {
+      table.push(view.getUint32(at, true));
+    }
+    return table;
   }
 
   clone(): OffsetTable {

@@ -8,6 +8,8 @@ export interface JournalSettings {
   readonly batchSizeMax: number;
   /** Bytes of frames that may wait for the disk; beyond it callers wait. */
   readonly pendingSizeMax: number;
+  /** How long a frame may wait for company before it is handed to the writer. 0: until the caller's turn has ended. */
+  readonly maxDelayMs: number;
 }
 
 export const journalDefaults: JournalSettings = Object.freeze({
@@ -17,4 +19,13 @@ export const journalDefaults: JournalSettings = Object.freeze({
   batchSizeMax: 4 * 1024 * 1024,
   // 64 MiB: sixteen batches, four of the largest commits.
   pendingSizeMax: 4 * limits.frameSizeMax,
+  // 0: the disk's own time is what frames share; waiting on top of it only pays where syncs are scarce.
+  maxDelayMs: 0,
 });
+
+/** The largest frame fits a lane, and as much as may be in flight, within reason: memory that isn't used costs nothing. */
+export function laneSizeOf(settings: JournalSettings): number {
+  return Math.max(limits.frameSizeMax, Math.min(settings.pendingSizeMax, LANE_SIZE_MAX));
+}
+
+const LANE_SIZE_MAX = 4 * limits.frameSizeMax;

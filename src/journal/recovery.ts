@@ -290,9 +290,7 @@ function repair(
     reached(quarantined === undefined ? 'reopened without a tear' : 'set a torn tail aside');
   }
   const sealed = sealFullSegments(parts, scans);
-  if (!tailIsExact) {
-    replaceTail(parts, scan);
-  }
+  const tailHolds = tailIsExact || replaceTail(parts, scan);
   const recovery: JournalRecovery = {
     wasClosed,
     tail: typeof tail === 'object' ? (tailIsExact ? 'exact' : 'behind') : tail,
@@ -300,19 +298,23 @@ function repair(
     sealed,
   };
   const segments = scans.map((one) => infoOf(one, sealed));
-  return { active: activeOf(parts, scan), segments, recovery };
+  const tailDurable = tailHolds ? scan.position : 0;
+  return { active: activeOf(parts, scan, tailDurable), segments, recovery };
 }
 
-function replaceTail(parts: RecoveryParts, scan: SegmentScan): void {
+/** False if there was no space for it. */
+function replaceTail(parts: RecoveryParts, scan: SegmentScan): boolean {
   const { fileSystem, directory, identity } = parts;
   const tail = { identity, segment: scan.header.firstPosition, durable: scan.position };
   try {
     replaceFile(fileSystem, directory, TAIL_NAME, encodeTail(tail));
+    return true;
   } catch (error) {
     // A full disk must not stop readers; an older tail is only a weaker bound.
     if (!isNoSpace(error)) {
       throw error;
     }
+    return false;
   }
 }
 
@@ -404,7 +406,7 @@ function sealFullSegments(parts: RecoveryParts, scans: readonly FullScan[]): str
   return sealed;
 }
 
-function activeOf(parts: RecoveryParts, scan: SegmentScan): ActiveSegment {
+function activeOf(parts: RecoveryParts, scan: SegmentScan, tailDurable: number): ActiveSegment {
   return {
     file: parts.fileSystem.open(scan.path, 'write'),
     index: scan.header.index,
@@ -415,7 +417,7 @@ function activeOf(parts: RecoveryParts, scan: SegmentScan): ActiveSegment {
     link: scan.frameCount === 0 ? segmentHeaderCrc(scan.header) : scan.link,
     frameCount: scan.frameCount,
     offsets: scan.offsets,
-    tailDurable: scan.position,
+    tailDurable,
   };
 }
 

@@ -25,7 +25,7 @@ import {
   segmentHeaderCrc,
   segmentName,
 } from './format.ts';
-import type { Arena, Lane } from './lane.ts';
+import type { LaneConsumer } from './lane.ts';
 import { SPARE_NAME, TAIL_NAME } from './names.ts';
 import { OffsetTable } from './offset-table.ts';
 import type { JournalSettings } from './options.ts';
@@ -39,16 +39,24 @@ export const SALT_IN_FRAME = 16;
 /** Steps of zeros between two batches: about 4 ms. */
 const PREPARE_STEPS_MAX = 4;
 
-/** What the writer has to say. In one thread these are calls, between threads they are shared words. */
+/**
+ * Frames that wait while a batch is synced are finished meanwhile if there are at least so many bytes of them: below that
+ * waiting for the disk in place costs less than being called back by it.
+ */
+const MEANWHILE_SIZE_MIN = 16 * 1024;
+/** What is finished meanwhile takes about as long as a sync, so that nobody waits for an acknowledgement because of it. */
+const MEANWHILE_SIZE_MAX = 128 * 1024;
+
+/** What the writer has to say. In one thread these are calls; between threads they are messages. */
 export interface WriterReports {
-  /** Segment `index` has zeroed, durable space up to `size`. */
-  prepared(index: number, size: number): void;
+  /** Segment `index` has zeroed, durable space up to `size`; `isScarce` if there was trouble to find some lately. */
+  prepared(index: number, size: number, isScarce: boolean): void;
   /** There is no space to prepare; nothing was lost. */
   noSpace(cause: unknown): void;
-  /** Everything below `position` is in the file. */
-  written(position: number): void;
-  /** Everything below `position` survives a power cut. */
-  durable(position: number): void;
+  /** The lane's `written` word has moved: everything before it is in the file. */
+  written(): void;
+  /** The lane's head has moved: everything before it survives a power cut. */
+  durable(): void;
   /** Frames from now on go to the segment that begins with `firstPosition`. */
   rotated(firstPosition: number): void;
   /** The segment has its footer; reads of it need no table in memory. */
@@ -57,6 +65,18 @@ export interface WriterReports {
   failed(cause: unknown, unknownBelow: number): void;
   /** A derived file could not be written. Nothing is lost by it. */
   derivedFailed(what: string, cause: unknown): void;
+}
+
+/** Frames that lie side by side in the lane and in the segment, finished. */
+interface Run {
+  /** Where they begin in the lane. */
+  start: number;
+  size: number;
+  fileOffset: number;
+  /** The position behind them. */
+  position: number;
+  /** The lane's address behind them. */
+  address: number;
 }
 
 /** The state of the newest segment that a writer carries on from. */
@@ -83,7 +103,7 @@ export interface WriterParts {
 
 export class JournalWriter {
   readonly #parts: WriterParts;
-  readonly #lane: Lane;
+  readonly #lane: LaneConsumer;
   readonly #reports: WriterReports;
   readonly #settings: JournalSettings;
   readonly #cursor: SegmentCursor;
@@ -95,9 +115,13 @@ export class JournalWriter {
   #segment: { file: File; firstPosition: number; salt: Uint8Array; frameCount: number };
   #offsets: OffsetTable;
   #tag: PlaceTag;
+  /** The position of the next frame to finish. */
   #position: number;
   #durable: number;
-  #tailDurable: number;
+  /** What the tail file says. */
+  #tail: { segment: number; durable: number };
+  /** Finished while the disk was busy with the run before. */
+  #ready: Run | undefined;
   #link: number;
   #wanted = { index: 0, size: 0 };
   #tailWanted = false;
@@ -105,7 +129,7 @@ export class JournalWriter {
 
   constructor(
     parts: WriterParts,
-    lane: Lane,
+    lane: LaneConsumer,
     reports: WriterReports,
     settings: JournalSettings,
     active: ActiveSegment,
@@ -125,7 +149,7 @@ export class JournalWriter {
     this.#tag = new PlaceTag(active.salt);
     this.#position = active.position;
     this.#durable = active.position;
-    this.#tailDurable = active.tailDurable;
+    this.#tail = { segment: active.firstPosition, durable: active.tailDurable };
     this.#link = active.link;
     this.#space = new SpacePreparer(parts, active.file, active.offset);
     this.#header = blankFrameHeader();
@@ -151,14 +175,6 @@ export class JournalWriter {
     this.#tailWanted = true;
   }
 
-  get hasSpaceTrouble(): boolean {
-    return this.#space.hasSpaceTrouble;
-  }
-
-  get tailIsStale(): boolean {
-    return this.#tailDurable < this.#durable;
-  }
-
   /** Does one piece of work: a batch if frames wait, else space, footers, the tail. 'idle' if there was nothing to do. */
   *step(): DiskWork<'idle' | 'wrote'> {
     if (this.#hasFailed) {
@@ -168,11 +184,10 @@ export class JournalWriter {
       yield* this.#sealOne();
     }
     const hasPrepared = yield* this.#prepareAhead();
-    const arena = this.#lane.take();
-    if (arena !== undefined) {
-      this.#space.noteBatch(arena.used);
-      yield* this.#writeArena(arena);
-      this.#lane.release(arena);
+    if (this.#hasFailed) {
+      return 'idle';
+    }
+    if (yield* this.#writeWaiting()) {
       return 'wrote';
     }
     if (hasPrepared) {
@@ -201,6 +216,10 @@ export class JournalWriter {
     }
   }
 
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
   /** Ends writing: nothing more is taken from the lane. */
   stop(): void {
     this.#hasFailed = true;
@@ -227,92 +246,134 @@ export class JournalWriter {
     this.#sealing.length = 0;
   }
 
-  *#writeArena(arena: Arena): DiskWork<void> {
-    let at = 0;
-    while (at < arena.used && !this.#hasFailed) {
-      at = yield* this.#writeRun(arena, at);
+  /** Makes the frames at hand durable; false if there are none. */
+  *#writeWaiting(): DiskWork<boolean> {
+    let run = this.#ready;
+    this.#ready = undefined;
+    if (run === undefined) {
+      const lane = this.#lane;
+      lane.refresh();
+      if (!lane.peek()) {
+        // What was skipped at the lane's end is free.
+        if (lane.release()) {
+          this.#reports.durable();
+        }
+        return false;
+      }
+      if (this.#cursor.rotatesFor(lane.size) && !(yield* this.#rotateOrFail())) {
+        return true;
+      }
+      run = this.#finishRun(this.#settings.batchSizeMax);
+    }
+    yield* this.#writeRun(run);
+    return true;
+  }
+
+  *#rotateOrFail(): DiskWork<boolean> {
+    const { bytes, start } = this.#lane;
+    const saltStart = start + SALT_IN_FRAME;
+    try {
+      // The owner drew the new segment's salt and left it where the frame's header will be.
+      yield* this.#rotate(new Uint8Array(bytes.subarray(saltStart, saltStart + 16)));
+      return true;
+    } catch (error) {
+      // Nothing of these frames has been near the disk.
+      this.#fail(error, this.#position);
+      return false;
     }
   }
 
-  /** Writes and syncs the frames from `start` on that share a segment; returns where they end in the arena. */
-  *#writeRun(arena: Arena, start: number): DiskWork<number> {
-    const firstSize = frameSizeOf(arena.view.getUint32(start + 8, true));
-    if (this.#cursor.rotatesFor(firstSize)) {
-      try {
-        // The owner drew the new segment's salt and left it where the frame's header will be.
-        yield* this.#rotate(
-          new Uint8Array(arena.bytes.subarray(start + SALT_IN_FRAME, start + SALT_IN_FRAME + 16)),
-        );
-      } catch (error) {
-        // Nothing of these frames has been near the disk.
-        this.#fail(error, this.#position);
-        return arena.used;
-      }
-    }
+  *#writeRun({ start, size, fileOffset, position, address }: Run): DiskWork<void> {
     const { file } = this.#segment;
-    const runOffset = this.#cursor.offset;
-    const runEnd = this.#finishFrames(arena, start);
-    const run = arena.bytes.subarray(start, runEnd);
+    this.#space.noteBatch(size);
     try {
-      yield* writeAll(file, run, runOffset);
+      yield* writeAll(file, this.#lane.bytes.subarray(start, start + size), fileOffset);
     } catch (error) {
-      yield* this.#takeBack(file, runOffset, run.length, error);
-      return arena.used;
+      yield* this.#takeBack(file, fileOffset, size, position, error);
+      return;
     }
-    this.#reports.written(this.#position);
+    this.#lane.markWritten(address);
+    this.#reports.written();
     try {
-      yield { operation: 'sync', file };
+      yield this.#hasNext() ? { operation: 'sync', file, meanwhile: this.#finishNext } : { operation: 'sync', file };
     } catch (error) {
       reached('sync failed');
       // Order: never synced again: after a failed sync the kernel may call lost pages clean.
-      this.#fail(error, this.#position);
-      return arena.used;
+      this.#fail(error, position);
+      return;
     }
-    this.#durable = this.#position;
-    this.#reports.durable(this.#position);
-    return runEnd;
+    this.#durable = position;
+    // Order: the head is what acknowledges: it moves when the sync has returned.
+    this.#lane.release(address);
+    this.#reports.durable();
   }
 
-  /** Completes and frames everything that goes to the current segment, in place. */
-  #finishFrames(arena: Arena, start: number): number {
-    const { bytes, view } = arena;
-    let at = start;
-    while (at < arena.used) {
-      const bodySize = view.getUint32(at + 8, true);
-      const size = frameSizeOf(bodySize);
-      if (at > start && this.#cursor.rotatesFor(size)) {
+  /** True if enough waits, for this segment, to be worth finishing while the disk is busy. */
+  #hasNext(): boolean {
+    const lane = this.#lane;
+    lane.refresh();
+    return (
+      lane.waitingSize >= MEANWHILE_SIZE_MIN && lane.peek() && !this.#cursor.rotatesFor(lane.size)
+    );
+  }
+
+  readonly #finishNext = (): void => {
+    reached('finished a run while the disk was busy');
+    this.#ready = this.#finishRun(Math.min(MEANWHILE_SIZE_MAX, this.#settings.batchSizeMax));
+  };
+
+  /** Completes and frames, in place, what lies side by side and goes to the current segment. A frame is at hand. */
+  #finishRun(sizeMax: number): Run {
+    const lane = this.#lane;
+    const { start } = lane;
+    const fileOffset = this.#cursor.offset;
+    let size = 0;
+    while (lane.peek() && lane.start === start + size) {
+      if (size > 0 && (size + lane.size > sizeMax || this.#cursor.rotatesFor(lane.size))) {
         break;
       }
-      const count = view.getUint32(at + 12, true);
-      const fileOffset = this.#cursor.offset;
-      const body = this.#body;
-      body.bytes = bytes;
-      body.view = view;
-      body.start = at + FRAME_HEADER_SIZE;
-      body.size = bodySize;
-      body.firstPosition = this.#position;
-      body.count = count;
-      body.fileOffset = fileOffset + FRAME_HEADER_SIZE;
-      this.#parts.encoder.complete(body, this.#offsets);
-      const header = this.#header;
-      header.bodySize = bodySize;
-      header.count = count;
-      header.firstPosition = this.#position;
-      header.durable = this.#durable;
-      header.link = this.#link;
-      this.#tag.compute(fileOffset);
-      this.#link = encodeFrame(bytes, view, at, header, this.#tag);
-      this.#cursor.advance(size);
-      this.#position += count;
-      this.#segment.frameCount += 1;
-      at += size;
+      this.#finishFrame(lane);
+      size += lane.size;
+      lane.advance();
     }
-    return at;
+    return { start, size, fileOffset, position: this.#position, address: lane.next };
+  }
+
+  #finishFrame({ bytes, view, start, size }: LaneConsumer): void {
+    const bodySize = view.getUint32(start + 8, true);
+    const count = view.getUint32(start + 12, true);
+    assert(frameSizeOf(bodySize) === size, 'a frame fills its record');
+    const fileOffset = this.#cursor.offset;
+    const body = this.#body;
+    body.bytes = bytes;
+    body.view = view;
+    body.start = start + FRAME_HEADER_SIZE;
+    body.size = bodySize;
+    body.firstPosition = this.#position;
+    body.count = count;
+    body.fileOffset = fileOffset + FRAME_HEADER_SIZE;
+    this.#parts.encoder.complete(body, this.#offsets);
+    const header = this.#header;
+    header.bodySize = bodySize;
+    header.count = count;
+    header.firstPosition = this.#position;
+    header.durable = this.#durable;
+    header.link = this.#link;
+    this.#tag.compute(fileOffset);
+    this.#link = encodeFrame(bytes, view, start, header, this.#tag);
+    this.#cursor.advance(size);
+    this.#position += count;
+    this.#segment.frameCount += 1;
   }
 
   /** After a failed write: overwrites what may have arrived with zeros, so that it can't come back after a crash. */
-  *#takeBack(file: File, offset: number, size: number, cause: unknown): DiskWork<void> {
-    const unknownBelow = this.#position;
+  *#takeBack(
+    file: File,
+    offset: number,
+    size: number,
+    unknownBelow: number,
+    cause: unknown,
+  ): DiskWork<void> {
     try {
       yield* writeAll(file, new Uint8Array(size), offset);
       yield { operation: 'sync', file };
@@ -378,21 +439,23 @@ export class JournalWriter {
   #replaceTail(): void {
     const { fileSystem, directory, identity } = this.#parts;
     const durable = this.#durable;
+    const segment = this.#segment.firstPosition;
+    if (this.#tail.durable === durable && this.#tail.segment === segment) {
+      return;
+    }
+    this.#tail = { segment, durable };
     try {
-      const tail = { identity, segment: this.#segment.firstPosition, durable };
-      replaceFile(fileSystem, directory, TAIL_NAME, encodeTail(tail));
-      this.#tailDurable = durable;
+      replaceFile(fileSystem, directory, TAIL_NAME, encodeTail({ identity, segment, durable }));
     } catch (error) {
       // An older tail is a weaker bound, not a wrong one.
       this.#reports.derivedFailed('the tail file', error);
-      this.#tailDurable = durable;
     }
   }
 
   /** Before a batch, too: if space ran out, everybody would wait for it. A bounded number of steps, for the batch waits. */
   *#prepareAhead(): DiskWork<boolean> {
     let count = 0;
-    while (count < PREPARE_STEPS_MAX && (yield* this.#prepareSpace())) {
+    while (count < PREPARE_STEPS_MAX && !this.#hasFailed && (yield* this.#prepareSpace())) {
       count += 1;
     }
     return count > 0;
@@ -418,7 +481,7 @@ export class JournalWriter {
       this.#fail(error, this.#durable);
       return true;
     }
-    this.#reports.prepared(target.index, size);
+    this.#reports.prepared(target.index, size, this.#space.hasSpaceTrouble);
     return true;
   }
 

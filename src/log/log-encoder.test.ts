@@ -6,13 +6,14 @@ import type { FrameBody } from '../journal/encoder.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
 import { encodeDraft, recordSizeOf, SALT_SIZE } from './format.ts';
 import { MemoryLeafStore } from './leaf-store.ts';
-import { LogEncoder } from './log-encoder.ts';
+import { LogEncoder, type ReplayObserver } from './log-encoder.ts';
 
 const streams = ['a', 'b', 'a', 'a', 'b'];
 
 /** The body of one commit over two streams, as the owner hands it over. */
-function draftBody(): FrameBody {
-  const revisions = [0, 0];
+function draftBody(commit = 0): FrameBody {
+  const revisions = [3 * commit, 2 * commit];
+  const firstPosition = 10 + commit * streams.length;
   const pieces: Buffer[] = [];
   for (const [index, stream] of streams.entries()) {
     const streamNumber = stream === 'a' ? 0 : 1;
@@ -39,9 +40,9 @@ function draftBody(): FrameBody {
       payloadSize: data.length,
     };
     const draft = {
-      position: 10 + index,
+      position: firstPosition + index,
       revision: revisions[streamNumber]!,
-      time: 1_000 + index,
+      time: 1_000 + firstPosition - 10 + index,
       commitIndex: index,
       commitCount: streams.length,
       content,
@@ -57,7 +58,7 @@ function draftBody(): FrameBody {
   }
   const bytes = Buffer.concat(pieces);
   const { length } = streams;
-  const place = { start: 0, size: bytes.length, firstPosition: 10, count: length, fileOffset: 176 };
+  const place = { start: 0, size: bytes.length, firstPosition, count: length, fileOffset: 176 };
   return { bytes, view: viewOf(bytes), ...place };
 }
 
@@ -100,7 +101,7 @@ describe('the log encoder', () => {
       at += record.length;
     }
     expect(encoder.sealSegment()).toEqual({
-      digest: new Uint8Array(sha256(Buffer.concat(all))),
+      digest: new Uint8Array(sha256(sha256(Buffer.concat(all)))),
       minStamp: 1_000,
       maxStamp: 1_004,
     });
@@ -129,6 +130,107 @@ describe('the log encoder', () => {
     }
   });
 });
+
+describe('a log encoder that moves', () => {
+  it('goes on from a state that was cloned or transferred as if it had not moved', () => {
+    const expected = run(1_000, (encoder) => encoder);
+    const cloned = run(1, (encoder) => LogEncoder.fromState(structuredClone(encoder.takeState())));
+    expect(cloned).toEqual(expected);
+    const transferred = run(7, (encoder) => {
+      const state = encoder.takeState();
+      const { groups, rest } = state.segmentLeaves;
+      const transfer = [state.leaves.buffer, groups.buffer, rest.buffer];
+      return LogEncoder.fromState(structuredClone(state, { transfer }));
+    });
+    expect(transferred).toEqual(expected);
+  });
+
+  it('goes on from what another one has replayed', () => {
+    const stayed = new LogEncoder(new MemoryLeafStore());
+    const first = draftBody(0);
+    stayed.complete(first, new OffsetTable());
+    const replayed = new LogEncoder(new MemoryLeafStore(), ({ stream }) =>
+      stream === 'a' ? 0 : 1,
+    );
+    expect(replayed.replay(first, new OffsetTable())).toBeUndefined();
+    const moved = LogEncoder.fromState(structuredClone(replayed.takeState()));
+    const [one, other] = [draftBody(1), draftBody(1)];
+    stayed.complete(one, new OffsetTable());
+    moved.complete(other, new OffsetTable());
+    expect(other.bytes.equals(one.bytes)).toBe(true);
+    expect(moved.sealSegment()).toEqual(stayed.sealSegment());
+  });
+
+  it('replays after a move what follows, and nothing else', () => {
+    const [first, second] = [draftBody(0), draftBody(1)];
+    const writer = new LogEncoder(new MemoryLeafStore());
+    writer.complete(first, new OffsetTable());
+    writer.complete(second, new OffsetTable());
+    const reader = new LogEncoder(new MemoryLeafStore(), numberOf);
+    expect(reader.replay(first, new OffsetTable())).toBeUndefined();
+    const moved = LogEncoder.fromState(reader.takeState(), numberOf);
+    expect(moved.replay(second, new OffsetTable())).toBeUndefined();
+    expect(moved.replay(first, new OffsetTable())).toContain('is not linked');
+  });
+
+  it('is not used after it has moved', () => {
+    const encoder = new LogEncoder(new MemoryLeafStore(), () => 0);
+    encoder.takeState();
+    const offsets = new OffsetTable();
+    expect(() => encoder.complete(draftBody(), offsets)).toThrow('Invariant broken');
+    expect(() => encoder.replay(draftBody(), offsets)).toThrow('Invariant broken');
+    expect(() => encoder.sealSegment()).toThrow('Invariant broken');
+    expect(() => encoder.takeState()).toThrow('Invariant broken');
+  });
+});
+
+describe('a leaf store', () => {
+  it('holds the last leaf of each stream, and zeros for others, also after a move', () => {
+    const leaf = new Uint8Array(40).fill(9);
+    const store = new MemoryLeafStore();
+    store.set(5_000, leaf, 8);
+    const moved = new MemoryLeafStore(structuredClone(store.takeState()));
+    moved.set(0, leaf.fill(3), 8);
+    const target = new Uint8Array(34).fill(7);
+    const leafOf = (stream: number): number[] => {
+      moved.copyTo(stream, target, 1);
+      return [...target];
+    };
+    expect(leafOf(5_000)).toEqual([7, ...Array.from({ length: 32 }, () => 9), 7]);
+    expect(leafOf(0)).toEqual([7, ...Array.from({ length: 32 }, () => 3), 7]);
+    expect(leafOf(1)).toEqual([7, ...Array.from({ length: 32 }, () => 0), 7]);
+    expect(leafOf(100_000)).toEqual([7, ...Array.from({ length: 32 }, () => 0), 7]);
+  });
+
+  it('is not used after it has moved', () => {
+    const store = new MemoryLeafStore();
+    store.takeState();
+    const leaf = new Uint8Array(32);
+    expect(() => store.copyTo(0, leaf, 0)).toThrow('Invariant broken');
+    expect(() => store.set(0, leaf, 0)).toThrow('Invariant broken');
+    expect(() => store.takeState()).toThrow('Invariant broken');
+  });
+});
+
+const numberOf: ReplayObserver = ({ stream }) => (stream === 'a' ? 0 : 1);
+
+/** Bytes and summaries of 120 commits in segments of 50; before every n-th commit the encoder is replaced. */
+function run(moveEvery: number, move: (encoder: LogEncoder) => LogEncoder): unknown[] {
+  let encoder = new LogEncoder(new MemoryLeafStore());
+  const results: unknown[] = [];
+  for (let commit = 0; commit < 120; commit += 1) {
+    if (commit % moveEvery === 0) {
+      encoder = move(encoder);
+    }
+    const body = draftBody(commit);
+    encoder.complete(body, new OffsetTable());
+    results.push(body.bytes.toString('hex'));
+    if (commit % 50 === 49) {
+      results.push(encoder.sealSegment());
+    }
+  }
+  return [...results, encoder.sealSegment()];
+}
 
 function sha256(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest();

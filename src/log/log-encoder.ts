@@ -1,9 +1,15 @@
 import { assert } from '../base/assert.ts';
-import { DIGEST_SIZE, HashOfHashes, sha256Into } from '../base/digest.ts';
+import {
+  DIGEST_WORDS,
+  HashOfHashes,
+  type HashOfHashesState,
+  sha256Bytes,
+  sha256Words,
+} from '../base/digest.ts';
 import type { FrameBody, FrameEncoder, SegmentSummary } from '../journal/encoder.ts';
 import type { OffsetTable } from '../journal/offset-table.ts';
 import { DIGEST_AT, PREVIOUS_LEAF_AT, recordHeaderCrc, RecordView } from './format.ts';
-import type { LeafStore } from './leaf-store.ts';
+import { type LeafStore, MemoryLeafStore } from './leaf-store.ts';
 
 /**
  * Receives each record that is read back at open, in order, and answers with the number of its stream, or with what is
@@ -11,43 +17,79 @@ import type { LeafStore } from './leaf-store.ts';
  */
 export type ReplayObserver = (record: RecordView, fileOffset: number) => number | string;
 
+/** Everything that a log encoder knows, as `structuredClone` and `postMessage` take it; buffers may be transferred. */
+export interface LogEncoderState {
+  readonly leaves: Int32Array<ArrayBuffer>;
+  readonly segmentLeaves: HashOfHashesState;
+  readonly minTime: number;
+  readonly maxTime: number;
+  readonly segmentCount: number;
+}
+
 /**
  * Gives records their hashes: payload digest, link to the stream's previous leaf, leaf (DESIGN: RFC 6962). Runs on the
  * writer's side, in log order.
  */
 export class LogEncoder implements FrameEncoder {
   readonly #leaves: LeafStore;
-  readonly #observe: ReplayObserver;
+  readonly #observe: ReplayObserver | undefined;
   readonly #record = new RecordView();
-  readonly #leaf = new Uint8Array(DIGEST_SIZE);
-  readonly #previous = new Uint8Array(DIGEST_SIZE);
-  readonly #segmentLeaves = new HashOfHashes();
+  readonly #leaf = new Int32Array(DIGEST_WORDS);
+  #segmentLeaves = new HashOfHashes();
   #minTime = 0;
   #maxTime = 0;
   #segmentCount = 0;
+  #hasMoved = false;
 
-  constructor(leaves: LeafStore, observe: ReplayObserver) {
+  /** Without `observe` it can't replay. */
+  constructor(leaves: LeafStore, observe?: ReplayObserver) {
     this.#leaves = leaves;
     this.#observe = observe;
   }
 
+  /** An encoder that goes on where the one that gave the state away stopped. */
+  static fromState(state: LogEncoderState, observe?: ReplayObserver): LogEncoder {
+    const encoder = new LogEncoder(new MemoryLeafStore(state.leaves), observe);
+    encoder.#segmentLeaves = HashOfHashes.fromState(state.segmentLeaves);
+    encoder.#minTime = state.minTime;
+    encoder.#maxTime = state.maxTime;
+    encoder.#segmentCount = state.segmentCount;
+    return encoder;
+  }
+
+  /** Gives the state away, for another thread to go on with; the encoder must not be used afterwards. */
+  takeState(): LogEncoderState {
+    assert(!this.#hasMoved, 'a log encoder moves once');
+    this.#hasMoved = true;
+    return {
+      leaves: this.#leaves.takeState(),
+      segmentLeaves: this.#segmentLeaves.takeState(),
+      minTime: this.#minTime,
+      maxTime: this.#maxTime,
+      segmentCount: this.#segmentCount,
+    };
+  }
+
   complete(body: FrameBody, offsets: OffsetTable): void {
+    assert(!this.#hasMoved, 'a log encoder is not used after it has moved');
     const { bytes, view } = body;
     const end = body.start + body.size;
     const record = this.#record;
     for (let at = body.start; at < end; at = record.end) {
-      const problem = record.open(bytes, view, at, end);
-      assert(problem === undefined, 'the owner encodes well-formed records');
+      record.openDraft(bytes, view, at, end);
       const stream = record.streamNumber;
-      sha256Into(record.digestInput, bytes, at + DIGEST_AT);
-      this.#leaves.copyTo(stream, bytes, at + PREVIOUS_LEAF_AT);
+      sha256Bytes(record.digestInput, view, at + DIGEST_AT);
+      this.#leaves.copyTo(stream, view, at + PREVIOUS_LEAF_AT);
       this.#addLeaf(record, stream);
-      view.setUint32(at + 4, recordHeaderCrc(bytes, at, record.headerSize), true);
+      view.setUint32(at + 4, recordHeaderCrc(view, at, record.headerSize), true);
       offsets.push(body.fileOffset + at - body.start);
     }
   }
 
   replay(body: FrameBody, offsets: OffsetTable): string | undefined {
+    const observe = this.#observe;
+    assert(!this.#hasMoved, 'a log encoder is not used after it has moved');
+    assert(observe !== undefined, 'a log encoder that replays has an observer');
     const { bytes, view } = body;
     const end = body.start + body.size;
     const record = this.#record;
@@ -59,11 +101,11 @@ export class LogEncoder implements FrameEncoder {
         return problem;
       }
       const fileOffset = body.fileOffset + at - body.start;
-      const stream = this.#observe(record, fileOffset);
+      const stream = observe(record, fileOffset);
       if (typeof stream === 'string') {
         return stream;
       }
-      if (!this.#followsLeaf(record, stream)) {
+      if (!this.#leaves.isAt(stream, view, at + PREVIOUS_LEAF_AT)) {
         return `the event at position ${record.position} is not linked to the one before it in its stream`;
       }
       if (record.time < this.#maxTime) {
@@ -77,6 +119,7 @@ export class LogEncoder implements FrameEncoder {
   }
 
   sealSegment(): SegmentSummary {
+    assert(!this.#hasMoved, 'a log encoder is not used after it has moved');
     const summary = {
       digest: this.#segmentLeaves.finish(),
       minStamp: this.#minTime,
@@ -87,7 +130,7 @@ export class LogEncoder implements FrameEncoder {
   }
 
   #addLeaf(record: RecordView, stream: number): void {
-    sha256Into(record.leafInput, this.#leaf, 0);
+    sha256Words(record.leafInput, this.#leaf, 0);
     this.#leaves.set(stream, this.#leaf, 0);
     this.#segmentLeaves.add(this.#leaf, 0);
     this.#maxTime = record.time;
@@ -95,17 +138,6 @@ export class LogEncoder implements FrameEncoder {
       this.#minTime = this.#maxTime;
     }
     this.#segmentCount += 1;
-  }
-
-  #followsLeaf(record: RecordView, stream: number): boolean {
-    this.#leaves.copyTo(stream, this.#previous, 0);
-    const at = record.start + PREVIOUS_LEAF_AT;
-    for (let index = 0; index < DIGEST_SIZE; index += 1) {
-      if (record.bytes[at + index] !== this.#previous[index]) {
-        return false;
-      }
-    }
-    return true;
   }
 }
 
@@ -130,7 +162,7 @@ export function checkPlace(
 /** Checks a record's prefix and header against the CRC in front of them. */
 export function checkCrc(record: RecordView): string | undefined {
   const expected = record.view.getUint32(record.start + 4, true);
-  return recordHeaderCrc(record.bytes, record.start, record.headerSize) === expected
+  return recordHeaderCrc(record.view, record.start, record.headerSize) === expected
     ? undefined
     : 'a record header does not match its checksum';
 }

@@ -1,4 +1,4 @@
-import { DIGEST_SIZE, HashOfHashes, sha256Into } from '../base/digest.ts';
+import { DIGEST_WORDS, hasDigest, HashOfHashes, sha256Words } from '../base/digest.ts';
 import { firstNonZero } from '../base/integers.ts';
 import { DIGEST_AT, PREVIOUS_LEAF_AT, type RecordView } from './format.ts';
 import { MemoryLeafStore } from './leaf-store.ts';
@@ -17,7 +17,7 @@ export class RecordAudit {
   #revisions = new Float64Array(1_024);
   #gapsSeen = new Uint32Array(1_024);
   #gapCount = 0;
-  readonly #hash = new Uint8Array(DIGEST_SIZE);
+  readonly #hash = new Int32Array(DIGEST_WORDS);
   #segmentLeaves = new HashOfHashes();
 
   get hasGap(): boolean {
@@ -55,7 +55,7 @@ export class RecordAudit {
     if (this.minTime === -1) {
       this.minTime = time;
     }
-    sha256Into(record.leafInput, this.#hash, 0);
+    sha256Words(record.leafInput, this.#hash, 0);
     this.#leaves.set(number, this.#hash, 0);
     this.#segmentLeaves.add(this.#hash, 0);
     this.#revisions[number] = record.revision + 1;
@@ -72,8 +72,8 @@ export class RecordAudit {
       }
       return;
     }
-    sha256Into(record.digestInput, this.#hash, 0);
-    if (!this.#matches(record, DIGEST_AT)) {
+    sha256Words(record.digestInput, this.#hash, 0);
+    if (!hasDigest(record.view, record.start + DIGEST_AT, this.#hash, 0)) {
       report('the payload does not match its digest');
     }
   }
@@ -85,21 +85,10 @@ export class RecordAudit {
       report(`the event has revision ${record.revision} where ${expected} belongs`);
       return;
     }
-    if (record.revision === expected) {
-      this.#leaves.copyTo(number, this.#hash, 0);
-      if (!this.#matches(record, PREVIOUS_LEAF_AT)) {
-        report('the event is not linked to the one before it in its stream');
-      }
+    const at = record.start + PREVIOUS_LEAF_AT;
+    if (record.revision === expected && !this.#leaves.isAt(number, record.view, at)) {
+      report('the event is not linked to the one before it in its stream');
     }
-  }
-
-  #matches(record: RecordView, at: number): boolean {
-    for (let index = 0; index < DIGEST_SIZE; index += 1) {
-      if (record.bytes[record.start + at + index] !== this.#hash[index]) {
-        return false;
-      }
-    }
-    return true;
   }
 
   #numberOf(stream: string): number {

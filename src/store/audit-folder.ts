@@ -1,8 +1,8 @@
 import { asVarveError, CorruptionError } from '../base/errors.ts';
 import { nodeClock } from '../io/node-clock.ts';
-import { NodeFileSystem } from '../io/node-file-system.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
 import { type AuditReport, auditLog } from '../log/audit.ts';
+import { fileSystemOf } from './components.ts';
 import type { VerifyOptions } from './contract.ts';
 import { readIdentity } from './identity.ts';
 import type { StoreComponents } from './options.ts';
@@ -20,7 +20,7 @@ export async function audit(
   options: VerifyOptions = {},
   components: Pick<StoreComponents, 'fileSystem' | 'clock'> = {},
 ): Promise<AuditReport> {
-  const fileSystem = components.fileSystem ?? new NodeFileSystem();
+  const fileSystem = await fileSystemOf(components.fileSystem);
   const clock = components.clock ?? nodeClock;
   const path = absolutePath(directory);
   inspectFolder(fileSystem, path, false);

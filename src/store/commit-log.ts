@@ -240,10 +240,10 @@ export class CommitLog {
       answer();
       return;
     }
-    const listener = journal.pendingAt(restsOn)?.listener;
-    if (listener instanceof PendingCommit) {
+    const commit = journal.pendingAt(restsOn);
+    if (commit instanceof PendingCommit) {
       reached('an answer waited for a commit in flight');
-      listener.follow({ answer, reject });
+      commit.follow({ answer, reject });
       return;
     }
     // The commit was lost with everything else in flight.
@@ -259,7 +259,7 @@ export class CommitLog {
     const time = Math.max(clock.now(), this.#lastTime);
     this.#lastTime = time;
     const slot = journal.reserve(commit.bodySize);
-    const { firstPosition, arena } = slot;
+    const { firstPosition, bytes, view } = slot;
     if (slot.opensSegment) {
       log.beginSegment(firstPosition);
     }
@@ -284,7 +284,7 @@ export class CommitLog {
       };
       random.fill(this.#salt);
       log.addOffset(slot.fileOffset + at - slot.bodyStart);
-      at = encodeDraft(arena.bytes, arena.view, at, draft, this.#salt);
+      at = encodeDraft(bytes, view, at, draft, this.#salt);
       streams.add(streamNumber, position);
       if (content.idSize > 0) {
         ids.add(content.id, position);

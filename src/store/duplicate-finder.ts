@@ -100,9 +100,10 @@ export class DuplicateFinder {
         { cause: journal.failure?.cause, applied: 'unknown' },
       );
     }
-    const { arena, bodyStart, bodySize } = frame;
+    const { bytes, view } = journal.frames;
+    const { bodyStart, bodySize } = frame;
     const at = bodyStart + this.#log.offsetInMemory(position) - frame.fileOffset;
-    const problem = this.#record.open(arena.bytes, arena.view, at, bodyStart + bodySize);
+    const problem = this.#record.open(bytes, view, at, bodyStart + bodySize);
     assert(problem === undefined, 'a record in flight is well formed');
     return this.#record;
   }

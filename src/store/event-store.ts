@@ -168,6 +168,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     this.#checkOpen();
     const { commits, gate, journal } = this.#parts;
     await commits.settleWaiting();
+    journal.publishNow();
     await gate.waitFor(journal.appended - 1, undefined);
   }
 

@@ -4,11 +4,13 @@ import type { Random } from '../base/random.ts';
 import { StreamIndex } from '../event-index/stream-index.ts';
 import { MemoryIdempotencyIndex } from '../idempotency/memory-index.ts';
 import type { Clock } from '../io/clock.ts';
+import { type ComponentModule, isComponentModule } from '../io/component.ts';
 import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
 import { nodeClock } from '../io/node-clock.ts';
-import { NodeFileSystem } from '../io/node-file-system.ts';
 import { nodeRandom } from '../io/node-random.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
+import { canShareMemory } from '../io/thread.ts';
+import { inlineWriter } from '../journal/inline-writer.ts';
 import { Journal, type JournalEvents, poisoned } from '../journal/journal.ts';
 import type { JournalSettings } from '../journal/options.ts';
 import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
@@ -18,7 +20,9 @@ import { EventLog } from '../log/event-log.ts';
 import type { RecordView } from '../log/format.ts';
 import { MemoryLeafStore } from '../log/leaf-store.ts';
 import { LogEncoder } from '../log/log-encoder.ts';
+import { logWriterThread } from '../log/log-writer.ts';
 import { CommitLog } from './commit-log.ts';
+import { fileSystemOf } from './components.ts';
 import type { EventStore, StoreRecovery } from './contract.ts';
 import { DuplicateFinder } from './duplicate-finder.ts';
 import { LocalEventStore } from './event-store.ts';
@@ -45,6 +49,10 @@ interface Components {
   readonly random: Random;
   readonly logger: Logger;
   readonly codecs: CodecRegistry;
+  /** Whether the log is written on a thread of its own. */
+  readonly usesThread: boolean;
+  /** How that thread gets its file system; undefined for the operating system's. */
+  readonly namedFileSystem: ComponentModule | undefined;
 }
 
 /**
@@ -63,8 +71,13 @@ export async function open<Event extends NewEvent = NewEvent>(
   if (typeof directory !== 'string' || directory === '') {
     throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
   }
+  const { fileSystem: given } = components;
+  const namedFileSystem = given !== undefined && isComponentModule(given) ? given : undefined;
+  const hasObject = given !== undefined && namedFileSystem === undefined;
   const parts: Components = {
-    fileSystem: components.fileSystem ?? new NodeFileSystem(),
+    usesThread: choosesThread(resolved.writer, hasObject),
+    namedFileSystem,
+    fileSystem: await fileSystemOf(given),
     clock: components.clock ?? nodeClock,
     random: components.random ?? nodeRandom,
     logger: guardedLogger(components.logger ?? silentLogger),
@@ -78,6 +91,21 @@ export async function open<Event extends NewEvent = NewEvent>(
   } catch (error) {
     throw asVarveError(error, `The store in ${path} can't be opened`);
   }
+}
+
+function choosesThread(writer: ResolvedOptions['writer'], hasObject: boolean): boolean {
+  if (writer !== 'thread') {
+    return writer === 'auto' && !hasObject && canShareMemory();
+  }
+  if (hasObject || !canShareMemory()) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      hasObject
+        ? 'The writer can be a thread only if it can make the file system itself: name it by its module, { module, options }.'
+        : 'There are no threads with shared memory here: leave the option writer to "auto".',
+    );
+  }
+  return true;
 }
 
 async function openFolder<Event extends NewEvent>(
@@ -122,7 +150,6 @@ function assemble<Event extends NewEvent>(
   const recovery = reportRecovery(recovered, isNew, logger);
   const log = new EventLog(fileSystem, logDirectory, recovered.segments, options.maxOpenFiles);
   const duplicates = new DuplicateFinder(log, keys, ids, codecs);
-  const journalParts = { ...place, clock, random, logger };
   // The journal speaks only after it has been given work, and by then all parts are there.
   const events: JournalEvents = {
     durable: (position) => gate.advanced(position),
@@ -134,7 +161,13 @@ function assemble<Event extends NewEvent>(
       gate.close(error);
     },
   };
-  const journal = new Journal(journalParts, journalSettings(options), recovered.active, events);
+  const settings = journalSettings(options);
+  const startInline = inlineWriter({ ...place, clock }, settings, recovered.active);
+  const startWriter = parts.usesThread
+    ? logWriterThread({ ...place, fileSystem: parts.namedFileSystem }, settings, recovered.active)
+    : startInline;
+  const journalParts = { clock, random, logger, startWriter, startInline };
+  const journal = new Journal(journalParts, settings, recovered.active, events);
   duplicates.attach(journal);
   const gate = new VisibilityGate(journal);
   const state = { log, streams, keys, ids, journal, duplicates };
@@ -165,6 +198,7 @@ function journalSettings(options: ResolvedOptions): JournalSettings {
     segmentSizeMax: options.maxSegmentBytes,
     batchSizeMax: options.maxBatchBytes,
     pendingSizeMax: options.maxPendingBytes,
+    maxDelayMs: options.maxDelayMs,
   };
 }
 

@@ -3,6 +3,7 @@ import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import type { Clock } from '../io/clock.ts';
+import type { ComponentModule } from '../io/component.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { journalDefaults } from '../journal/options.ts';
 import type { Codec } from '../log/codecs.ts';
@@ -24,13 +25,25 @@ export interface StoreOptions {
   readonly maxBatchBytes?: number;
   /** Bytes of commits that may wait for the disk; beyond it appends wait. Default 64 MiB. */
   readonly maxPendingBytes?: number;
+  /**
+   * How long a commit may wait for others to share its sync, in ms, 0 to 1,000. Default 0: one writer waits for nobody, and
+   * whoever comes while the disk is busy shares the next sync. More saves syncs where they are dear.
+   */
+  readonly maxDelayMs?: number;
+  /**
+   * Where the log is written. `thread`: on a thread of its own, which hashes, writes and syncs while this one goes on;
+   * `inline`: in this thread's event loop, with the same result. `auto` (default): a thread where there are threads and the
+   * file system is the operating system's or named by its module.
+   */
+  readonly writer?: 'auto' | 'thread' | 'inline';
   /** Files kept open for reading single events. Default 64. */
   readonly maxOpenFiles?: number;
 }
 
 /** Replaceable parts. */
 export interface StoreComponents {
-  readonly fileSystem?: FileSystem;
+  /** An object, or the module that makes one: a writer on its own thread needs the latter. */
+  readonly fileSystem?: FileSystem | ComponentModule;
   readonly clock?: Clock;
   readonly random?: Random;
   /** Silent by default. */
@@ -48,6 +61,8 @@ const defaults: ResolvedOptions = Object.freeze({
   maxSegmentBytes: journalDefaults.segmentSizeMax,
   maxBatchBytes: journalDefaults.batchSizeMax,
   maxPendingBytes: journalDefaults.pendingSizeMax,
+  maxDelayMs: journalDefaults.maxDelayMs,
+  writer: 'auto',
   // 64: random reads over 4 GiB of segments without reopening files, far below any process limit.
   maxOpenFiles: 64,
 });
@@ -67,6 +82,13 @@ export function resolveOptions(given: StoreOptions = {}): ResolvedOptions {
   );
   checkRange('maxBatchBytes', options.maxBatchBytes, 4_096, 64 * 1024 * 1024);
   checkRange('maxPendingBytes', options.maxPendingBytes, 4_096, 1024 * 1024 * 1024);
+  if (!['auto', 'thread', 'inline'].includes(options.writer)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The option writer must be "auto", "thread" or "inline", not ${JSON.stringify(options.writer)}.`,
+    );
+  }
+  checkRange('maxDelayMs', options.maxDelayMs, 0, 1_000);
   checkRange('maxOpenFiles', options.maxOpenFiles, 1, 10_000);
   return options;
 }

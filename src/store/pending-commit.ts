@@ -1,11 +1,10 @@
 import type { VarveError } from '../base/errors.ts';
-import type { CommitListener } from '../journal/journal.ts';
+import { PendingFrame } from '../journal/pending-frame.ts';
 import type { CommitResult } from './contract.ts';
 
 /** What has become of a commit: a promise in the making, and those whose answers depend on it. */
-export class PendingCommit implements CommitListener {
+export class PendingCommit extends PendingFrame {
   readonly #result: CommitResult;
-  readonly #isWrittenEnough: boolean;
   readonly #resolve: (result: CommitResult) => void;
   readonly #reject: (error: VarveError) => void;
   #followers: Follower[] | undefined;
@@ -16,8 +15,8 @@ export class PendingCommit implements CommitListener {
     resolve: (result: CommitResult) => void,
     reject: (error: VarveError) => void,
   ) {
+    super(isWrittenEnough);
     this.#result = result;
-    this.#isWrittenEnough = isWrittenEnough;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -28,9 +27,7 @@ export class PendingCommit implements CommitListener {
   }
 
   written(): void {
-    if (this.#isWrittenEnough) {
-      this.#resolve(this.#result);
-    }
+    this.#resolve(this.#result);
   }
 
   durable(): void {

@@ -1,0 +1,26 @@
+import { VarveError } from '../base/errors.ts';
+
+/**
+ * A part named by the module that makes it, for parts that a thread of its own needs: objects can't go there, names can. The
+ * module exports `create(options)`; it is called once in each thread.
+ */
+export interface ComponentModule {
+  readonly module: URL;
+  /** Given to `create`; anything that can be cloned, shared memory included. */
+  readonly options?: unknown;
+}
+
+export function isComponentModule(part: object): part is ComponentModule {
+  return 'module' in part && part.module instanceof URL;
+}
+
+export async function loadComponent<Part>({ module, options }: ComponentModule): Promise<Part> {
+  const loaded = (await import(module.href)) as { create?: unknown };
+  if (typeof loaded.create !== 'function') {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The module ${module.href} names a component but exports no function "create".`,
+    );
+  }
+  return (loaded.create as (options: unknown) => Part)(options);
+}

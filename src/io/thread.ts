@@ -1,0 +1,100 @@
+/**
+ * The only door to threads. A thread that blocks runs no event loop, so what it must hear it receives by asking.
+ */
+import {
+  isMainThread,
+  MessagePort,
+  parentPort,
+  receiveMessageOnPort,
+  type TransferListItem,
+  Worker,
+  workerData,
+} from 'node:worker_threads';
+import { assert } from '../base/assert.ts';
+
+/** A thread as seen by the one that started it. */
+export interface Thread {
+  post(message: unknown): void;
+  /** While held, the process does not end by itself. Not held at first. */
+  hold(isHeld: boolean): void;
+  /** Ends it wherever it is. */
+  terminate(): Promise<void>;
+}
+
+export interface ThreadListener {
+  message(message: unknown): void;
+  /** It ended, by itself or not; `error` says why if it was an uncaught one. Called once, last. */
+  ended(error: unknown): void;
+}
+
+/** The starter as seen by the thread. */
+export interface ThreadStarter {
+  readonly data: unknown;
+  post(message: unknown): void;
+  /** The next message, or undefined if none is there. Does not wait. */
+  receive(): { readonly message: unknown } | undefined;
+}
+
+/** True if this environment has threads and memory that they can share. */
+export function canShareMemory(): boolean {
+  return typeof SharedArrayBuffer === 'function' && typeof Worker === 'function';
+}
+
+/** Starts a thread with a module of its own. `data` is cloned, but for shared memory and what `transfer` moves. */
+export function startThread(
+  module: URL,
+  data: unknown,
+  transfer: readonly ArrayBuffer[],
+  listener: ThreadListener,
+): Thread {
+  const worker = new Worker(module, {
+    workerData: data,
+    transferList: transfer as unknown as TransferListItem[],
+    // The thread prints nothing. Unless they are asked for, Node connects its streams to the process's own, which makes those
+    // non-blocking: a program's own synchronous writes to a pipe would begin to fail.
+    stdout: true,
+    stderr: true,
+  });
+  let failure: unknown;
+  worker.on('message', (message) => listener.message(message));
+  worker.on('messageerror', (error) => (failure ??= error));
+  worker.on('error', (error) => (failure ??= error));
+  const ended = new Promise<void>((resolve) => {
+    worker.on('exit', () => {
+      listener.ended(failure);
+      resolve();
+    });
+  });
+  // Order: after the listeners, for adding one would hold the process again.
+  worker.unref();
+  let isHeld = false;
+  return {
+    post: (message) => worker.postMessage(message),
+    hold: (wanted) => {
+      if (wanted === isHeld) {
+        return;
+      }
+      isHeld = wanted;
+      if (wanted) {
+        worker.ref();
+      } else {
+        worker.unref();
+      }
+    },
+    terminate: async () => {
+      await worker.terminate();
+      await ended;
+    },
+  };
+}
+
+/** In a thread made by `startThread`: the way back. */
+export function threadStarter(): ThreadStarter {
+  assert(!isMainThread && parentPort instanceof MessagePort, 'this runs in a thread');
+  const port = parentPort;
+  return {
+    data: workerData as unknown,
+    post: (message) => port.postMessage(message),
+    receive: () => receiveMessageOnPort(port) as { readonly message: unknown } | undefined,
+  };
+}

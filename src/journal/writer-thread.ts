@@ -1,0 +1,171 @@
+/**
+ * The writer on a thread of its own: blocks while there is nothing to do and while the disk is busy, unless more frames
+ * wait to be finished meanwhile. Words, orders and their order: lane-layout.ts.
+ */
+import { packError } from '../base/error-transfer.ts';
+import { loadComponent } from '../io/component.ts';
+import type { FileSystem } from '../io/file-system.ts';
+import { joinPath } from '../io/path.ts';
+import { NodeFileSystem } from '../io/node-file-system.ts';
+import type { ThreadStarter } from '../io/thread.ts';
+import { AtomicCells, type Cells } from './cells.ts';
+import { runBlocking, runOverlapped } from './disk-request.ts';
+import type { FrameEncoder } from './encoder.ts';
+import { segmentName } from './format.ts';
+import { distance, HubCell, LaneCell } from './lane-layout.ts';
+import { LaneConsumer } from './lane.ts';
+import { OffsetTable } from './offset-table.ts';
+import type { WriterMessage, WriterOrder, WriterThreadData } from './thread-messages.ts';
+import { JournalWriter, type WriterReports } from './writer.ts';
+
+/** Runs until the owner has it close. `makeEncoder` gets what the owner's encoder gave away. */
+export async function runWriterThread(
+  starter: ThreadStarter,
+  makeEncoder: (state: unknown) => FrameEncoder,
+): Promise<void> {
+  const data = starter.data as WriterThreadData;
+  const post = (message: WriterMessage): void => starter.post(message);
+  try {
+    const fileSystem: FileSystem =
+      data.fileSystem === undefined
+        ? new NodeFileSystem()
+        : await loadComponent<FileSystem>(data.fileSystem);
+    await new WriterThread(starter, data, fileSystem, makeEncoder(data.encoder)).run();
+  } catch (error) {
+    post({ report: 'defect', cause: packError(error) });
+  }
+}
+
+class WriterThread {
+  readonly #starter: ThreadStarter;
+  readonly #cells: Cells;
+  readonly #hub: Cells;
+  readonly #lane: LaneConsumer;
+  readonly #writer: JournalWriter;
+  #ordersReceived = 0;
+  #writtenTold = 0;
+  #isClosing = false;
+
+  constructor(
+    starter: ThreadStarter,
+    data: WriterThreadData,
+    fileSystem: FileSystem,
+    encoder: FrameEncoder,
+  ) {
+    this.#starter = starter;
+    this.#cells = new AtomicCells(data.words);
+    this.#hub = new AtomicCells(data.hubWords);
+    this.#lane = new LaneConsumer(data, this.#cells, () => {});
+    const { directory, identity, settings, active } = data;
+    const path = joinPath(directory, segmentName(active.firstPosition));
+    const file = fileSystem.open(path, 'write');
+    this.#writer = new JournalWriter(
+      { fileSystem, directory, identity, encoder },
+      this.#lane,
+      this.#reports(),
+      settings,
+      { ...active, file, offsets: OffsetTable.fromBytes(active.offsets) },
+    );
+  }
+
+  async run(): Promise<void> {
+    for (;;) {
+      this.#receiveOrders();
+      const step = runOverlapped(this.#writer.step());
+      const result = step instanceof Promise ? await step : step;
+      if (result === 'idle' && this.#isClosing) {
+        this.#close();
+        return;
+      }
+      if (result === 'idle' && this.#fallAsleep()) {
+        this.#hub.wait(HubCell.asleep, 1);
+      }
+    }
+  }
+
+  #receiveOrders(): void {
+    const sent = this.#cells.load(LaneCell.orders);
+    while (this.#ordersReceived !== sent) {
+      const received = this.#starter.receive();
+      // The word may be seen before the message that it announces.
+      if (received !== undefined) {
+        this.#ordersReceived = (this.#ordersReceived + 1) | 0;
+        this.#obey(received.message as WriterOrder);
+      }
+    }
+  }
+
+  #obey(order: WriterOrder): void {
+    switch (order.order) {
+      case 'space':
+        this.#writer.wantSpace(order.index, order.size);
+        break;
+      case 'tail':
+        this.#writer.wantTail();
+        break;
+      case 'stop':
+        this.#writer.stop();
+        break;
+      case 'close':
+        this.#isClosing = true;
+        break;
+    }
+  }
+
+  /** True if there is nothing to do: who has something sees that this thread sleeps, and wakes it. */
+  #fallAsleep(): boolean {
+    this.#hub.store(HubCell.asleep, 1);
+    // Order: asleep before lane and orders are looked at once more.
+    this.#lane.refresh();
+    const hasFrames = this.#lane.waitingSize > 0 && !this.#writer.hasFailed;
+    if (hasFrames || this.#cells.load(LaneCell.orders) !== this.#ordersReceived) {
+      this.#hub.store(HubCell.asleep, 0);
+      return false;
+    }
+    return true;
+  }
+
+  #close(): void {
+    let cause: unknown;
+    let hasFailed = false;
+    try {
+      runBlocking(this.#writer.close());
+    } catch (error) {
+      hasFailed = true;
+      cause = error;
+    }
+    this.#post({ report: 'closed', cause: hasFailed ? packError(cause) : undefined });
+  }
+
+  #post(message: WriterMessage): void {
+    this.#starter.post(message);
+  }
+
+  /** Says that a watermark has moved, unless the owner has yet to look since it was told last. */
+  #tell(): void {
+    if (this.#cells.exchange(LaneCell.told, 1) === 0) {
+      this.#post(0);
+    }
+  }
+
+  #reports(): WriterReports {
+    return {
+      prepared: (index, size, isScarce) => this.#post({ report: 'prepared', index, size, isScarce }),
+      noSpace: (cause) => this.#post({ report: 'no-space', cause: packError(cause) }),
+      written: () => {
+        const wanted = this.#cells.load(LaneCell.wanted);
+        if (distance(wanted, this.#writtenTold) > 0) {
+          this.#writtenTold = this.#cells.load(LaneCell.written);
+          this.#tell();
+        }
+      },
+      durable: () => this.#tell(),
+      rotated: (firstPosition) => this.#post({ report: 'rotated', firstPosition }),
+      sealed: (firstPosition) => this.#post({ report: 'sealed', firstPosition }),
+      failed: (cause, unknownBelow) =>
+        this.#post({ report: 'failed', cause: packError(cause), unknownBelow }),
+      derivedFailed: (what, cause) =>
+        this.#post({ report: 'derived-failed', what, cause: packError(cause) }),
+    };
+  }
+}

@@ -1,0 +1,6 @@
+/** Entry of the thread that writes the event log. */
+import { threadStarter } from '../io/thread.ts';
+import { runWriterThread } from '../journal/writer-thread.ts';
+import { LogEncoder, type LogEncoderState } from './log-encoder.ts';
+
+await runWriterThread(threadStarter(), (state) => LogEncoder.fromState(state as LogEncoderState));

@@ -1,0 +1,13 @@
+import { type ComponentModule, isComponentModule, loadComponent } from '../io/component.ts';
+import type { FileSystem } from '../io/file-system.ts';
+import { NodeFileSystem } from '../io/node-file-system.ts';
+
+/** The file system that a caller gave, named by its module, or left to us. */
+export async function fileSystemOf(
+  given: FileSystem | ComponentModule | undefined,
+): Promise<FileSystem> {
+  if (given === undefined) {
+    return new NodeFileSystem();
+  }
+  return isComponentModule(given) ? loadComponent<FileSystem>(given) : given;
+}
