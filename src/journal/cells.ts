@@ -10,8 +10,8 @@ export interface Cells {
   add(index: number, value: number): number;
   /** Stores and returns the value before. */
   exchange(index: number, value: number): number;
-  /** Blocks the thread while the word has this value. May return early. */
-  wait(index: number, value: number): void;
+  /** Blocks the thread while the word has this value, or until time is up. May return early. */
+  wait(index: number, value: number, timeoutMs?: number): void;
   /** Wakes every thread that waits for this word. */
   notify(index: number): void;
 }
@@ -39,8 +39,8 @@ export class AtomicCells implements Cells {
     return Atomics.exchange(this.#words, index, value);
   }
 
-  wait(index: number, value: number): void {
-    Atomics.wait(this.#words, index, value);
+  wait(index: number, value: number, timeoutMs?: number): void {
+    Atomics.wait(this.#words, index, value, timeoutMs);
   }
 
   notify(index: number): void {

@@ -69,7 +69,7 @@ export function decodeSegmentHeader(bytes: Uint8Array): SegmentHeader | Refusal 
     };
   }
   const view = viewOf(bytes);
-  const refusal = refuseBlock(bytes, view, SEGMENT_MAGIC, 124, 'segment header');
+  const refusal = refuseBlock(view, SEGMENT_MAGIC, 124, 'segment header');
   if (refusal !== undefined) {
     return refusal;
   }
@@ -120,21 +120,19 @@ export class PlaceTag {
   low = 0;
   high = 0;
   readonly #hash: HalfSipHash;
-  readonly #salt2: number;
-  readonly #salt3: number;
 
   constructor(salt: Uint8Array) {
     const view = viewOf(salt);
     this.#hash = new HalfSipHash(view.getUint32(0, true), view.getUint32(4, true), 2);
-    this.#salt2 = view.getUint32(8, true);
-    this.#salt3 = view.getUint32(12, true);
+    this.#hash.start();
+    this.#hash.addWord(view.getUint32(8, true));
+    this.#hash.addWord(view.getUint32(12, true));
+    this.#hash.keepPrefix();
   }
 
   compute(offset: number): void {
     const hash = this.#hash;
     hash.start();
-    hash.addWord(this.#salt2);
-    hash.addWord(this.#salt3);
     hash.addWord(offset);
     hash.finish(12, 0);
     this.low = hash.low;
@@ -165,7 +163,10 @@ export function encodeFrame(
   view.setUint32(at + 44, crc, true);
   const bodyEnd = at + FRAME_HEADER_SIZE + header.bodySize;
   view.setUint32(bodyEnd, crc32At(view, at + FRAME_HEADER_SIZE, bodyEnd), true);
-  bytes.fill(0, bodyEnd + FRAME_TRAILER_SIZE, at + frameSizeOf(header.bodySize));
+  const end = at + frameSizeOf(header.bodySize);
+  for (let index = bodyEnd + FRAME_TRAILER_SIZE; index < end; index += 1) {
+    bytes[index] = 0;
+  }
   return crc;
 }
 
@@ -261,7 +262,7 @@ export function decodeSegmentFooter(bytes: Uint8Array): SegmentFooter | Refusal 
     return { reason: 'the file is too short for a footer' };
   }
   const view = viewOf(bytes);
-  const refusal = refuseBlock(bytes, view, FOOTER_MAGIC, 124, 'segment footer');
+  const refusal = refuseBlock(view, FOOTER_MAGIC, 124, 'segment footer');
   if (refusal !== undefined) {
     return refusal;
   }
@@ -305,7 +306,7 @@ export function decodeTail(bytes: Uint8Array): Tail | Refusal {
     return { reason: `the tail file has ${bytes.length} bytes instead of ${TAIL_SIZE}` };
   }
   const view = viewOf(bytes);
-  const refusal = refuseBlock(bytes, view, TAIL_MAGIC, 60, 'tail');
+  const refusal = refuseBlock(view, TAIL_MAGIC, 60, 'tail');
   if (refusal !== undefined) {
     return refusal;
   }
@@ -337,7 +338,6 @@ export function positionOfSegmentName(name: string): number | undefined {
 }
 
 function refuseBlock(
-  bytes: Uint8Array,
   view: DataView,
   magic: number,
   crcAt: number,

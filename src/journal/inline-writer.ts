@@ -97,7 +97,10 @@ class InlineWriter implements WriterHost {
       do {
         // Order: the wish is cleared before the step looks at it, so a wish that comes during a step is seen.
         this.#hasWish = false;
-        while ((await runAsync(this.#writer.step())) === 'wrote') {
+        while (
+          (await runAsync(this.#writer.step())) === 'wrote' ||
+          (await runAsync(this.#writer.tidy())) === 'wrote'
+        ) {
           await this.#clock.pause();
         }
       } while (!this.#fallAsleep());

@@ -24,16 +24,20 @@ export class LaneMerger<Lane extends { readonly consumer: LaneConsumer }> {
 
   /**
    * Hands every record published so far to `take`, in ticket order, and gives its bytes back afterwards. Returns how many
-   * there were.
+   * there were. What is left when `mayTake` says no is taken next time.
    */
-  drain(take: (lane: Lane) => void): number {
+  drain(take: (lane: Lane) => void, mayTake: () => boolean = always): number {
     // Order: the clock before the tails, so that whatever a record of this round followed is in this round, too.
     const clock = this.#hub.load(HubCell.clock);
     for (const { consumer } of this.#lanes) {
       consumer.refresh();
     }
     let count = 0;
-    for (let lane = this.#first(clock); lane !== undefined; lane = this.#first(clock)) {
+    while (mayTake()) {
+      const lane = this.#first(clock);
+      if (lane === undefined) {
+        break;
+      }
       take(lane);
       lane.consumer.advance();
       count += 1;
@@ -72,4 +76,8 @@ export class LaneMerger<Lane extends { readonly consumer: LaneConsumer }> {
     }
     return first;
   }
+}
+
+function always(): boolean {
+  return true;
 }

@@ -1,7 +1,8 @@
 /**
- * Zeroed, durable space ahead of the tail: overwriting allocated bytes syncs about 1.5 times faster than growing a file,
- * and a full disk shows here, before a commit depends on it. Zeros are written in synced steps of 1 MiB, because unsynced
- * ones are paid for by the next commit and larger steps stall a neighbour's sync.
+ * Zeroed space ahead of the tail: overwriting allocated bytes syncs about 1.5 times faster than growing a file, and a full
+ * disk shows here, before a commit depends on it. Zeros are written in steps of 1 MiB, synced when nobody waits: unsynced
+ * ones are paid for by the next commit, and larger steps stall a neighbour's sync. Under load they are left to the next
+ * commit's sync, which overwrites most of them first.
  */
 import { assert } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
@@ -66,7 +67,7 @@ export class SpacePreparer {
   }
 
   /** Zeroes up to 1 MiB, less where space is scarce, towards `target` and returns how far the file is prepared now. */
-  *step(isSpare: boolean, target: number): DiskWork<number> {
+  *step(isSpare: boolean, target: number, syncs: boolean): DiskWork<number> {
     const start = isSpare ? this.#preparedSpare : this.#preparedActive;
     const stepSize = this.hasSpaceTrouble ? STEP_SIZE_IN_TROUBLE : zeros.length;
     const stepEnd = start - (start % stepSize) + stepSize;
@@ -75,7 +76,9 @@ export class SpacePreparer {
     try {
       const file = isSpare ? this.#openSpare() : this.#active;
       yield* writeAll(file, zeros.subarray(0, end - start), start);
-      yield { operation: 'sync', file };
+      if (syncs) {
+        yield { operation: 'sync', file };
+      }
     } catch (error) {
       this.#cautiousSteps = zeros.length / STEP_SIZE_IN_TROUBLE;
       throw error;

@@ -1,6 +1,6 @@
 /** What the owner and the writer's thread say to each other besides frames and watermarks. */
 import type { PackedError } from '../base/error-transfer.ts';
-import type { ComponentModule } from '../io/component.ts';
+import type { SentComponent } from '../io/component.ts';
 import type { JournalSettings } from './options.ts';
 
 /** All that a writer needs to carry on: cloned, but for the shared memory in it. */
@@ -11,7 +11,7 @@ export interface WriterThreadData {
   readonly directory: string;
   readonly identity: Uint8Array;
   /** Undefined for the operating system's. */
-  readonly fileSystem: ComponentModule | undefined;
+  readonly fileSystem: SentComponent | undefined;
   readonly settings: JournalSettings;
   readonly active: {
     readonly index: number;

@@ -1,7 +1,7 @@
 /** The writer's thread as the owner sees it. Started with the first frame; ends with `close`, or with the process. */
 import { unpackError } from '../base/error-transfer.ts';
 import { VarveError } from '../base/errors.ts';
-import type { ComponentModule } from '../io/component.ts';
+import { type ComponentModule, sendComponent } from '../io/component.ts';
 import { startThread, type Thread } from '../io/thread.ts';
 import { AtomicCells, type Cells } from './cells.ts';
 import { HubCell, LaneCell, makeHubWords, makeLaneMemory } from './lane-layout.ts';
@@ -38,7 +38,7 @@ export function threadWriter(
       hubWords,
       directory: parts.directory,
       identity: parts.identity,
-      fileSystem: parts.fileSystem,
+      fileSystem: parts.fileSystem === undefined ? undefined : sendComponent(parts.fileSystem),
       settings,
       active: {
         index: active.index,

@@ -3,7 +3,7 @@
  * wait to be finished meanwhile. Words, orders and their order: lane-layout.ts.
  */
 import { packError } from '../base/error-transfer.ts';
-import { loadComponent } from '../io/component.ts';
+import { loadComponent, receiveComponent } from '../io/component.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
 import { NodeFileSystem } from '../io/node-file-system.ts';
@@ -18,6 +18,9 @@ import { OffsetTable } from './offset-table.ts';
 import type { WriterMessage, WriterOrder, WriterThreadData } from './thread-messages.ts';
 import { JournalWriter, type WriterReports } from './writer.ts';
 
+/** A pause between batches is shorter: whoever is to be acknowledged and to append again needs a moment. */
+const TIDY_AFTER_MS = 2;
+
 /** Runs until the owner has it close. `makeEncoder` gets what the owner's encoder gave away. */
 export async function runWriterThread(
   starter: ThreadStarter,
@@ -29,7 +32,7 @@ export async function runWriterThread(
     const fileSystem: FileSystem =
       data.fileSystem === undefined
         ? new NodeFileSystem()
-        : await loadComponent<FileSystem>(data.fileSystem);
+        : await loadComponent<FileSystem>(receiveComponent(data.fileSystem));
     await new WriterThread(starter, data, fileSystem, makeEncoder(data.encoder)).run();
   } catch (error) {
     post({ report: 'defect', cause: packError(error) });
@@ -45,6 +48,9 @@ class WriterThread {
   #ordersReceived = 0;
   #writtenTold = 0;
   #isClosing = false;
+  #isIdle = false;
+  /** Nothing has happened since all was in order. */
+  #hasTidied = false;
 
   constructor(
     starter: ThreadStarter,
@@ -69,17 +75,32 @@ class WriterThread {
   }
 
   async run(): Promise<void> {
-    for (;;) {
+    while (!(this.#isClosing && this.#isIdle)) {
       this.#receiveOrders();
       const step = runOverlapped(this.#writer.step());
-      const result = step instanceof Promise ? await step : step;
-      if (result === 'idle' && this.#isClosing) {
-        this.#close();
-        return;
+      this.#isIdle = (step instanceof Promise ? await step : step) === 'idle';
+      if (this.#isIdle && !this.#isClosing) {
+        this.#rest();
       }
-      if (result === 'idle' && this.#fallAsleep()) {
-        this.#hub.wait(HubCell.asleep, 1);
-      }
+    }
+    this.#close();
+  }
+
+  /** Nobody waits: puts things in order if that lasts, and sleeps when all is done. */
+  #rest(): void {
+    const sleepMs = this.#hasTidied ? undefined : TIDY_AFTER_MS;
+    if (!this.#fallAsleep()) {
+      this.#hasTidied = false;
+      return;
+    }
+    this.#hub.wait(HubCell.asleep, 1, sleepMs);
+    if (this.#hub.exchange(HubCell.asleep, 0) === 0) {
+      // Somebody woke this thread.
+      this.#hasTidied = false;
+      return;
+    }
+    if (sleepMs !== undefined) {
+      this.#hasTidied = runBlocking(this.#writer.tidy()) === 'idle';
     }
   }
 
@@ -154,8 +175,10 @@ class WriterThread {
       noSpace: (cause) => this.#post({ report: 'no-space', cause: packError(cause) }),
       written: () => {
         const wanted = this.#cells.load(LaneCell.wanted);
-        if (distance(wanted, this.#writtenTold) > 0) {
-          this.#writtenTold = this.#cells.load(LaneCell.written);
+        const isWanted = distance(wanted, this.#writtenTold) > 0;
+        // Also if nobody wanted to hear of it: an address left behind for 16 GiB would look like one ahead.
+        this.#writtenTold = this.#cells.load(LaneCell.written);
+        if (isWanted) {
           this.#tell();
         }
       },

@@ -36,9 +36,6 @@ import { SpacePreparer } from './space-preparer.ts';
 /** Offset in a frame's unwritten header where the owner leaves the salt of the segment that the frame opens. */
 export const SALT_IN_FRAME = 16;
 
-/** Steps of zeros between two batches: about 4 ms. */
-const PREPARE_STEPS_MAX = 4;
-
 /**
  * Frames that wait while a batch is synced are finished meanwhile if there are at least so many bytes of them: below that
  * waiting for the disk in place costs less than being called back by it.
@@ -175,7 +172,7 @@ export class JournalWriter {
     this.#tailWanted = true;
   }
 
-  /** Does one piece of work: a batch if frames wait, else space, footers, the tail. 'idle' if there was nothing to do. */
+  /** Does what somebody waits for: space, a batch. 'idle' if nobody waits. */
   *step(): DiskWork<'idle' | 'wrote'> {
     if (this.#hasFailed) {
       return 'idle';
@@ -183,14 +180,19 @@ export class JournalWriter {
     if (this.#sealing.length > 1) {
       yield* this.#sealOne();
     }
-    const hasPrepared = yield* this.#prepareAhead();
+    const hasPrepared = yield* this.#prepareForFrames();
     if (this.#hasFailed) {
       return 'idle';
     }
-    if (yield* this.#writeWaiting()) {
-      return 'wrote';
+    return (yield* this.#writeWaiting()) || hasPrepared ? 'wrote' : 'idle';
+  }
+
+  /** Does one thing that nobody waits for yet: space ahead of the tail, a footer, the tail file. 'idle' if all is done. */
+  *tidy(): DiskWork<'idle' | 'wrote'> {
+    if (this.#hasFailed) {
+      return 'idle';
     }
-    if (hasPrepared) {
+    if (yield* this.#prepareAhead()) {
       return 'wrote';
     }
     if (this.#sealing.length > 0) {
@@ -452,25 +454,55 @@ export class JournalWriter {
     }
   }
 
-  /** Before a batch, too: if space ran out, everybody would wait for it. A bounded number of steps, for the batch waits. */
-  *#prepareAhead(): DiskWork<boolean> {
-    let count = 0;
-    while (count < PREPARE_STEPS_MAX && !this.#hasFailed && (yield* this.#prepareSpace())) {
-      count += 1;
+  /**
+   * Before a batch, where space runs low. Not synced: the sync of the batch covers these zeros, most of which it has
+   * overwritten by then, and whether there is room for them shows when they are written.
+   */
+  *#prepareForFrames(): DiskWork<boolean> {
+    const { index, offset, capacity } = this.#cursor;
+    const space = this.#space;
+    const wanted = this.#wanted;
+    this.#lane.refresh();
+    let hasPrepared = false;
+    if (wanted.index === index + 1 && wanted.size > space.preparedSpare) {
+      hasPrepared = yield* this.#prepare(index + 1, wanted.size, 'with the batch');
     }
-    return count > 0;
+    const low = Math.min(capacity, offset + space.aheadSize / 4);
+    const isLow = this.#lane.waitingSize > 0 && !space.hasSpaceTrouble && space.preparedActive < low;
+    const isWanted = wanted.index === index && wanted.size > space.preparedActive;
+    if ((isLow || isWanted) && !this.#hasFailed) {
+      const ahead = Math.min(capacity, offset + space.aheadSize);
+      const target = Math.max(ahead, isWanted ? wanted.size : 0);
+      hasPrepared = (yield* this.#prepare(index, target, 'with the batch')) || hasPrepared;
+    }
+    return hasPrepared;
   }
 
-  /** Zeroes one more step where it is needed most; true if it did something. */
-  *#prepareSpace(): DiskWork<boolean> {
-    const target = this.#spaceTarget();
-    if (target === undefined) {
+  /** When nobody waits: tops up what is prepared, in whole steps, when half of it is used. */
+  *#prepareAhead(): DiskWork<boolean> {
+    const { index, offset, capacity } = this.#cursor;
+    const space = this.#space;
+    if (space.hasSpaceTrouble) {
       return false;
     }
-    const isSpare = target.index > this.#cursor.index;
+    const active = Math.min(capacity, offset + space.aheadSize);
+    if (space.preparedActive < Math.min(capacity, offset + space.aheadSize / 2)) {
+      return yield* this.#prepare(index, active, 'synced');
+    }
+    const spareCapacity = segmentCapacity(index + 1, this.#settings.segmentSizeMax);
+    const spare = Math.min(spareCapacity, space.aheadSize);
+    if (offset > capacity / 2 && space.preparedSpare < spare) {
+      return yield* this.#prepare(index + 1, spare, 'synced');
+    }
+    return false;
+  }
+
+  /** Zeroes one more step of a segment towards `target`; true if it did, or if writing has ended by it. */
+  *#prepare(index: number, target: number, how: 'synced' | 'with the batch'): DiskWork<boolean> {
+    const isSpare = index > this.#cursor.index;
     let size: number;
     try {
-      size = yield* this.#space.step(isSpare, target.size);
+      size = yield* this.#space.step(isSpare, target, how === 'synced');
     } catch (error) {
       this.#wanted = { index: 0, size: 0 };
       if (isNoSpace(error)) {
@@ -481,36 +513,7 @@ export class JournalWriter {
       this.#fail(error, this.#durable);
       return true;
     }
-    this.#reports.prepared(target.index, size, this.#space.hasSpaceTrouble);
+    this.#reports.prepared(index, size, this.#space.hasSpaceTrouble);
     return true;
-  }
-
-  /** Where the next step of zeros goes. What is prepared ahead is topped up in whole steps, when half of it is used. */
-  #spaceTarget(): { index: number; size: number } | undefined {
-    const { index, offset, capacity } = this.#cursor;
-    const space = this.#space;
-    const wanted = this.#wanted;
-    const wantedActive = wanted.index === index ? wanted.size : 0;
-    const wantedSpare = wanted.index === index + 1 ? wanted.size : 0;
-    const { aheadSize } = space;
-    const activeSize = Math.max(wantedActive, Math.min(capacity, offset + aheadSize));
-    if (wantedActive > space.preparedActive) {
-      return { index, size: activeSize };
-    }
-    const spareCapacity = segmentCapacity(index + 1, this.#settings.segmentSizeMax);
-    const spareSize = Math.max(wantedSpare, Math.min(spareCapacity, aheadSize));
-    if (wantedSpare > space.preparedSpare) {
-      return { index: index + 1, size: spareSize };
-    }
-    if (space.hasSpaceTrouble) {
-      return undefined;
-    }
-    if (space.preparedActive < Math.min(capacity, offset + aheadSize / 2)) {
-      return { index, size: activeSize };
-    }
-    if (offset > capacity / 2 && space.preparedSpare < spareSize) {
-      return { index: index + 1, size: spareSize };
-    }
-    return undefined;
   }
 }
