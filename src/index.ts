@@ -1,5 +1,7 @@
 /** Varve: an embedded event store that you can prove. */
 export { open } from './store/open-store.ts';
+export { attach } from './store/attach.ts';
+export type { AttachComponents, AttachOptions } from './store/attach-options.ts';
 export { audit } from './store/audit-folder.ts';
 export type { StoreComponents, StoreOptions } from './store/options.ts';
 export type * from './store/contract.ts';

@@ -7,9 +7,12 @@ export class HalfSipHash {
   low = 0;
   high = 0;
 
-  readonly #key0: number;
-  readonly #key1: number;
   readonly #rounds: number;
+  /** The state that every message begins with. */
+  #first0: number;
+  #first1: number;
+  #first2: number;
+  #first3: number;
   #v0 = 0;
   #v1 = 0;
   #v2 = 0;
@@ -17,16 +20,26 @@ export class HalfSipHash {
 
   /** `rounds`: compression rounds a word; finalization takes twice as many (2-4 is the reference, 1-3 the fast form). */
   constructor(key0: number, key1: number, rounds: 1 | 2) {
-    this.#key0 = key0 | 0;
-    this.#key1 = key1 | 0;
     this.#rounds = rounds;
+    this.#first0 = key0 | 0;
+    this.#first1 = key1 ^ 0xee;
+    this.#first2 = 0x6c796765 ^ key0;
+    this.#first3 = 0x74656462 ^ key1;
   }
 
   start(): void {
-    this.#v0 = this.#key0;
-    this.#v1 = this.#key1 ^ 0xee;
-    this.#v2 = 0x6c796765 ^ this.#key0;
-    this.#v3 = 0x74656462 ^ this.#key1;
+    this.#v0 = this.#first0;
+    this.#v1 = this.#first1;
+    this.#v2 = this.#first2;
+    this.#v3 = this.#first3;
+  }
+
+  /** From now on every message begins with the words added since `start`, at no cost. `finish` must count their size. */
+  keepPrefix(): void {
+    this.#first0 = this.#v0;
+    this.#first1 = this.#v1;
+    this.#first2 = this.#v2;
+    this.#first3 = this.#v3;
   }
 
   addWord(word: number): void {

@@ -14,12 +14,14 @@ const BLOCK_COUNT_MAX = 1_024;
 const BLOCK_HEADER = 2;
 const NONE = 0;
 
+/** Words of a stream, side by side, for an append needs all of them. */
+const STREAM_WORDS = 4;
+const At = { count: 0, firstBlock: 1, lastBlock: 2, nameSize: 3 } as const;
+
 export class StreamIndex {
   readonly #numbers = new Map<string, number>();
   readonly #names: string[] = [];
-  #counts = new Float64Array(256);
-  #firstBlocks = new Uint32Array(256);
-  #lastBlocks = new Uint32Array(256);
+  #streams = new Uint32Array(256 * STREAM_WORDS);
   /** Positions and block links. Word 0 is unused, so that 0 can mean "no block". */
   #words = new Uint32Array(4_096);
   #wordCount = 1;
@@ -36,7 +38,7 @@ export class StreamIndex {
   }
 
   /** The stream's number, given now if it is new. Numbers are not persisted. */
-  intern(name: string): number {
+  intern(name: string, nameSize: number = Buffer.byteLength(name, 'utf8')): number {
     const known = this.#numbers.get(name);
     if (known !== undefined) {
       return known;
@@ -44,11 +46,11 @@ export class StreamIndex {
     const number = this.#names.length;
     this.#numbers.set(name, number);
     this.#names.push(name);
-    if (number === this.#counts.length) {
-      this.#counts = grown(this.#counts, new Float64Array(number * 2));
-      this.#firstBlocks = grown(this.#firstBlocks, new Uint32Array(number * 2));
-      this.#lastBlocks = grown(this.#lastBlocks, new Uint32Array(number * 2));
+    const at = number * STREAM_WORDS;
+    if (at === this.#streams.length) {
+      this.#streams = grown(this.#streams, at * 2);
     }
+    this.#streams[at + At.nameSize] = nameSize;
     return number;
   }
 
@@ -56,9 +58,14 @@ export class StreamIndex {
     return this.#names[number]!;
   }
 
+  /** Bytes of the stream's name in UTF-8. */
+  nameSizeOf(number: number): number {
+    return this.#streams[number * STREAM_WORDS + At.nameSize]!;
+  }
+
   /** Events of the stream, visible or not: the revision that its next event gets. */
   countOf(number: number): number {
-    return this.#counts[number]!;
+    return this.#streams[number * STREAM_WORDS + At.count]!;
   }
 
   /** Adds the stream's next event. */
@@ -69,32 +76,30 @@ export class StreamIndex {
         'The index in memory holds at most 4,294,967,296 events.',
       );
     }
-    const count = this.#counts[number]!;
-    const slot = locate(count);
-    let block = this.#lastBlocks[number]!;
-    if (slot.indexInBlock === 0) {
-      block = this.#addBlock(number, block, slot.blockCount);
-    }
-    this.#words[block + BLOCK_HEADER + slot.indexInBlock] = position;
-    this.#counts[number] = count + 1;
+    const at = number * STREAM_WORDS;
+    const count = this.#streams[at + At.count]!;
+    const indexInBlock = indexInBlockOf(count);
+    const block =
+      indexInBlock === 0 ? this.#addBlock(number, count) : this.#streams[at + At.lastBlock]!;
+    this.#words[block + BLOCK_HEADER + indexInBlock] = position;
+    this.#streams[at + At.count] = count + 1;
   }
 
   /** Position of the event with this revision, which must be there. */
   positionAt(number: number, revision: number): number {
-    const count = this.#counts[number]!;
+    const count = this.countOf(number);
     assert(revision < count, 'a revision is looked up only if it is there');
-    const slot = locate(revision);
-    const block = this.#blockOf(number, slot.block, locate(count - 1).block);
-    return this.#words[block + BLOCK_HEADER + slot.indexInBlock]!;
+    const block = this.#blockOf(number, blockOf(revision), blockOf(count - 1));
+    return this.#words[block + BLOCK_HEADER + indexInBlockOf(revision)]!;
   }
 
   /** Walks from whatever is nearest: the first block, the last, or the one found last, for neighbours follow each other. */
   #blockOf(number: number, target: number, last: number): number {
     let index = 0;
-    let block = this.#firstBlocks[number]!;
+    let block = this.#streams[number * STREAM_WORDS + At.firstBlock]!;
     if (last - target < target) {
       index = last;
-      block = this.#lastBlocks[number]!;
+      block = this.#streams[number * STREAM_WORDS + At.lastBlock]!;
     }
     const found = this.#found;
     if (found.number === number && Math.abs(found.index - target) < Math.abs(index - target)) {
@@ -115,7 +120,7 @@ export class StreamIndex {
   /** How many of the stream's events lie below `position`. */
   countBelow(number: number, position: number): number {
     let low = 0;
-    let high = this.#counts[number]!;
+    let high = this.countOf(number);
     // Nearly always everything is visible, or all but a few.
     if (high === 0 || this.positionAt(number, high - 1) < position) {
       return high;
@@ -131,54 +136,50 @@ export class StreamIndex {
     return low;
   }
 
-  #addBlock(number: number, previous: number, count: number): number {
+  /** Links an empty block to the stream's last one. `count`: events in the blocks before it. */
+  #addBlock(number: number, count: number): number {
+    const at = number * STREAM_WORDS;
+    const previous = this.#streams[at + At.lastBlock]!;
     const block = this.#wordCount;
-    const end = block + BLOCK_HEADER + count;
+    const end = block + BLOCK_HEADER + Math.min(count + BLOCK_COUNT_FIRST, BLOCK_COUNT_MAX);
     if (end > this.#words.length) {
-      this.#words = grown(this.#words, new Uint32Array(Math.max(end, this.#words.length * 2)));
+      this.#words = grown(this.#words, Math.max(end, this.#words.length * 2));
     }
     this.#wordCount = end;
     this.#words[block] = previous;
     this.#words[block + 1] = NONE;
     if (previous === NONE) {
-      this.#firstBlocks[number] = block;
+      this.#streams[at + At.firstBlock] = block;
     } else {
       this.#words[previous + 1] = block;
     }
-    this.#lastBlocks[number] = block;
+    this.#streams[at + At.lastBlock] = block;
     return block;
   }
-}
-
-interface Slot {
-  /** Number of blocks before this one. */
-  readonly block: number;
-  readonly indexInBlock: number;
-  /** Room of the block. */
-  readonly blockCount: number;
 }
 
 const DOUBLING_BLOCKS = Math.log2(BLOCK_COUNT_MAX / BLOCK_COUNT_FIRST);
 /** Entries in the blocks that are smaller than the largest. */
 const DOUBLING_COUNT = BLOCK_COUNT_MAX - BLOCK_COUNT_FIRST;
 
-/** Block sizes are 2, 4, 8, …, 512, then 1,024 each. */
-function locate(index: number): Slot {
+/** Block sizes are 2, 4, 8, …, 512, then 1,024 each: a block that is not of the largest size begins at its size − 2. */
+function indexInBlockOf(index: number): number {
   if (index >= DOUBLING_COUNT) {
-    const rest = index - DOUBLING_COUNT;
-    const full = Math.floor(rest / BLOCK_COUNT_MAX);
-    return {
-      block: DOUBLING_BLOCKS + full,
-      indexInBlock: rest - full * BLOCK_COUNT_MAX,
-      blockCount: BLOCK_COUNT_MAX,
-    };
+    return (index - DOUBLING_COUNT) % BLOCK_COUNT_MAX;
   }
-  const block = 30 - Math.clz32(index + BLOCK_COUNT_FIRST);
-  const blockCount = BLOCK_COUNT_FIRST << block;
-  return { block, indexInBlock: index + BLOCK_COUNT_FIRST - blockCount, blockCount };
+  const shifted = index + BLOCK_COUNT_FIRST;
+  return shifted - (1 << (31 - Math.clz32(shifted)));
 }
 
-function grown<T extends Float64Array | Uint32Array>(old: T, larger: T): T {
+/** Number of blocks before the one that holds this index. */
+function blockOf(index: number): number {
+  return index >= DOUBLING_COUNT
+    ? DOUBLING_BLOCKS + Math.floor((index - DOUBLING_COUNT) / BLOCK_COUNT_MAX)
+    : 30 - Math.clz32(index + BLOCK_COUNT_FIRST);
+}
+
+function grown(old: Uint32Array, count: number): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(count);
   larger.set(old);
   return larger;
 }

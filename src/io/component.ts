@@ -14,7 +14,22 @@ export function isComponentModule(part: object): part is ComponentModule {
   return 'module' in part && part.module instanceof URL;
 }
 
+/** A component's module on its way to another thread: a URL does not survive a structured clone. */
+export interface SentComponent {
+  readonly href: string;
+  readonly options: unknown;
+}
+
+export function sendComponent({ module, options }: ComponentModule): SentComponent {
+  return { href: module.href, options };
+}
+
+export function receiveComponent({ href, options }: SentComponent): ComponentModule {
+  return { module: new URL(href), options };
+}
+
 export async function loadComponent<Part>({ module, options }: ComponentModule): Promise<Part> {
+  checkCloneable(module, options);
   const loaded = (await import(module.href)) as { create?: unknown };
   if (typeof loaded.create !== 'function') {
     throw new VarveError(
@@ -23,4 +38,17 @@ export async function loadComponent<Part>({ module, options }: ComponentModule):
     );
   }
   return (loaded.create as (options: unknown) => Part)(options);
+}
+
+/** Whoever names a component hears at once that its options can't go to another thread. */
+function checkCloneable(module: URL, options: unknown): void {
+  try {
+    structuredClone(options);
+  } catch (cause) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The options for the module ${module.href} can't be cloned for another thread.`,
+      { cause },
+    );
+  }
 }

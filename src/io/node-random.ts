@@ -20,11 +20,12 @@ function fill(target: Uint8Array): void {
     randomFillSync(pool);
     usedSize = 0;
   }
+  // The pool has at least as many unused bytes as the target has. What was handed out is somebody's secret now (salts):
+  // it is not kept here.
+  const start = usedSize;
   for (let index = 0; index < target.length; index += 1) {
-    // The pool has at least as many unused bytes as the target has.
-    target[index] = pool[usedSize]!;
-    // What was handed out is somebody's secret now (salts): it is not kept here.
-    pool[usedSize] = 0;
-    usedSize += 1;
+    target[index] = pool[start + index]!;
+    pool[start + index] = 0;
   }
+  usedSize = start + target.length;
 }

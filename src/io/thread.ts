@@ -54,6 +54,7 @@ export function startThread(
     // non-blocking: a program's own synchronous writes to a pipe would begin to fail.
     stdout: true,
     stderr: true,
+    ...inheritedFlags(),
   });
   let failure: unknown;
   worker.on('message', (message) => listener.message(message));
@@ -88,6 +89,12 @@ export function startThread(
   };
 }
 
+/** `--input-type` says what a program given as text is; Node refuses it, inherited, for a thread that runs a file. */
+function inheritedFlags(): { execArgv?: string[] } {
+  const isRefused = process.execArgv.some((flag) => flag.startsWith('--input-type'));
+  return isRefused ? { execArgv: [] } : {};
+}
+
 /** In a thread made by `startThread`: the way back. */
 export function threadStarter(): ThreadStarter {
   assert(!isMainThread && parentPort instanceof MessagePort, 'this runs in a thread');
@@ -95,6 +102,6 @@ export function threadStarter(): ThreadStarter {
   return {
     data: workerData as unknown,
     post: (message) => port.postMessage(message),
-    receive: () => receiveMessageOnPort(port) as { readonly message: unknown } | undefined,
+    receive: () => receiveMessageOnPort(port),
   };
 }

@@ -60,14 +60,17 @@ export function threadWriter(
 
 class ThreadWriter implements WriterHost {
   readonly isThread = true;
-  readonly #thread: Thread;
+  /** Undefined if it could not be started. */
+  readonly #thread: Thread | undefined;
   readonly #cells: Cells;
   readonly #hub: Cells;
   readonly #reports: WriterReports;
   readonly #onDefect: (error: unknown) => void;
   /** Settles `close`. */
-  #closed: ((cause: unknown) => void) | undefined;
+  #closed: ((cause: Error | undefined) => void) | undefined;
   #hasEnded = false;
+  /** It has reported that it can't go on, and answers nothing any more. */
+  #isDefunct = false;
 
   constructor(
     module: URL,
@@ -80,10 +83,15 @@ class ThreadWriter implements WriterHost {
     this.#hub = new AtomicCells(data.hubWords);
     this.#reports = reports;
     this.#onDefect = onDefect;
-    this.#thread = startThread(module, data, transfer, {
-      message: (message) => this.#hear(message as WriterMessage),
-      ended: (error) => this.#ended(error),
-    });
+    try {
+      this.#thread = startThread(module, data, transfer, {
+        message: (message) => this.#hear(message as WriterMessage),
+        ended: (error) => this.#ended(error),
+      });
+    } catch (error) {
+      // The owner is in the middle of asking for room: it hears of this when the call has returned.
+      void Promise.resolve().then(() => this.#ended(error));
+    }
   }
 
   wake(): void {
@@ -99,7 +107,7 @@ class ThreadWriter implements WriterHost {
   }
 
   hold(isHeld: boolean): void {
-    this.#thread.hold(isHeld);
+    this.#thread?.hold(isHeld);
   }
 
   stop(): void {
@@ -110,19 +118,24 @@ class ThreadWriter implements WriterHost {
     if (this.#hasEnded) {
       return;
     }
-    const closed = new Promise<unknown>((resolve) => {
+    if (this.#isDefunct) {
+      // Something of a component's own may keep the thread alive. Its files are closed with it.
+      await this.#thread?.terminate();
+      return;
+    }
+    const closed = new Promise<Error | undefined>((resolve) => {
       this.#closed = resolve;
     });
     this.#send({ order: 'close' });
     const cause = await closed;
-    await this.#thread.terminate();
+    await this.#thread?.terminate();
     if (cause !== undefined) {
       throw cause;
     }
   }
 
   #send(order: WriterOrder): void {
-    this.#thread.post(order);
+    this.#thread?.post(order);
     // Order: the message is on its way before the word announces it, and that before the writer's sleep is looked at.
     this.#cells.add(LaneCell.orders, 1);
     if (this.#hub.exchange(HubCell.asleep, 0) === 1) {
@@ -130,12 +143,17 @@ class ThreadWriter implements WriterHost {
     }
   }
 
+  /** What fails in here is the owner's defect, as it is where both share a thread: nobody above would hear of it. */
   #hear(message: WriterMessage): void {
-    // Order: "look again" is promised before the watermarks are looked at.
-    this.#cells.store(LaneCell.told, 0);
-    this.#reports.durable();
-    if (message !== 0) {
-      this.#dispatch(message);
+    try {
+      // Order: "look again" is promised before the watermarks are looked at.
+      this.#cells.store(LaneCell.told, 0);
+      this.#reports.durable();
+      if (message !== 0) {
+        this.#dispatch(message);
+      }
+    } catch (error) {
+      this.#onDefect(error);
     }
   }
 
@@ -161,6 +179,7 @@ class ThreadWriter implements WriterHost {
         reports.derivedFailed(message.what, unpackError(message.cause));
         break;
       case 'defect':
+        this.#isDefunct = true;
         this.#onDefect(unpackError(message.cause));
         break;
       case 'closed':
@@ -173,7 +192,11 @@ class ThreadWriter implements WriterHost {
   #ended(error: unknown): void {
     this.#hasEnded = true;
     const cause =
-      error ?? new VarveError('UNAVAILABLE', 'The thread that writes the log has been ended.');
+      error instanceof Error
+        ? error
+        : new VarveError('UNAVAILABLE', 'The thread that writes the log has been ended.', {
+            cause: error,
+          });
     if (this.#closed === undefined) {
       this.#reports.durable();
       this.#onDefect(cause);

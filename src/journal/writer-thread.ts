@@ -171,7 +171,8 @@ class WriterThread {
 
   #reports(): WriterReports {
     return {
-      prepared: (index, size, isScarce) => this.#post({ report: 'prepared', index, size, isScarce }),
+      prepared: (index, size, isScarce) =>
+        this.#post({ report: 'prepared', index, size, isScarce }),
       noSpace: (cause) => this.#post({ report: 'no-space', cause: packError(cause) }),
       written: () => {
         const wanted = this.#cells.load(LaneCell.wanted);

@@ -314,9 +314,8 @@ export class JournalWriter {
   #hasNext(): boolean {
     const lane = this.#lane;
     lane.refresh();
-    return (
-      lane.waitingSize >= MEANWHILE_SIZE_MIN && lane.peek() && !this.#cursor.rotatesFor(lane.size)
-    );
+    const enough = Math.min(MEANWHILE_SIZE_MIN, this.#settings.batchSizeMax);
+    return lane.waitingSize >= enough && lane.peek() && !this.#cursor.rotatesFor(lane.size);
   }
 
   readonly #finishNext = (): void => {

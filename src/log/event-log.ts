@@ -53,6 +53,7 @@ export class EventLog {
   readonly #fileSystem: FileSystem;
   readonly #openFilesMax: number;
   readonly #segments: SegmentEntry[];
+  #newestOffsets: OffsetTable | undefined;
   /** Handles for reading single records, least recently used first. */
   readonly #files = new Map<SegmentEntry, File>();
   /** Reads that were not run to their end yet. */
@@ -77,6 +78,7 @@ export class EventLog {
       offsets,
       tableAt: undefined,
     }));
+    this.#newestOffsets = this.#segments.at(-1)?.offsets;
   }
 
   get segmentCount(): number {
@@ -85,7 +87,7 @@ export class EventLog {
 
   /** Notes where the next record of the newest segment will lie. */
   addOffset(fileOffset: number): void {
-    const { offsets } = this.#segments.at(-1)!;
+    const offsets = this.#newestOffsets;
     assert(offsets !== undefined, 'the newest segment has its offsets in memory');
     offsets.push(fileOffset);
   }
@@ -95,6 +97,7 @@ export class EventLog {
     const path = joinPath(this.directory, segmentName(firstPosition));
     const offsets = new OffsetTable();
     this.#segments.push({ firstPosition, path, offsets, tableAt: undefined });
+    this.#newestOffsets = offsets;
   }
 
   /** Where a record lies, or will lie, in a segment that is not sealed yet. */

@@ -116,6 +116,44 @@ export interface RecordContent {
   readonly payloadSize: number;
 }
 
+export const noContent: RecordContent = Object.freeze({
+  stream: '',
+  streamSize: 0,
+  type: '',
+  typeSize: 0,
+  id: '',
+  idSize: 0,
+  correlationId: '',
+  correlationSize: 0,
+  causationId: '',
+  causationSize: 0,
+  tags: Object.freeze([]),
+  tagsSize: 0,
+  occurredAt: undefined,
+  contentType: ContentType.none,
+  codec: 0,
+  plainSize: 0,
+  metadataSize: 0,
+  payload: Object.freeze([]),
+  payloadSize: 0,
+});
+
+/** A draft to be filled in, again and again. */
+export function makeRecordDraft(): { -readonly [Field in keyof RecordDraft]: RecordDraft[Field] } {
+  return {
+    position: 0,
+    revision: 0,
+    time: 0,
+    commitIndex: 0,
+    commitCount: 0,
+    content: noContent,
+    idempotencyKey: '',
+    idempotencyKeySize: 0,
+    idDraw: 0,
+    streamNumber: 0,
+  };
+}
+
 export function headerSizeOf(content: RecordContent, idempotencyKeySize: number): number {
   return (
     HEADER_FIXED_SIZE +
@@ -172,14 +210,7 @@ export function encodeDraft(
   assert(at === header + headerSize, 'the header has the size that was measured');
   bytes.set(salt, at);
   at += SALT_SIZE;
-  for (const part of content.payload) {
-    if (typeof part === 'string') {
-      at += bytes.write(part, at, 'utf8');
-    } else {
-      bytes.set(part, at);
-      at += part.length;
-    }
-  }
+  at = putPayload(bytes, at, content);
   assert(at === start + recordSize, 'the payload has the size that was measured');
   return at;
 }
@@ -220,14 +251,36 @@ function encodeFixedPart(view: DataView, header: number, draft: RecordDraft): vo
 /** Short ASCII text is copied faster by a loop than by a call into native code. */
 const LOOP_SIZE_MAX = 24;
 
+/** `size`: bytes of the text in UTF-8. Where they are as many as its units, it is ASCII. */
 function putText(bytes: Buffer, at: number, text: string, size: number): number {
-  if (size === text.length && size <= LOOP_SIZE_MAX) {
-    for (let index = 0; index < size; index += 1) {
-      bytes[at + index] = text.charCodeAt(index);
-    }
-    return at + size;
+  if (size !== text.length) {
+    return at + bytes.write(text, at, 'utf8');
   }
-  return at + bytes.write(text, at, 'utf8');
+  if (size > LOOP_SIZE_MAX) {
+    return at + bytes.write(text, at, 'latin1');
+  }
+  for (let index = 0; index < size; index += 1) {
+    bytes[at + index] = text.charCodeAt(index);
+  }
+  return at + size;
+}
+
+function putPayload(bytes: Buffer, at: number, content: RecordContent): number {
+  const { payload, payloadSize } = content;
+  const [first] = payload;
+  if (payload.length === 1 && typeof first === 'string') {
+    return putText(bytes, at, first, payloadSize);
+  }
+  let end = at;
+  for (const part of payload) {
+    if (typeof part === 'string') {
+      end += bytes.write(part, end, 'utf8');
+    } else {
+      bytes.set(part, end);
+      end += part.length;
+    }
+  }
+  return end;
 }
 
 /** CRC of a record's prefix and header, as it must stand at offset 4. */

@@ -12,14 +12,14 @@ import { reached } from '../base/reached.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Clock } from '../io/clock.ts';
-import { type Journal, poisoned } from '../journal/journal.ts';
+import { type FrameSlot, type Journal, poisoned } from '../journal/journal.ts';
 import { ID_DRAW_LIMIT } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
-import { encodeDraft, SALT_SIZE } from '../log/format.ts';
+import { encodeDraft, makeRecordDraft, noContent, SALT_SIZE } from '../log/format.ts';
 import type { CommitResult } from './contract.ts';
-import type { DuplicateFinder } from './duplicate-finder.ts';
-import { PendingCommit } from './pending-commit.ts';
-import type { PreparedCommit } from './prepared-commit.ts';
+import type { DuplicateAnswer, DuplicateFinder } from './duplicate-finder.ts';
+import { PendingCommit, PendingParts } from './pending-commit.ts';
+import type { PreparedCommit, PreparedPart } from './prepared-commit.ts';
 import { type Waiting, WaitingQueue } from './waiting-queue.ts';
 
 export interface CommitLogParts {
@@ -39,7 +39,8 @@ const REPORT_INTERVAL_MS = 60_000;
 export class CommitLog {
   readonly #parts: CommitLogParts;
   readonly #salt = new Uint8Array(SALT_SIZE);
-  readonly #idDraw: number;
+  /** Reused for every record. */
+  readonly #draft = makeRecordDraft();
   #lastTime: number;
   readonly #waiting = new WaitingQueue((refused, signal) => this.#refuseAborted(refused, signal));
   #isDraining = false;
@@ -50,7 +51,7 @@ export class CommitLog {
     this.#lastTime = lastTime;
     const draw = new Uint8Array(4);
     parts.random.fill(draw);
-    this.#idDraw = new DataView(draw.buffer).getUint32(0) % ID_DRAW_LIMIT;
+    this.#draft.idDraw = new DataView(draw.buffer).getUint32(0) % ID_DRAW_LIMIT;
   }
 
   get waitingCount(): number {
@@ -63,9 +64,17 @@ export class CommitLog {
     resolve: (result: CommitResult) => void,
     reject: (error: VarveError) => void,
   ): void {
-    if (this.#waiting.count > 0 || !this.#decide(commit, resolve, reject)) {
-      this.#wait(commit, resolve, reject);
+    const { stream } = commit.parts[0]!;
+    this.take(commit, new PendingParts(commit.ack === 'written', stream, resolve, reject));
+  }
+
+  /** The same, with the answer given by `pending`. False if the commit has to wait: only then it is still needed. */
+  take(commit: PreparedCommit, pending: PendingCommit): boolean {
+    if (this.#waiting.count > 0 || !this.#decide(commit, pending)) {
+      this.#wait(commit, pending);
+      return false;
     }
+    return true;
   }
 
   /** Resolves when everyone who waits now has been given a position, or refused. */
@@ -82,7 +91,7 @@ export class CommitLog {
     try {
       for (;;) {
         const first = this.#waiting.first();
-        if (first === undefined || !this.#decide(first.commit, first.resolve, first.reject)) {
+        if (first === undefined || !this.#decide(first.commit, first.pending)) {
           return;
         }
         // A failure takes out everybody at once.
@@ -97,26 +106,22 @@ export class CommitLog {
 
   /** Nobody who waits will be served. */
   refuseWaiting(error: VarveError): void {
-    for (const { reject } of this.#waiting.takeAll()) {
-      reject(error);
+    for (const { pending } of this.#waiting.takeAll()) {
+      pending.reject(error);
     }
   }
 
   #refuseAborted(refused: readonly Waiting[], signal: AbortSignal): void {
-    for (const { reject } of refused) {
-      reject(aborted(signal));
+    for (const { pending } of refused) {
+      pending.reject(aborted(signal));
     }
     // Whoever stood behind a large commit may fit.
     this.drainWaiting();
   }
 
-  #wait(
-    commit: PreparedCommit,
-    resolve: (result: CommitResult) => void,
-    reject: (error: VarveError) => void,
-  ): void {
+  #wait(commit: PreparedCommit, pending: PendingCommit): void {
     const isFirst = this.#waiting.count === 0;
-    this.#waiting.push({ commit, resolve, reject });
+    this.#waiting.push(commit, pending);
     if (isFirst) {
       this.#reportWaiting();
     }
@@ -140,30 +145,20 @@ export class CommitLog {
   }
 
   /** False if the commit has to wait. Otherwise its promise is settled, now or when the disk has spoken. */
-  #decide(
-    commit: PreparedCommit,
-    resolve: (result: CommitResult) => void,
-    reject: (error: VarveError) => void,
-  ): boolean {
+  #decide(commit: PreparedCommit, pending: PendingCommit): boolean {
     try {
       const { journal, duplicates } = this.#parts;
       const answer = duplicates.find(commit);
       if (answer !== undefined) {
-        this.#answerWhenDurable(answer.restsOn, reject, () => {
-          if (answer.result === undefined) {
-            reject(answer.conflict);
-          } else {
-            resolve(answer.result);
-          }
-        });
+        this.#giveWhenDurable(answer, pending);
         return true;
       }
       // Order: duplicates of durable commits are answered even after a failure, new commits are not.
       if (journal.failure !== undefined) {
-        reject(poisoned(journal.failure.cause, 'no'));
+        pending.reject(poisoned(journal.failure.cause, 'no'));
         return true;
       }
-      if (this.#refuseByRevision(commit, reject)) {
+      if (this.#refuseByRevision(commit, pending)) {
         return true;
       }
       this.#checkLimits(commit);
@@ -172,15 +167,15 @@ export class CommitLog {
       }
     } catch (error) {
       // A question that can't be answered is an error, never a "no".
-      reject(asVarveError(error, 'The append can not be decided', 'unknown'));
+      pending.reject(asVarveError(error, 'The append can not be decided', 'unknown'));
       return true;
     }
     try {
-      this.#accept(commit, resolve, reject);
+      this.#accept(commit, pending);
     } catch (error) {
       // State may be half changed: nothing may be decided on it any more.
       this.#parts.journal.poison(error);
-      reject(poisoned(error, 'no'));
+      pending.reject(poisoned(error, 'no'));
     }
     return true;
   }
@@ -200,41 +195,58 @@ export class CommitLog {
     }
   }
 
-  #refuseByRevision(commit: PreparedCommit, reject: (error: VarveError) => void): boolean {
-    const { streams } = this.#parts;
-    const added = commit.parts.length > 1 ? new Map<string, number>() : undefined;
-    for (const { stream, expectedRevision, count } of commit.parts) {
-      const before = added?.get(stream) ?? 0;
-      added?.set(stream, before + count);
-      if (expectedRevision === 'any') {
-        continue;
-      }
-      const number = streams.find(stream);
-      const stored = number === undefined ? 0 : streams.countOf(number);
-      const found = stored + before;
-      const holds =
-        expectedRevision === 'none'
-          ? found === 0
-          : expectedRevision === 'exists'
-            ? found > 0
-            : found === expectedRevision + 1;
-      if (!holds) {
-        const actual = found === 0 ? 'none' : found - 1;
-        const error = new RevisionConflictError(stream, expectedRevision, actual);
-        const restsOn = stored === 0 ? -1 : streams.positionAt(number!, stored - 1);
-        this.#answerWhenDurable(restsOn, reject, () => reject(error));
+  #refuseByRevision({ parts }: PreparedCommit, pending: PendingCommit): boolean {
+    if (parts.length === 1) {
+      return this.#refusePart(parts[0]!, 0, pending);
+    }
+    const added = new Map<string, number>();
+    for (const part of parts) {
+      const before = added.get(part.stream) ?? 0;
+      added.set(part.stream, before + part.count);
+      if (this.#refusePart(part, before, pending)) {
         return true;
       }
     }
     return false;
   }
 
+  /** `before`: events for the same stream in the parts before this one. */
+  #refusePart(part: PreparedPart, before: number, pending: PendingCommit): boolean {
+    const { stream, expectedRevision } = part;
+    if (expectedRevision === 'any') {
+      return false;
+    }
+    const { streams } = this.#parts;
+    const number = part.streamNumber ?? streams.find(stream);
+    const stored = number === undefined ? 0 : streams.countOf(number);
+    const found = stored + before;
+    const holds =
+      expectedRevision === 'none'
+        ? found === 0
+        : expectedRevision === 'exists'
+          ? found > 0
+          : found === expectedRevision + 1;
+    if (!holds) {
+      const actual = found === 0 ? 'none' : found - 1;
+      const error = new RevisionConflictError(stream, expectedRevision, actual);
+      const restsOn = stored === 0 ? -1 : streams.positionAt(number!, stored - 1);
+      this.#answerWhenDurable(restsOn, pending, () => pending.reject(error));
+    }
+    return !holds;
+  }
+
+  #giveWhenDurable(answer: DuplicateAnswer, pending: PendingCommit): void {
+    this.#answerWhenDurable(answer.restsOn, pending, () => {
+      if (answer.result === undefined) {
+        pending.reject(answer.conflict);
+      } else {
+        pending.repeated(answer.result);
+      }
+    });
+  }
+
   /** `restsOn`: the position that the answer speaks of, or -1. */
-  #answerWhenDurable(
-    restsOn: number,
-    reject: (error: VarveError) => void,
-    answer: () => void,
-  ): void {
+  #answerWhenDurable(restsOn: number, pending: PendingCommit, answer: () => void): void {
     const { journal } = this.#parts;
     if (restsOn < journal.durable) {
       answer();
@@ -243,79 +255,82 @@ export class CommitLog {
     const commit = journal.pendingAt(restsOn);
     if (commit instanceof PendingCommit) {
       reached('an answer waited for a commit in flight');
-      commit.follow({ answer, reject });
+      commit.follow({ answer, reject: (error) => pending.reject(error) });
       return;
     }
     // The commit was lost with everything else in flight.
-    reject(poisoned(journal.failure?.cause, 'unknown'));
+    pending.reject(poisoned(journal.failure?.cause, 'unknown'));
   }
 
-  #accept(
-    commit: PreparedCommit,
-    resolve: (result: CommitResult) => void,
-    reject: (error: VarveError) => void,
-  ): void {
-    const { clock, random, journal, log, streams, keys, ids } = this.#parts;
+  #accept(commit: PreparedCommit, pending: PendingCommit): void {
+    const { clock, journal, log, streams, keys } = this.#parts;
     const time = Math.max(clock.now(), this.#lastTime);
     this.#lastTime = time;
     const slot = journal.reserve(commit.bodySize);
-    const { firstPosition, bytes, view } = slot;
+    const { firstPosition } = slot;
     if (slot.opensSegment) {
       log.beginSegment(firstPosition);
     }
-    const commitCount = commit.events.length;
+    const { parts } = commit;
+    const count = commit.events.length;
+    this.#draft.time = time;
+    this.#draft.commitCount = count;
     let at = slot.bodyStart;
-    for (let index = 0; index < commitCount; index += 1) {
-      const content = commit.events[index]!;
-      const position = firstPosition + index;
-      const streamNumber = streams.intern(content.stream);
-      const isFirst = index === 0;
-      const draft = {
-        position,
-        revision: streams.countOf(streamNumber),
-        time,
-        commitIndex: index,
-        commitCount,
-        content,
-        idempotencyKey: isFirst ? commit.idempotencyKey : '',
-        idempotencyKeySize: isFirst ? commit.idempotencyKeySize : 0,
-        idDraw: this.#idDraw,
-        streamNumber,
-      };
-      random.fill(this.#salt);
-      log.addOffset(slot.fileOffset + at - slot.bodyStart);
-      at = encodeDraft(bytes, view, at, draft, this.#salt);
-      streams.add(streamNumber, position);
-      if (content.idSize > 0) {
-        ids.add(content.id, position);
+    let index = 0;
+    for (const part of parts) {
+      const { streamSize } = commit.events[index]!;
+      const number = part.streamNumber ?? streams.intern(part.stream, streamSize);
+      for (const end = index + part.count; index < end; index += 1) {
+        at = this.#encode(slot, at, commit, index, number);
       }
     }
     if (commit.idempotencyKeySize > 0) {
       keys.add(commit.idempotencyKey, firstPosition);
     }
-    const result: CommitResult = {
-      outcome: 'appended',
-      firstPosition,
-      lastPosition: firstPosition + commitCount - 1,
-      time,
-      streams: this.#revisionsOf(commit),
-    };
-    const pending = new PendingCommit(result, commit.ack === 'written', resolve, reject);
-    journal.publish(slot, commitCount, pending);
-  }
-
-  #revisionsOf({ parts }: PreparedCommit): { stream: string; revision: number }[] {
-    const [first] = parts;
-    if (parts.length === 1) {
-      return [{ stream: first!.stream, revision: this.#revisionOf(first!.stream) }];
+    pending.time = time;
+    pending.revision = this.#draft.revision;
+    if (parts.length > 1) {
+      pending.streams = this.#revisionsOf(parts);
     }
-    const names = new Set(parts.map(({ stream }) => stream));
-    return Array.from(names, (stream) => ({ stream, revision: this.#revisionOf(stream) }));
+    // A large payload is not kept for it.
+    this.#draft.content = noContent;
+    journal.publish(slot, count, pending);
   }
 
-  #revisionOf(stream: string): number {
+  /** Writes one event of a commit at `at` and notes it everywhere; returns where it ends. */
+  #encode(
+    slot: FrameSlot,
+    at: number,
+    commit: PreparedCommit,
+    index: number,
+    streamNumber: number,
+  ): number {
+    const { random, log, streams, ids } = this.#parts;
+    const content = commit.events[index]!;
+    const position = slot.firstPosition + index;
+    const draft = this.#draft;
+    draft.position = position;
+    draft.revision = streams.countOf(streamNumber);
+    draft.commitIndex = index;
+    draft.content = content;
+    draft.idempotencyKey = index === 0 ? commit.idempotencyKey : '';
+    draft.idempotencyKeySize = index === 0 ? commit.idempotencyKeySize : 0;
+    draft.streamNumber = streamNumber;
+    random.fill(this.#salt);
+    log.addOffset(slot.fileOffset + at - slot.bodyStart);
+    streams.add(streamNumber, position);
+    if (content.idSize > 0) {
+      ids.add(content.id, position);
+    }
+    return encodeDraft(slot.bytes, slot.view, at, draft, this.#salt);
+  }
+
+  #revisionsOf(parts: readonly PreparedPart[]): CommitResult['streams'] {
     const { streams } = this.#parts;
-    return streams.countOf(streams.find(stream)!) - 1;
+    const names = new Set(parts.map(({ stream }) => stream));
+    return Array.from(names, (stream) => {
+      return { stream, revision: streams.countOf(streams.find(stream)!) - 1 };
+    });
   }
 }
 

@@ -1,4 +1,5 @@
 /** What an event store is, whoever implements it. Everything above the store is written against this file. */
+import type { MessagePort } from '../io/message-port.ts';
 import type { NewEvent, StoredEvent } from '../log/event.ts';
 import type { AuditReport } from '../log/audit.ts';
 import type { JournalRecovery } from '../journal/recovery.ts';
@@ -134,6 +135,8 @@ export interface StoreStats {
   readonly pending: { readonly commits: number; readonly bytes: number };
   /** Commits that wait for room. */
   readonly waiting: number;
+  /** Clients in other threads. */
+  readonly clients: number;
   /** Why writing has ended, if it has. */
   readonly failure: string | undefined;
 }
@@ -151,12 +154,12 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface EventStore<Event extends NewEvent = NewEvent> {
+/** What every thread can do with a store: the one that opened it, and those that are attached to it. */
+export interface StoreClient<Event extends NewEvent = NewEvent> {
   /** Identity of the store: a UUID, made once. */
   readonly id: string;
   /** Positions that are visible: the next event gets this one or a higher one. */
   readonly head: number;
-  readonly recovery: StoreRecovery;
 
   /**
    * Appends events to one stream, all or none. When it resolves they survive a power cut, unless `ack` says otherwise.
@@ -175,11 +178,19 @@ export interface EventStore<Event extends NewEvent = NewEvent> {
   /** Streams in order of their names' UTF-8 bytes. */
   streams(options?: StreamsOptions): AsyncIterableIterator<StreamEntry>;
   streamHead(stream: string): Promise<StreamHead | undefined>;
-  segments(): readonly SegmentSummaryInfo[];
   /** Resolves when everything appended before the call is durable. */
   flush(): Promise<void>;
   /** Resolves when the event at `position` is visible. */
   waitFor(position: number, options?: { readonly signal?: AbortSignal }): Promise<void>;
+  /** Waits for what is in flight. The owner then leaves the folder at rest and unlocked; a client leaves the store as it is. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** An open store, in the thread that opened it: the owner. */
+export interface EventStore<Event extends NewEvent = NewEvent> extends StoreClient<Event> {
+  readonly recovery: StoreRecovery;
+  segments(): readonly SegmentSummaryInfo[];
   /**
    * Copies the store to a new folder, consistently and while it is written: sealed segments as hard links where the file
    * system allows it. The copy is durable when it resolves, and holds everything visible at the call.
@@ -188,7 +199,9 @@ export interface EventStore<Event extends NewEvent = NewEvent> {
   /** Recomputes every checksum, hash and link of what is visible. Damage is in the report, not thrown. */
   verify(options?: VerifyOptions): Promise<AuditReport>;
   stats(): StoreStats;
-  /** Waits for what is in flight, then leaves the folder at rest and unlocked. */
-  close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
+  /**
+   * A port for one more thread: transfer it there and `attach` to it. Throws `CLOSED`, and `UNSUPPORTED_FORMAT` where there
+   * is no shared memory.
+   */
+  share(): MessagePort;
 }

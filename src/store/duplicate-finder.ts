@@ -13,7 +13,8 @@ import { parseEventId } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { ContentType, type RecordContent, RecordView } from '../log/format.ts';
 import type { CommitResult } from './contract.ts';
-import { joinBytes, type PreparedCommit } from './prepared-commit.ts';
+import { joinBytes } from './payload.ts';
+import type { PreparedCommit } from './prepared-commit.ts';
 
 export type DuplicateAnswer =
   | { readonly restsOn: number; readonly result: CommitResult }
@@ -51,8 +52,8 @@ export class DuplicateFinder {
         );
       }
     }
-    for (const { id } of commit.events) {
-      const position = id === '' ? undefined : this.findId(id, this.#journal?.appended ?? 0);
+    for (const { id, idSize } of commit.events) {
+      const position = idSize === 0 ? undefined : this.findId(id, this.#journal?.appended ?? 0);
       if (position !== undefined) {
         this.readRecord(position);
         const firstPosition = position - this.#record.commitIndex;
@@ -64,7 +65,11 @@ export class DuplicateFinder {
 
   /** First position of the commit with this key. */
   findKey(key: string): number | undefined {
-    return this.#keys.candidates(key).find((position) => {
+    const candidates = this.#keys.candidates(key);
+    if (candidates.length === 0) {
+      return undefined;
+    }
+    return candidates.find((position) => {
       this.readRecord(position);
       return this.#record.idempotencyKey === key;
     });

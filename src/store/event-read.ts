@@ -80,6 +80,8 @@ export function planRead(query: ReadQuery, options: ReadOptions, visible: number
 export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
   stopped: 'end' | 'limit' | 'bytes' | undefined;
   lastPosition: number | undefined;
+  /** Stored size of the events read so far. */
+  size = 0;
   readonly #events: AsyncGenerator<StoredEvent, void, undefined>;
 
   constructor(parts: ReadParts, plan: ReadPlan) {
@@ -110,13 +112,13 @@ export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
     }
     const records = recordsOf(parts, plan);
     let count = 0;
-    let bytes = 0;
     for (const record of records) {
-      bytes += record.end - record.start;
-      if (bytes > plan.maxBytes && count > 0) {
+      const size = record.end - record.start;
+      if (this.size + size > plan.maxBytes && count > 0) {
         this.stopped = 'bytes';
         return;
       }
+      this.size += size;
       const event = decodeEvent(record, parts.codecs);
       count += 1;
       this.lastPosition = event.position;

@@ -5,6 +5,7 @@ import type { StreamIndex } from '../event-index/stream-index.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Clock } from '../io/clock.ts';
 import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
+import type { MessagePort } from '../io/message-port.ts';
 import type { Journal } from '../journal/journal.ts';
 import { type AuditReport, auditLog } from '../log/audit.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
@@ -36,18 +37,25 @@ import type { DuplicateFinder } from './duplicate-finder.ts';
 import { PlannedRead, planRead, type ReadParts } from './event-read.ts';
 import { checkStreamName, checkText } from './names.ts';
 import { checkRange, checkSignal, rejectUnknownNames } from './options.ts';
+import type { PayloadSettings } from './payload.ts';
+import { PendingAppend, type PendingCommit, PendingParts } from './pending-commit.ts';
 import {
-  type PayloadSettings,
+  clearCommitDraft,
+  type CommitDraft,
+  makeCommitDraft,
   prepareAppend,
   prepareCommit,
   type PreparedCommit,
+  type PrepareSettings,
 } from './prepared-commit.ts';
-import { StreamListing } from './stream-listing.ts';
+import { ShareHub } from './share-hub.ts';
+import { type ListingPlan, planListing, StreamListing } from './stream-listing.ts';
 import type { VisibilityGate } from './visibility-gate.ts';
 import { limits } from '../base/limits.ts';
 import type { StoreIdentity } from './identity.ts';
 
 const verifyOptionNames = new Set(['onProgress', 'signal']);
+const noOptions = Object.freeze({});
 
 export interface StoreParts {
   readonly fileSystem: FileSystem;
@@ -76,10 +84,16 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   readonly #record = new RecordView();
   /** Backups and audits under way. */
   readonly #running = new Set<Promise<unknown>>();
+  /** Made when the store is shared for the first time. */
+  #hub: ShareHub | undefined;
   #closing: Promise<void> | undefined;
+  readonly #settings: PrepareSettings;
+  /** What the last append was prepared in. */
+  #spareDraft: CommitDraft | undefined;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
+    this.#settings = { ...parts.payloads, streams: parts.streams };
     this.recovery = parts.recovery;
     this.#listing = new StreamListing(parts.streams);
     this.#readParts = {
@@ -102,20 +116,31 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   append(
     stream: string,
     events: readonly Event[],
-    options: AppendOptions = {},
+    options: AppendOptions = noOptions,
   ): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
       this.#checkOpen();
-      const prepared = prepareAppend(stream, events, options, this.#parts.payloads);
-      this.#submit(prepared, (result) => resolve(toAppendResult(result)), reject);
+      // The caller's own code runs while its objects are read, and may append: then there is no spare draft.
+      const spare = this.#spareDraft ?? makeCommitDraft();
+      this.#spareDraft = undefined;
+      const draft = prepareAppend(stream, events, options, this.#settings, spare);
+      const pending = new PendingAppend(draft.ack === 'written', resolve, reject);
+      if (this.#submit(draft, pending) && clearCommitDraft(draft)) {
+        this.#spareDraft = draft;
+      }
     });
   }
 
-  commit(parts: readonly CommitPart<Event>[], options: CommitOptions = {}): Promise<CommitResult> {
+  commit(
+    parts: readonly CommitPart<Event>[],
+    options: CommitOptions = noOptions,
+  ): Promise<CommitResult> {
     return new Promise((resolve, reject) => {
       this.#checkOpen();
-      const prepared = prepareCommit(parts, options, this.#parts.payloads);
-      this.#submit(prepared, resolve, reject);
+      const prepared = prepareCommit(parts, options, this.#settings);
+      const { stream } = prepared.parts[0]!;
+      const wantsWritten = prepared.ack === 'written';
+      this.#submit(prepared, new PendingParts(wantsWritten, stream, resolve, reject));
     });
   }
 
@@ -141,7 +166,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
 
   streams(options: StreamsOptions = {}): AsyncIterableIterator<StreamEntry> {
     this.#checkOpen();
-    return this.#listing.list(options, this.head, this.#parts.clock, () => this.#checkOpen());
+    return this.#list(planListing(options, this.head));
   }
 
   async streamHead(stream: string): Promise<StreamHead | undefined> {
@@ -219,8 +244,37 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
       suppliedIds: ids.count,
       pending: { commits: journal.pendingCount, bytes: journal.pendingSize },
       waiting: commits.waitingCount,
+      clients: this.#hub?.clientCount ?? 0,
       failure: failure === undefined ? undefined : String(failure.cause),
     };
+  }
+
+  share(): MessagePort {
+    this.#checkOpen();
+    const { clock, commits, gate, payloads } = this.#parts;
+    this.#hub ??= new ShareHub({
+      id: this.id,
+      clock,
+      commits,
+      gate,
+      payloads,
+      store: {
+        get: (position) => this.get(position),
+        getById: (id) => this.getById(id),
+        streamHead: (stream) => this.streamHead(stream),
+        flush: () => this.flush(),
+        waitFor: (position, options) => this.waitFor(position, options),
+        read: (plan) => {
+          this.#checkOpen();
+          return new PlannedRead(this.#readParts, plan);
+        },
+        list: (plan) => {
+          this.#checkOpen();
+          return this.#list(plan);
+        },
+      },
+    });
+    return this.#hub.share();
   }
 
   close(): Promise<void> {
@@ -236,6 +290,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     const { journal, log, lock, commits, gate } = this.#parts;
     try {
       await Promise.allSettled(this.#running);
+      await this.#hub?.takeRest();
       await commits.settleWaiting();
       await journal.drain();
       await journal.close();
@@ -247,22 +302,24 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
       );
     } finally {
       gate.close(closed());
+      this.#hub?.close();
       log.close();
       await lock.release();
     }
   }
 
-  #submit(
-    prepared: PreparedCommit,
-    resolve: (result: CommitResult) => void,
-    reject: (error: VarveError) => void,
-  ): void {
+  #list(plan: ListingPlan): AsyncGenerator<StreamEntry, void, undefined> {
+    return this.#listing.list(plan, this.#parts.clock, () => this.#checkOpen());
+  }
+
+  /** False if the commit waits. */
+  #submit(prepared: PreparedCommit, pending: PendingCommit): boolean {
     // The caller's own code may have run while its objects were read.
     this.#checkOpen();
     if (prepared.signal?.aborted === true) {
       throw aborted(prepared.signal);
     }
-    this.#parts.commits.submit(prepared, resolve, reject);
+    return this.#parts.commits.take(prepared, pending);
   }
 
   #eventAt(position: number): StoredEvent<Event> {
@@ -305,7 +362,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   }
 }
 
-function toAppendResult(result: CommitResult): AppendResult {
+export function appendResultOf(result: CommitResult): AppendResult {
   const { outcome, firstPosition, lastPosition, time, streams } = result;
   return { outcome, firstPosition, lastPosition, revision: streams[0]!.revision, time };
 }

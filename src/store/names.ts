@@ -2,6 +2,7 @@
 import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 
+const DOLLAR = 0x24;
 const DOT = 0x2e;
 
 /** Bytes of UTF-8 of a valid stream name; throws otherwise. */
@@ -29,13 +30,18 @@ function isForbiddenPart(stream: string, start: number, end: number): boolean {
 /** As `checkStreamName`, for a stream that is to be written. */
 export function checkWritableStream(stream: string): number {
   const size = checkStreamName(stream);
-  if (stream.startsWith('$')) {
+  if (!isWritable(stream)) {
     throw new VarveError(
       'INVALID_ARGUMENT',
       `The stream ${JSON.stringify(stream)} begins with "$", which is reserved for the store: choose another name.`,
     );
   }
   return size;
+}
+
+/** True if callers may write a stream of this name, which must be a valid one. */
+export function isWritable(stream: string): boolean {
+  return stream.charCodeAt(0) !== DOLLAR;
 }
 
 /** Bytes of UTF-8 of a non-empty text without control characters and lone surrogates; throws otherwise. */

@@ -1,25 +1,25 @@
+/** A commit in flight, from the call to the answer: one object, whatever waits for it. */
 import type { VarveError } from '../base/errors.ts';
 import { PendingFrame } from '../journal/pending-frame.ts';
-import type { CommitResult } from './contract.ts';
+import type { AppendResult, CommitResult } from './contract.ts';
 
-/** What has become of a commit: a promise in the making, and those whose answers depend on it. */
-export class PendingCommit extends PendingFrame {
-  readonly #result: CommitResult;
-  readonly #resolve: (result: CommitResult) => void;
-  readonly #reject: (error: VarveError) => void;
+/** Made by whoever submits a commit; told once what became of it, by `appended`, `repeated` or `reject`. */
+export abstract class PendingCommit extends PendingFrame {
+  /** Recorded time of the commit. Known, like what follows and `firstPosition`, from when the commit has its position. */
+  time = 0;
+  /** Of the commit's last event. */
+  revision = 0;
+  /** With more than one part: each stream once, with the revision of its last event. */
+  streams: CommitResult['streams'] | undefined;
+  #isTold = false;
   #followers: Follower[] | undefined;
 
-  constructor(
-    result: CommitResult,
-    isWrittenEnough: boolean,
-    resolve: (result: CommitResult) => void,
-    reject: (error: VarveError) => void,
-  ) {
-    super(isWrittenEnough);
-    this.#result = result;
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
+  /** The commit is where its maker wants it: durable, or written. */
+  abstract appended(): void;
+  /** It was appended before; this is what was answered then. */
+  abstract repeated(result: CommitResult): void;
+  /** It was refused, or lost. */
+  abstract reject(error: VarveError): void;
 
   /** Someone whose answer may be given only when this commit is durable, and who fails if it fails. */
   follow(follower: Follower): void {
@@ -27,18 +27,25 @@ export class PendingCommit extends PendingFrame {
   }
 
   written(): void {
-    this.#resolve(this.#result);
+    this.#isTold = true;
+    this.appended();
   }
 
   durable(): void {
-    this.#resolve(this.#result);
-    for (const follower of this.#followers ?? []) {
-      follower.answer();
+    if (!this.#isTold) {
+      this.appended();
+    }
+    if (this.#followers !== undefined) {
+      for (const follower of this.#followers) {
+        follower.answer();
+      }
     }
   }
 
   failed(error: VarveError): void {
-    this.#reject(error);
+    if (!this.#isTold) {
+      this.reject(error);
+    }
     for (const follower of this.#followers ?? []) {
       follower.reject(error);
     }
@@ -48,4 +55,69 @@ export class PendingCommit extends PendingFrame {
 export interface Follower {
   answer(): void;
   reject(error: VarveError): void;
+}
+
+/** Answered as `append` answers. */
+export class PendingAppend extends PendingCommit {
+  readonly #resolve: (result: AppendResult) => void;
+  readonly #reject: (error: VarveError) => void;
+
+  constructor(
+    wantsWritten: boolean,
+    resolve: (result: AppendResult) => void,
+    reject: (error: VarveError) => void,
+  ) {
+    super(wantsWritten);
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  appended(): void {
+    const { firstPosition, count, revision, time } = this;
+    const lastPosition = firstPosition + count - 1;
+    this.#resolve({ outcome: 'appended', firstPosition, lastPosition, revision, time });
+  }
+
+  repeated({ outcome, firstPosition, lastPosition, streams, time }: CommitResult): void {
+    const { revision } = streams[0]!;
+    this.#resolve({ outcome, firstPosition, lastPosition, revision, time });
+  }
+
+  reject(error: VarveError): void {
+    this.#reject(error);
+  }
+}
+
+/** Answered as `commit` answers. */
+export class PendingParts extends PendingCommit {
+  readonly #firstStream: string;
+  readonly #resolve: (result: CommitResult) => void;
+  readonly #reject: (error: VarveError) => void;
+
+  constructor(
+    wantsWritten: boolean,
+    firstStream: string,
+    resolve: (result: CommitResult) => void,
+    reject: (error: VarveError) => void,
+  ) {
+    super(wantsWritten);
+    this.#firstStream = firstStream;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  appended(): void {
+    const { firstPosition, count, revision, time } = this;
+    const streams = this.streams ?? [{ stream: this.#firstStream, revision }];
+    const lastPosition = firstPosition + count - 1;
+    this.#resolve({ outcome: 'appended', firstPosition, lastPosition, time, streams });
+  }
+
+  repeated(result: CommitResult): void {
+    this.#resolve(result);
+  }
+
+  reject(error: VarveError): void {
+    this.#reject(error);
+  }
 }

@@ -1,22 +1,30 @@
 /**
  * A commit as it leaves the caller's hands: checked, serialized, measured. All of the caller's code that can run (getters,
  * toJSON, proxies) runs here, before any decision, so no decision can be interrupted by it.
+ *
+ * One event for one stream is what nearly every commit is: `prepareAppend` then fills an object that was used before, and
+ * makes no other.
  */
-import { types } from 'node:util';
 import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import type { StreamIndex } from '../event-index/stream-index.ts';
 import { frameBodySizeMax } from '../journal/format.ts';
-import type { Codec } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
-import { ContentType, type RecordContent, recordSizeOf } from '../log/format.ts';
+import { type RecordContent, recordSizeOf } from '../log/format.ts';
 import type { AppendOptions, CommitOptions, CommitPart, ExpectedRevision } from './contract.ts';
-import { checkText, checkWritableStream, typeName } from './names.ts';
+import { checkText, checkWritableStream, isWritable, typeName } from './names.ts';
 import { checkSignal, rejectUnknownNames } from './options.ts';
+import { type PayloadSettings, type PayloadTarget, preparePayload } from './payload.ts';
 
+/**
+ * What the commit log decides about. Events stand in the order of the parts: first those of the first part.
+ * Whoever makes one elsewhere vouches for everything that is checked here.
+ */
 export interface PreparedCommit {
-  /** What each part expects of its stream, and how many of the events are its own. */
+  /** What each part expects of its stream, and how many of the events are its own. At least one, with at least one event. */
   readonly parts: readonly PreparedPart[];
   readonly events: readonly RecordContent[];
+  /** Empty for none. */
   readonly idempotencyKey: string;
   readonly idempotencyKeySize: number;
   /** Bytes of the frame's body. */
@@ -29,11 +37,25 @@ export interface PreparedPart {
   readonly stream: string;
   readonly expectedRevision: ExpectedRevision;
   readonly count: number;
+  /** The stream's number in the owner's index, if whoever prepared the commit has looked it up there. */
+  readonly streamNumber?: number | undefined;
 }
 
-export interface PayloadSettings {
-  readonly codec: Codec | undefined;
-  readonly compressionMinBytes: number;
+export type { PayloadSettings } from './payload.ts';
+
+type Writable<Type> = { -readonly [Field in keyof Type]: Type[Field] };
+
+/** A prepared commit that can be filled again once nobody needs what it holds. */
+export interface CommitDraft extends Writable<PreparedCommit> {
+  readonly parts: Writable<PreparedPart>[];
+  readonly events: ContentDraft[];
+}
+
+type ContentDraft = Writable<RecordContent> & PayloadTarget;
+
+export interface PrepareSettings extends PayloadSettings {
+  /** Streams whose names need no check. */
+  readonly streams?: StreamIndex;
 }
 
 const commitOptionNames = new Set(['idempotencyKey', 'ack', 'signal']);
@@ -54,7 +76,7 @@ const eventNames = new Set([
 export function prepareCommit(
   parts: readonly CommitPart[],
   options: CommitOptions,
-  settings: PayloadSettings,
+  settings: PrepareSettings,
 ): PreparedCommit {
   rejectUnknownNames(options, commitOptionNames, 'option');
   // A copy, and only the copy counts: the caller's code that runs below may change the array.
@@ -62,36 +84,99 @@ export function prepareCommit(
   if (givenParts.length === 0) {
     throw new VarveError('INVALID_ARGUMENT', 'A commit needs an array with at least one part.');
   }
-  const events: RecordContent[] = [];
-  const prepared: PreparedPart[] = [];
-  for (const part of givenParts) {
-    rejectUnknownNames(part, partNames, 'field of a part');
-    prepared.push(preparePart(part.stream, part.events, part.expectedRevision, settings, events));
+  const draft = makeCommitDraft();
+  draft.parts.length = 0;
+  draft.events.length = 0;
+  for (const given of givenParts) {
+    rejectUnknownNames(given, partNames, 'field of a part');
+    const part = makePart();
+    draft.parts.push(part);
+    const streamSize = preparePart(part, given.stream, given.expectedRevision, settings);
+    part.count = prepareEvents(draft.events, part.stream, streamSize, given.events, settings);
   }
-  return finishCommit(prepared, events, options);
+  return finishCommit(draft, options);
 }
 
-/** The same for one stream. */
+/** The same for one stream. Fills `draft`, which must have been made here and have held no more than one event. */
 export function prepareAppend(
   stream: string,
   given: readonly NewEvent[],
   options: AppendOptions,
-  settings: PayloadSettings,
-): PreparedCommit {
-  rejectUnknownNames(options, appendOptionNames, 'option');
-  const events: RecordContent[] = [];
-  const part = preparePart(stream, given, options.expectedRevision, settings, events);
-  return finishCommit([part], events, options);
+  settings: PrepareSettings,
+  draft: CommitDraft = makeCommitDraft(),
+): CommitDraft {
+  checkAppendOptionNames(options);
+  const part = draft.parts[0]!;
+  const streamSize = preparePart(part, stream, options.expectedRevision, settings);
+  if (isOrdinaryArray(given) && given.length === 1) {
+    // Read once: the caller's code that runs below may change the array.
+    prepareEvent(draft.events[0]!, stream, streamSize, given[0]!, settings);
+    part.count = 1;
+  } else {
+    draft.events.length = 0;
+    part.count = prepareEvents(draft.events, stream, streamSize, given, settings);
+  }
+  return finishCommit(draft, options);
 }
 
-function finishCommit(
-  parts: readonly PreparedPart[],
-  events: readonly RecordContent[],
-  options: CommitOptions,
-): PreparedCommit {
+export function makeCommitDraft(): CommitDraft {
+  return {
+    parts: [makePart()],
+    events: [makeContent()],
+    idempotencyKey: '',
+    idempotencyKeySize: 0,
+    bodySize: 0,
+    ack: 'durable',
+    signal: undefined,
+  };
+}
+
+/** True if the draft may be filled again. What may be large is let go of. */
+export function clearCommitDraft({ events }: CommitDraft): boolean {
+  const [first] = events;
+  if (first === undefined || events.length > 1) {
+    return false;
+  }
+  first.payload.length = 1;
+  first.payload[0] = '';
+  return true;
+}
+
+function makePart(): Writable<PreparedPart> {
+  return { stream: '', expectedRevision: 'any', count: 0, streamNumber: undefined };
+}
+
+function makeContent(): ContentDraft {
+  return {
+    stream: '',
+    streamSize: 0,
+    type: '',
+    typeSize: 0,
+    id: '',
+    idSize: 0,
+    correlationId: '',
+    correlationSize: 0,
+    causationId: '',
+    causationSize: 0,
+    tags: noTags.tags,
+    tagsSize: 0,
+    occurredAt: undefined,
+    contentType: 0,
+    codec: 0,
+    plainSize: 0,
+    metadataSize: 0,
+    payload: [''],
+    payloadSize: 0,
+  };
+}
+
+function finishCommit(draft: CommitDraft, options: CommitOptions): CommitDraft {
+  const { events } = draft;
   rejectRepeatedIds(events);
   const { idempotencyKey, ack = 'durable', signal } = options;
-  checkSignal(signal);
+  if (signal !== undefined) {
+    checkSignal(signal);
+  }
   if (ack !== 'durable' && ack !== 'written') {
     throw new VarveError(
       'INVALID_ARGUMENT',
@@ -102,44 +187,66 @@ function finishCommit(
     idempotencyKey === undefined
       ? 0
       : checkText('idempotency key', idempotencyKey, limits.idempotencyKeySizeMax);
-  return {
-    parts,
-    events,
-    idempotencyKey: idempotencyKey ?? '',
-    idempotencyKeySize,
-    bodySize: measureBody(events, idempotencyKeySize),
-    ack,
-    signal,
-  };
+  draft.idempotencyKey = idempotencyKey ?? '';
+  draft.idempotencyKeySize = idempotencyKeySize;
+  draft.bodySize = measureBody(events, idempotencyKeySize);
+  draft.ack = ack;
+  draft.signal = signal;
+  return draft;
 }
 
-/** Adds the part's events to `events`. */
+/** Fills in everything but the count of events; returns the size of the stream's name. */
 function preparePart(
+  part: Writable<PreparedPart>,
   stream: string,
-  given: readonly NewEvent[],
   expected: ExpectedRevision | undefined,
+  { streams }: PrepareSettings,
+): number {
+  const known = streams?.find(stream);
+  const streamSize =
+    known !== undefined && isWritable(stream)
+      ? streams!.nameSizeOf(known)
+      : checkWritableStream(stream);
+  part.stream = stream;
+  part.streamNumber = known;
+  part.expectedRevision = expected ?? 'any';
+  checkExpectedRevision(part.expectedRevision);
+  return streamSize;
+}
+
+/** Adds the events of one part; returns how many there are. */
+function prepareEvents(
+  target: ContentDraft[],
+  stream: string,
+  streamSize: number,
+  given: readonly NewEvent[],
   settings: PayloadSettings,
-  events: RecordContent[],
-): PreparedPart {
-  const streamSize = checkWritableStream(stream);
-  const expectedRevision = expected ?? 'any';
-  checkExpectedRevision(expectedRevision);
+): number {
   // A copy, and only the copy counts: the caller's code that runs below may change the array.
-  const givenEvents = Array.isArray(given) ? [...(given as readonly NewEvent[])] : [];
-  const count = givenEvents.length;
+  const events = Array.isArray(given) ? [...(given as readonly NewEvent[])] : [];
+  const count = events.length;
   if (count === 0) {
     throw new VarveError('INVALID_ARGUMENT', 'An append needs an array with at least one event.');
   }
-  if (events.length + count > limits.commitCountMax) {
+  if (target.length + count > limits.commitCountMax) {
     throw new VarveError(
       'LIMIT_EXCEEDED',
       `A commit holds at most ${limits.commitCountMax} events: split it.`,
     );
   }
-  for (const event of givenEvents) {
-    events.push(prepareEvent(stream, streamSize, event, settings));
+  for (const event of events) {
+    const content = makeContent();
+    prepareEvent(content, stream, streamSize, event, settings);
+    target.push(content);
   }
-  return { stream, expectedRevision, count };
+  return count;
+}
+
+const arrayIterator = Array.prototype[Symbol.iterator];
+
+/** True if going through the array gives what stands in it. */
+function isOrdinaryArray(given: readonly unknown[]): boolean {
+  return Array.isArray(given) && given[Symbol.iterator] === arrayIterator;
 }
 
 function checkExpectedRevision(expected: ExpectedRevision): void {
@@ -183,15 +290,13 @@ function rejectRepeatedIds(events: readonly RecordContent[]): void {
 }
 
 function prepareEvent(
+  content: ContentDraft,
   stream: string,
   streamSize: number,
   event: NewEvent,
   settings: PayloadSettings,
-): RecordContent {
-  if (typeof event !== 'object' || event === null) {
-    throw new VarveError('INVALID_ARGUMENT', `An event must be an object, not ${typeName(event)}.`);
-  }
-  rejectUnknownNames(event, eventNames, 'field of an event');
+): void {
+  checkEventNames(event);
   const { type, id, correlationId, causationId, occurredAt } = event;
   if (occurredAt !== undefined && !Number.isSafeInteger(occurredAt)) {
     throw new VarveError(
@@ -199,29 +304,22 @@ function prepareEvent(
       `occurredAt must be a whole number of ms, not ${String(occurredAt)}.`,
     );
   }
-  const tags = event.tags === undefined ? noTags : prepareTags(event.tags);
-  const payload = preparePayload(event.data, event.metadata, settings);
-  return {
-    stream,
-    streamSize,
-    type,
-    typeSize: checkText('type', type, limits.typeSizeMax),
-    id: id ?? '',
-    idSize: optionalSize('id', id),
-    correlationId: correlationId ?? '',
-    correlationSize: optionalSize('correlationId', correlationId),
-    causationId: causationId ?? '',
-    causationSize: optionalSize('causationId', causationId),
-    tags: tags.tags,
-    tagsSize: tags.tagsSize,
-    occurredAt,
-    contentType: payload.contentType,
-    codec: payload.codec,
-    plainSize: payload.plainSize,
-    metadataSize: payload.metadataSize,
-    payload: payload.payload,
-    payloadSize: payload.payloadSize,
-  };
+  const givenTags = event.tags;
+  const { tags, tagsSize } = givenTags === undefined ? noTags : prepareTags(givenTags);
+  preparePayload(content, event.data, event.metadata, settings);
+  content.stream = stream;
+  content.streamSize = streamSize;
+  content.type = type;
+  content.typeSize = checkText('type', type, limits.typeSizeMax);
+  content.id = id ?? '';
+  content.idSize = optionalSize('id', id);
+  content.correlationId = correlationId ?? '';
+  content.correlationSize = optionalSize('correlationId', correlationId);
+  content.causationId = causationId ?? '';
+  content.causationSize = optionalSize('causationId', causationId);
+  content.tags = tags;
+  content.tagsSize = tagsSize;
+  content.occurredAt = occurredAt;
 }
 
 function optionalSize(what: string, text: string | undefined): number {
@@ -251,111 +349,42 @@ function prepareTags(given: readonly string[]): typeof noTags {
   return { tags, tagsSize };
 }
 
-type PreparedPayload = Pick<
-  RecordContent,
-  'contentType' | 'codec' | 'plainSize' | 'metadataSize' | 'payload' | 'payloadSize'
->;
+// The same names as in the sets above, told apart by comparing pointers: a set would hash each of them.
 
-function preparePayload(
-  data: unknown,
-  metadata: unknown,
-  settings: PayloadSettings,
-): PreparedPayload {
-  const payload: (string | Uint8Array)[] = [];
-  let contentType: number = ContentType.none;
-  let plainSize = 0;
-  if (types.isUint8Array(data)) {
-    contentType = ContentType.bytes;
-    // A copy: the caller's code that still runs may change, shrink or detach it.
-    const bytes = Buffer.from(data);
-    payload.push(bytes);
-    plainSize = bytes.length;
-  } else if (data !== undefined) {
-    contentType = ContentType.json;
-    const text = toJson('data', data);
-    payload.push(text);
-    plainSize = Buffer.byteLength(text, 'utf8');
-  }
-  let metadataSize = 0;
-  if (metadata !== undefined) {
-    const text = toJson('metadata', metadata);
-    payload.push(text);
-    metadataSize = Buffer.byteLength(text, 'utf8');
-    plainSize += metadataSize;
-  }
-  if (plainSize > limits.plainSizeMax) {
-    throw new VarveError(
-      'LIMIT_EXCEEDED',
-      `An event's data and metadata take ${plainSize} bytes; at most ${limits.plainSizeMax} are possible.`,
-    );
-  }
-  if (settings.codec !== undefined && plainSize >= settings.compressionMinBytes && plainSize > 0) {
-    const compressed = compress(settings.codec, joinBytes(payload));
-    if (compressed.length < plainSize) {
-      const { id: codec } = settings.codec;
-      return {
-        contentType,
-        codec,
-        plainSize,
-        metadataSize,
-        payload: [compressed],
-        payloadSize: compressed.length,
-      };
+function checkAppendOptionNames(options: AppendOptions): void {
+  for (const name in options) {
+    switch (name) {
+      case 'idempotencyKey':
+      case 'expectedRevision':
+      case 'ack':
+      case 'signal':
+        break;
+      default:
+        rejectUnknownNames(options, appendOptionNames, 'option');
     }
   }
-  return { contentType, codec: 0, plainSize, metadataSize, payload, payloadSize: plainSize };
-}
-
-function compress(codec: Codec, plain: Buffer): Buffer {
-  try {
-    // A copy: a codec may use one buffer for all its results.
-    return Buffer.from(codec.compress(plain));
-  } catch (error) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `The codec ${codec.name} could not compress a payload.`,
-      {
-        cause: error,
-      },
-    );
+  if (typeof options !== 'object' || options === null) {
+    rejectUnknownNames(options, appendOptionNames, 'option');
   }
 }
 
-function toJson(what: string, value: unknown): string {
-  if (holdsWhatJsonLoses(value)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `The ${what} of an event is of a kind that JSON would lose: give plain values, or bytes as a Uint8Array in data.`,
-    );
+function checkEventNames(event: NewEvent): void {
+  if (typeof event !== 'object' || event === null) {
+    throw new VarveError('INVALID_ARGUMENT', `An event must be an object, not ${typeName(event)}.`);
   }
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(value);
-  } catch (error) {
-    throw new VarveError('INVALID_ARGUMENT', `The ${what} of an event can't be written as JSON.`, {
-      cause: error,
-    });
+  for (const name in event) {
+    switch (name) {
+      case 'type':
+      case 'data':
+      case 'metadata':
+      case 'tags':
+      case 'id':
+      case 'correlationId':
+      case 'causationId':
+      case 'occurredAt':
+        break;
+      default:
+        rejectUnknownNames(event, eventNames, 'field of an event');
+    }
   }
-  if (text === undefined) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `The ${what} of an event is a ${typeof value}, which JSON does not know.`,
-    );
-  }
-  return text;
-}
-
-/** Things that JSON.stringify turns into `{}` or into an object of indexes, without a word. */
-function holdsWhatJsonLoses(value: unknown): boolean {
-  return (
-    ArrayBuffer.isView(value) ||
-    types.isAnyArrayBuffer(value) ||
-    types.isMap(value) ||
-    types.isSet(value)
-  );
-}
-
-/** The parts of a payload in one piece. */
-export function joinBytes(parts: readonly (string | Uint8Array)[]): Buffer {
-  return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
 }

@@ -9,6 +9,32 @@ const PAUSE_COUNT = 4_096;
 
 const optionNames = new Set(['prefix', 'delimiter', 'after', 'limit']);
 
+/** A listing, checked. */
+export interface ListingPlan {
+  readonly prefix: string;
+  readonly delimiter: string | undefined;
+  readonly after: string | undefined;
+  readonly limit: number;
+  /** Only what lies below this position. */
+  readonly visible: number;
+}
+
+/** Throws `INVALID_ARGUMENT`. */
+export function planListing(options: StreamsOptions, visible: number): ListingPlan {
+  rejectUnknownNames(options, optionNames, 'option');
+  const { prefix = '', delimiter, after, limit = Number.MAX_SAFE_INTEGER } = options;
+  checkRange('limit', limit, 0, Number.MAX_SAFE_INTEGER);
+  for (const [name, text] of Object.entries({ prefix, delimiter, after })) {
+    if (text !== undefined && typeof text !== 'string') {
+      throw new VarveError('INVALID_ARGUMENT', `${name} must be a string.`);
+    }
+  }
+  if (delimiter === '') {
+    throw new VarveError('INVALID_ARGUMENT', 'The delimiter must not be empty.');
+  }
+  return { prefix, delimiter, after, limit, visible };
+}
+
 /** Stream names in order. The order is made when it is asked for, and kept until there are new streams. */
 export class StreamListing {
   readonly #streams: StreamIndex;
@@ -29,38 +55,8 @@ export class StreamListing {
     return count;
   }
 
-  /** Throws `INVALID_ARGUMENT` at the call. */
-  list(
-    options: StreamsOptions,
-    visible: number,
-    clock: Clock,
-    checkReadable: () => void,
-  ): AsyncIterableIterator<StreamEntry> {
-    rejectUnknownNames(options, optionNames, 'option');
-    const { prefix = '', delimiter, after, limit = Number.MAX_SAFE_INTEGER } = options;
-    checkRange('limit', limit, 0, Number.MAX_SAFE_INTEGER);
-    for (const [name, text] of Object.entries({ prefix, delimiter, after })) {
-      if (text !== undefined && typeof text !== 'string') {
-        throw new VarveError('INVALID_ARGUMENT', `${name} must be a string.`);
-      }
-    }
-    if (delimiter === '') {
-      throw new VarveError('INVALID_ARGUMENT', 'The delimiter must not be empty.');
-    }
-    return this.#run({ prefix, delimiter, after, limit }, visible, clock, checkReadable);
-  }
-
-  async *#run(
-    {
-      prefix,
-      delimiter,
-      after,
-      limit,
-    }: Required<Pick<StreamsOptions, 'prefix' | 'limit'>> & {
-      delimiter: string | undefined;
-      after: string | undefined;
-    },
-    visible: number,
+  async *list(
+    { prefix, delimiter, after, limit, visible }: ListingPlan,
     clock: Clock,
     checkReadable: () => void,
   ): AsyncGenerator<StreamEntry, void, undefined> {

@@ -13,6 +13,7 @@ export class VisibilityGate {
   readonly #journal: Journal;
   #waiters: Waiter[] = [];
   #unreadable: VarveError | undefined;
+  #observer: (() => void) | undefined;
 
   constructor(journal: Journal) {
     this.#journal = journal;
@@ -20,6 +21,11 @@ export class VisibilityGate {
 
   get visible(): number {
     return this.#journal.durable;
+  }
+
+  /** Calls back whenever more has become visible, before those who wait for it hear of it. */
+  observe(observer: () => void): void {
+    this.#observer = observer;
   }
 
   /** A broken invariant ends reads too: what is in memory can't be trusted. */
@@ -73,6 +79,7 @@ export class VisibilityGate {
 
   /** The durable watermark has moved. */
   advanced(position: number): void {
+    this.#observer?.();
     if (this.#waiters.length === 0) {
       return;
     }

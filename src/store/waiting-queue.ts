@@ -1,12 +1,10 @@
-import type { VarveError } from '../base/errors.ts';
-import type { CommitResult } from './contract.ts';
+import type { PendingCommit } from './pending-commit.ts';
 import type { PreparedCommit } from './prepared-commit.ts';
 
 /** A commit that waits for room. */
 export interface Waiting {
   readonly commit: PreparedCommit;
-  readonly resolve: (result: CommitResult) => void;
-  readonly reject: (error: VarveError) => void;
+  readonly pending: PendingCommit;
 }
 
 interface Numbered extends Waiting {
@@ -44,10 +42,10 @@ export class WaitingQueue {
     return this.#queue[this.#head];
   }
 
-  push(waiting: Waiting): void {
-    this.#listen(waiting.commit.signal);
+  push(commit: PreparedCommit, pending: PendingCommit): void {
+    this.#listen(commit.signal);
     this.#lastNumber += 1;
-    this.#queue.push({ ...waiting, number: this.#lastNumber });
+    this.#queue.push({ commit, pending, number: this.#lastNumber });
   }
 
   /** Takes out the first one, which has been decided. */

@@ -1,21 +1,29 @@
-import type { CommitPart, EventStore, NewEvent } from '../store/contract.ts';
+import type { CommitPart, EventStore, NewEvent, StoreClient } from '../store/contract.ts';
 import type { TestFunctions } from './file-system-conformance.ts';
 import { codeOfAsync } from './code-of.ts';
 
 /** What one test works on: an open, empty store, and a way to close it and open it again. */
-export interface StoreUnderTest {
-  readonly store: EventStore;
+export interface StoreUnderTest<Store extends StoreClient = EventStore> {
+  readonly store: Store;
   /** Closes the store if it is open and opens the same one again. */
-  readonly reopen: () => Promise<EventStore>;
+  readonly reopen: () => Promise<Store>;
 }
 
-export type MakeStore = () => Promise<StoreUnderTest>;
+export type MakeStore<Store extends StoreClient = EventStore> = () => Promise<
+  StoreUnderTest<Store>
+>;
 
 /**
  * What every event store must do, wherever its events are: on a disk, in memory, on another machine. `make` is called once
  * per test.
  */
 export function storeConformance(test: TestFunctions, make: MakeStore): void {
+  storeClientConformance(test, make);
+  owningConforms(test, make);
+}
+
+/** The part of it that holds in every thread that can reach the store. */
+export function storeClientConformance(test: TestFunctions, make: MakeStore<StoreClient>): void {
   appendingConforms(test, make);
   expectationsConform(test, make);
   commitsConform(test, make);
@@ -28,7 +36,10 @@ export function storeConformance(test: TestFunctions, make: MakeStore): void {
 
 const happened: NewEvent = { type: 'Happened', data: { n: 1 } };
 
-function appendingConforms({ describe, it, expect }: TestFunctions, make: MakeStore): void {
+function appendingConforms(
+  { describe, it, expect }: TestFunctions,
+  make: MakeStore<StoreClient>,
+): void {
   describe('appending', () => {
     it('gives positions and revisions without gaps from 0', async () => {
       const { store } = await make();
@@ -101,7 +112,10 @@ function appendingConforms({ describe, it, expect }: TestFunctions, make: MakeSt
   });
 }
 
-function expectationsConform({ describe, it, expect }: TestFunctions, make: MakeStore): void {
+function expectationsConform(
+  { describe, it, expect }: TestFunctions,
+  make: MakeStore<StoreClient>,
+): void {
   describe('expected revisions', () => {
     it('are held against the stream', async () => {
       const { store } = await make();
@@ -144,7 +158,10 @@ function expectationsConform({ describe, it, expect }: TestFunctions, make: Make
   });
 }
 
-function commitsConform({ describe, it, expect }: TestFunctions, make: MakeStore): void {
+function commitsConform(
+  { describe, it, expect }: TestFunctions,
+  make: MakeStore<StoreClient>,
+): void {
   describe('commits over several streams', () => {
     const parts: CommitPart[] = [
       { stream: 'a', events: [happened], expectedRevision: 'none' },
@@ -180,7 +197,10 @@ function commitsConform({ describe, it, expect }: TestFunctions, make: MakeStore
   });
 }
 
-function repeatsConform({ describe, it, expect }: TestFunctions, make: MakeStore): void {
+function repeatsConform(
+  { describe, it, expect }: TestFunctions,
+  make: MakeStore<StoreClient>,
+): void {
   describe('repeats', () => {
     it('with a key are answered with the first result, also after reopening', async () => {
       const { store, reopen } = await make();
@@ -255,7 +275,7 @@ function repeatsConform({ describe, it, expect }: TestFunctions, make: MakeStore
 }
 
 /** Ten events, the even ones in one stream, the odd ones in another. */
-async function filled(make: MakeStore): Promise<EventStore> {
+async function filled(make: MakeStore<StoreClient>): Promise<StoreClient> {
   const { store } = await make();
   for (let n = 0; n < 10; n += 1) {
     await store.append(n % 2 === 0 ? 'even' : 'odd', [{ type: 'N', data: n }]);
@@ -263,11 +283,14 @@ async function filled(make: MakeStore): Promise<EventStore> {
   return store;
 }
 
-function readingConforms({ describe, it, expect }: TestFunctions, make: MakeStore): void {
+function readingConforms(
+  { describe, it, expect }: TestFunctions,
+  make: MakeStore<StoreClient>,
+): void {
   describe('reading', () => {
     it('goes forwards and backwards, from a position, up to a limit', async () => {
       const store = await filled(make);
-      const numbers = async (...args: Parameters<EventStore['read']>): Promise<unknown[]> =>
+      const numbers = async (...args: Parameters<StoreClient['read']>): Promise<unknown[]> =>
         (await all(store.read(...args))).map(({ data }) => data);
       expect(await numbers({}, { after: 6 })).toEqual([7, 8, 9]);
       expect(await numbers({}, { before: 2 })).toEqual([0, 1]);
@@ -326,14 +349,17 @@ function readingConforms({ describe, it, expect }: TestFunctions, make: MakeStor
   });
 }
 
-function listingConforms({ describe, it, expect }: TestFunctions, make: MakeStore): void {
+function listingConforms(
+  { describe, it, expect }: TestFunctions,
+  make: MakeStore<StoreClient>,
+): void {
   describe('streams', () => {
     it('are listed in order, with prefix, delimiter, after and limit', async () => {
       const { store } = await make();
       for (const stream of ['b/1', 'a/2', 'a/10', 'a/1', 'c', 'a/1/x']) {
         await store.append(stream, [happened]);
       }
-      const names = async (...args: Parameters<EventStore['streams']>): Promise<string[]> =>
+      const names = async (...args: Parameters<StoreClient['streams']>): Promise<string[]> =>
         (await all(store.streams(...args))).map((entry) =>
           entry.kind === 'prefix' ? entry.prefix : entry.stream,
         );
@@ -355,7 +381,10 @@ function listingConforms({ describe, it, expect }: TestFunctions, make: MakeStor
   });
 }
 
-function refusalsConform({ describe, it, expect }: TestFunctions, make: MakeStore): void {
+function refusalsConform(
+  { describe, it, expect }: TestFunctions,
+  make: MakeStore<StoreClient>,
+): void {
   describe('bad calls', () => {
     it('are refused with a code and change nothing', async () => {
       const { store } = await make();
@@ -401,7 +430,10 @@ function refusalsConform({ describe, it, expect }: TestFunctions, make: MakeStor
   });
 }
 
-function endingConforms({ describe, it, expect }: TestFunctions, make: MakeStore): void {
+function endingConforms(
+  { describe, it, expect }: TestFunctions,
+  make: MakeStore<StoreClient>,
+): void {
   describe('the end', () => {
     it('waits for what is in flight', async () => {
       const { store, reopen } = await make();
@@ -427,9 +459,21 @@ function endingConforms({ describe, it, expect }: TestFunctions, make: MakeStore
       expect(store.head).toBe(2);
       await appending;
       await store.flush();
+      expect(store.head).toBe(2);
+    });
+  });
+}
+
+function owningConforms({ describe, it, expect }: TestFunctions, make: MakeStore): void {
+  describe('the owner', () => {
+    it('knows when nothing is in flight, and that all is well', async () => {
+      const { store } = await make();
+      const appending = store.append('a', [happened, happened]);
+      await store.flush();
       expect(store.stats().pending.commits).toBe(0);
       const report = await store.verify();
       expect([report.ok, report.events]).toEqual([true, 2]);
+      await appending;
     });
   });
 }

@@ -1,0 +1,248 @@
+/** A store that another thread owns: checks and serializes here, is decided about and kept there. */
+import { type Applied, VarveError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { Port } from '../io/message-port.ts';
+import { AtomicCells } from '../journal/cells.ts';
+import { LaneProducer } from '../journal/lane.ts';
+import type { NewEvent, StoredEvent } from '../log/event.ts';
+import { AppendSender } from './append-sender.ts';
+import { ClientCalls } from './client-calls.ts';
+import { type OwnerMessage, ROOM, StoreCell, WAKE, type Welcome } from './client-protocol.ts';
+import { ClientRead, listStreams, type PageParts } from './client-read.ts';
+import { aborted } from './commit-log.ts';
+import type {
+  AppendOptions,
+  AppendResult,
+  CommitOptions,
+  CommitPart,
+  CommitResult,
+  EventRead,
+  ReadOptions,
+  ReadQuery,
+  StoreClient,
+  StreamEntry,
+  StreamHead,
+  StreamsOptions,
+} from './contract.ts';
+import { planRead } from './event-read.ts';
+import { checkStreamName, checkText } from './names.ts';
+import { checkRange, checkSignal } from './options.ts';
+import type { PayloadSettings } from './payload.ts';
+import { PortHold } from './port-hold.ts';
+import {
+  clearCommitDraft,
+  type CommitDraft,
+  prepareAppend,
+  prepareCommit,
+  type PreparedCommit,
+} from './prepared-commit.ts';
+import { planListing } from './stream-listing.ts';
+
+type Ending = 'closed here' | 'store closed' | 'thread gone';
+
+export class AttachedStore<Event extends NewEvent> implements StoreClient<Event> {
+  readonly id: string;
+  readonly #port: Port;
+  readonly #storeWords: Int32Array;
+  readonly #payloads: PayloadSettings;
+  readonly #sender: AppendSender;
+  readonly #calls: ClientCalls;
+  readonly #pages: PageParts;
+  /** For the next append to fill. */
+  #spareDraft: CommitDraft | undefined;
+  /** Why there is nobody to talk to any more. */
+  #ended: Ending | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(port: Port, welcome: Welcome, payloads: PayloadSettings) {
+    this.id = welcome.id;
+    this.#port = port;
+    this.#storeWords = welcome.storeWords;
+    this.#payloads = payloads;
+    const hold = new PortHold(port);
+    const inFlight = (change: number): void => hold.add(change);
+    const lane = new LaneProducer(
+      welcome.lane,
+      new AtomicCells(welcome.lane.words),
+      new AtomicCells(welcome.hubWords),
+      () => port.post(WAKE),
+    );
+    this.#sender = new AppendSender(lane, {
+      abortSent: (requests) => port.post({ kind: 'abort', requests }),
+      inFlight,
+      isEnded: () => this.#ended !== undefined || this.#isStoreClosing(),
+    });
+    this.#calls = new ClientCalls(port, inFlight);
+    this.#pages = {
+      calls: this.#calls,
+      closeCursor: (cursor) => port.post({ kind: 'close-cursor', cursor }),
+      checkReadable: () => this.#checkOpen(),
+    };
+  }
+
+  get head(): number {
+    return Atomics.load(this.#storeWords, StoreCell.head) >>> 0;
+  }
+
+  append(
+    stream: string,
+    events: readonly Event[],
+    options: AppendOptions = {},
+  ): Promise<AppendResult> {
+    return new Promise((resolve, reject) => {
+      this.#checkOpen();
+      // Out of hand while the caller's code runs, which may append, too.
+      const spare = this.#spareDraft;
+      this.#spareDraft = undefined;
+      const prepared = prepareAppend(stream, events, options, this.#payloads, spare);
+      if (this.#submit(prepared, undefined, resolve, reject) && clearCommitDraft(prepared)) {
+        this.#spareDraft = prepared;
+      }
+    });
+  }
+
+  commit(parts: readonly CommitPart<Event>[], options: CommitOptions = {}): Promise<CommitResult> {
+    return new Promise((resolve, reject) => {
+      this.#checkOpen();
+      const prepared = prepareCommit(parts, options, this.#payloads);
+      this.#submit(prepared, prepared.parts[0]!.stream, resolve, reject);
+    });
+  }
+
+  read(query: ReadQuery = {}, options: ReadOptions = {}): EventRead<Event> {
+    this.#checkOpen();
+    return new ClientRead<Event>(this.#pages, planRead(query, options, this.head));
+  }
+
+  async get(position: number): Promise<StoredEvent<Event> | undefined> {
+    this.#checkOpen();
+    checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
+    return position < this.head ? this.#calls.ask({ name: 'get', position }) : undefined;
+  }
+
+  async getById(id: string): Promise<StoredEvent<Event> | undefined> {
+    this.#checkOpen();
+    checkText('id', id, limits.idSizeMax);
+    return this.#calls.ask({ name: 'getById', id });
+  }
+
+  streams(options: StreamsOptions = {}): AsyncIterableIterator<StreamEntry> {
+    this.#checkOpen();
+    return listStreams(this.#pages, planListing(options, this.head));
+  }
+
+  async streamHead(stream: string): Promise<StreamHead | undefined> {
+    this.#checkOpen();
+    checkStreamName(stream);
+    return this.#calls.ask({ name: 'streamHead', stream });
+  }
+
+  async flush(): Promise<void> {
+    this.#checkOpen();
+    // Whatever has been answered has left this thread; the owner makes sure of the rest.
+    await this.#sender.settled();
+    this.#checkConnected();
+    await this.#calls.ask({ name: 'flush' });
+  }
+
+  async waitFor(position: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    this.#checkOpen();
+    checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
+    checkSignal(options.signal);
+    if (position >= this.head) {
+      await this.#calls.ask({ name: 'waitFor', position }, options.signal);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** A message from the owner. */
+  received(message: OwnerMessage): void {
+    if (message === ROOM) {
+      this.#sender.pump();
+    } else if (message instanceof Float64Array) {
+      this.#sender.acknowledged(message);
+    } else if (message.kind === 'outcomes') {
+      this.#sender.succeeded(message.results);
+      this.#sender.failed(message.failures);
+    } else if (message.kind === 'answer') {
+      this.#calls.answered(message.request, message.value);
+    } else if (message.kind === 'failure') {
+      this.#calls.failed(message.request, message.error);
+    } else if (message.kind === 'closed') {
+      this.#end('store closed');
+      this.#port.close();
+    }
+  }
+
+  /** The port is closed: by the owner, by this side, or because the owner's thread has ended. */
+  disconnected(): void {
+    this.#end('thread gone');
+  }
+
+  async #close(): Promise<void> {
+    await this.#sender.settled();
+    await this.#calls.settled();
+    this.#end('closed here');
+    this.#port.close();
+  }
+
+  #end(how: Ending): void {
+    if (this.#ended === undefined) {
+      this.#ended = how;
+      this.#sender.end((applied) => this.#closedError(applied));
+      this.#calls.end(() => this.#closedError());
+    }
+  }
+
+  /** False if the commit is still needed. With a `stream` the result is that of `commit`. */
+  #submit<Result extends AppendResult | CommitResult>(
+    prepared: PreparedCommit,
+    stream: string | undefined,
+    resolve: (result: Result) => void,
+    reject: (error: VarveError) => void,
+  ): boolean {
+    // The caller's own code may have run while its objects were read.
+    this.#checkOpen();
+    if (prepared.signal?.aborted === true) {
+      throw aborted(prepared.signal);
+    }
+    const answer = resolve as (result: AppendResult | CommitResult) => void;
+    return this.#sender.submit(prepared, stream, answer, reject);
+  }
+
+  #isStoreClosing(): boolean {
+    return Atomics.load(this.#storeWords, StoreCell.isClosing) === 1;
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) {
+      throw new VarveError('CLOSED', closedMessages['closed here']);
+    }
+    this.#checkConnected();
+  }
+
+  #checkConnected(): void {
+    if (this.#ended !== undefined || this.#isStoreClosing()) {
+      throw this.#closedError();
+    }
+  }
+
+  #closedError(applied?: Applied): VarveError {
+    const message = closedMessages[this.#ended ?? 'store closed'];
+    return new VarveError('CLOSED', message, applied === undefined ? {} : { applied });
+  }
+}
+
+const closedMessages: Readonly<Record<Ending, string>> = {
+  'closed here': 'This client of the store has been closed: attach to another port.',
+  'store closed': 'The store has been closed: open it again.',
+  'thread gone': 'The thread that owned the store has ended: open the store again.',
+};
