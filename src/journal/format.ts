@@ -1,5 +1,5 @@
 /**
- * Bytes of the journal: segment header, frames, segment footer, tail file. See docs/formats/event-log.md.
+ * Bytes of the journal: segment header, frames, segment footer, tail file. See docs/formats/journal.md.
  *
  *   segment   header (128) | frame | frame | … | zeros                     while it is written
  *             header (128) | frame | frame | … | offset table | footer (128)  when sealed
