@@ -36,12 +36,12 @@ const enumerated = [
   },
   {
     scenario: oneByOne,
-    statesMin: 900_000,
+    statesMin: 300_000,
     reached: ['A2: wait A.waits', 'A2: store A.waits', 'takes B1: notify B.waits'],
   },
   {
     scenario: withFilling,
-    statesMin: 1_800_000,
+    statesMin: 800_000,
     reached: ['A2: wait A.waits', 'B2: receive mail of B', 'turns: add mail of B'],
   },
   {
@@ -56,7 +56,7 @@ const enumerated = [
   },
   {
     scenario: withThread,
-    statesMin: 300_000,
+    statesMin: 120_000,
     reached: ['is idle: wait asleep', 'A1: notify asleep', 'turns: add mail of B'],
   },
 ] as const;

@@ -34,7 +34,8 @@
  * whose clock covers the second loads tails after that, so it sees the first too and takes it first or has taken it. *No lost
  * wake-up*: of "store tail, look at asleep" and "store asleep, look at tail" the later look sees the other's store. *A
  * producer may die anywhere*: a ticket without a record stalls nobody, for tickets need not be dense, and a record without a
- * tail was never there; nothing is locked.
+ * tail was never there; nothing is locked. But it may have got the 1 out of asleep and woken nobody: the consumer must take
+ * the news of its death as a wake-up.
  *
  * A record is a word with its size (header included, a multiple of 8), a word with its ticket, and content. It stands in one
  * piece: where the rest of the lane is too small, the size word says that the lane goes on at its beginning.
@@ -43,7 +44,10 @@
 const WORDS_PER_LINE = 16;
 
 /** Indexes into a hub's words: one cache line each, for different threads write them. */
-export const HubCell: Readonly<Record<'clock' | 'asleep', number>> = { clock: 0, asleep: WORDS_PER_LINE };
+export const HubCell: Readonly<Record<'clock' | 'asleep', number>> = {
+  clock: 0,
+  asleep: WORDS_PER_LINE,
+};
 export const HUB_WORD_COUNT: number = 2 * WORDS_PER_LINE;
 
 /** Indexes into a lane's words. */

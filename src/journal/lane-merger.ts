@@ -17,7 +17,10 @@ export class LaneMerger<Lane extends { readonly consumer: LaneConsumer }> {
     this.#lanes.add(lane);
   }
 
-  /** Forgets a lane whose producer is gone, and what was not taken from it. */
+  /**
+   * Forgets a lane whose producer is gone, and what was not taken from it. Drain before, to miss nothing; and after it drain
+   * or fall asleep as after any wake-up: the producer may have died in place of waking.
+   */
   remove(lane: Lane): void {
     this.#lanes.delete(lane);
   }

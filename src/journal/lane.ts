@@ -62,7 +62,7 @@ export class LaneProducer {
     return distance(this.#tail, this.#publishedTail) * GRANULE;
   }
 
-  /** Address before which the consumer needs nothing any more. */
+  /** Looks how far the consumer has come: it needs nothing before this address any more. */
   loadHead(): number {
     this.#head = this.#cells.load(LaneCell.head);
     return this.#head;
@@ -73,17 +73,12 @@ export class LaneProducer {
     return this.#hub.add(HubCell.clock, 1);
   }
 
-  /** True if a record of this size (header included) can be reserved now; it may then become so when the head moves. */
+  /**
+   * True if a record of this size (header included) can be reserved now. If not, it may be so when the head has moved and
+   * `loadHead` or `announceWaiting` has looked at it. Never looks by itself: until then this side may read what it wrote.
+   */
   hasRoom(size: number): boolean {
     assert(size <= this.capacity, 'a record is not larger than its lane');
-    if (this.#offset >= COMFORTABLE_SIZE) {
-      // By the head as it was, the beginning of the lane would look used until the end is reached.
-      this.loadHead();
-    }
-    if (this.#placeOf(size) >= 0) {
-      return true;
-    }
-    this.loadHead();
     if (this.#placeOf(size) >= 0) {
       return true;
     }
@@ -135,15 +130,16 @@ export class LaneProducer {
   }
 
   /**
-   * Announces that this side waits for room. True if a record of this size fits by now after all; otherwise the consumer
-   * wakes this side when it has moved the head. Publishes what was pushed: nobody can make room of that before.
+   * Publishes what was pushed, announces that this side waits for room, and looks at the head. True if a record of this size
+   * fits by now after all; otherwise the consumer wakes this side when it has moved the head.
    */
   announceWaiting(size: number): boolean {
     if (this.#tail !== this.#publishedTail) {
       this.publish();
     }
     this.#cells.store(LaneCell.waits, 1);
-    // Order: announced before the head is looked at once more.
+    // Order: announced before the head is looked at.
+    this.loadHead();
     if (this.hasRoom(size)) {
       this.#cells.store(LaneCell.waits, 0);
       return true;
@@ -226,19 +222,15 @@ export class LaneConsumer {
   }
 
   /**
-   * True if a record is at hand: published before the last `refresh`. Passes what the producer skipped, and releases it at
-   * once if everything before it is: the producer may wait for that, and there is no record whose release would cover it.
+   * True if a record is at hand: published before the last `refresh`. If not, and everything taken has been released, call
+   * `release`: the producer may wait for the rest of the lane that was skipped, and no record's release would cover it.
    */
   peek(): boolean {
     while (this.#next !== this.#limit) {
       const size = this.view.getInt32(this.#offset, true);
       if (size === SKIP) {
-        const isAllReleased = this.#next === this.#head;
         this.#next = (this.#next + (this.bytes.length - this.#offset) / GRANULE) | 0;
         this.#offset = 0;
-        if (isAllReleased) {
-          this.release();
-        }
         continue;
       }
       this.start = this.#offset;

@@ -60,6 +60,12 @@ export const seededDefects: readonly SeededDefect[] = [
     reason: 'waits for ever',
   },
   {
+    name: 'the head is looked at before waits is stored',
+    defect: { producerCells: looksAtHeadFirst },
+    scenario: oneByOne,
+    reason: 'waits for ever',
+  },
+  {
     name: 'the head is not looked at after waits is stored',
     defect: { producerCells: missesHead },
     scenario: oneByOne,
@@ -175,6 +181,23 @@ function looksAtWaitsFirst({ lanes, hub }: ConsumerCells): ConsumerCells {
     };
   });
   return { lanes: swapped, hub };
+}
+
+function looksAtHeadFirst({ lane, hub }: ProducerCells): ProducerCells {
+  const head = new Foresight();
+  return {
+    lane: {
+      ...lane,
+      load: (index) => (index === LaneCell.head ? head.load(lane, index) : lane.load(index)),
+      store: (index, value) => {
+        if (index === LaneCell.waits && value === 1) {
+          head.look(lane, LaneCell.head);
+        }
+        lane.store(index, value);
+      },
+    },
+    hub,
+  };
 }
 
 function missesHead({ lane, hub }: ProducerCells): ProducerCells {

@@ -78,7 +78,7 @@ export class LaneWorld implements World {
         local !== undefined &&
         taken[number] !== this.#scenario.producers[number]!.records.length
       ) {
-        throw new Error(`${name} has ended, and ${name}${taken[number]! + 1} is missing`);
+        throw new Error(`${name} has ended, and ${name}${taken[number] + 1} is missing`);
       }
       if (words[laneWord(number, LaneCell.head)] !== tail) {
         throw new Error(`the head of ${name} is not its tail`);
