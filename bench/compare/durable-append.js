@@ -1,10 +1,13 @@
 /**
  * Durable appends, Varve beside the engines people pick today and beside bare loops that only write and fdatasync: every
  * engine gets the same callers and the same values, in turn within each cell, several rounds. Stores are fresh for each
- * run and warmed up; in the first round each is opened again and must hold everything that was acknowledged.
+ * run and warmed up; in the first round each is opened again and must hold everything that was acknowledged. With several
+ * threads, callers are shared out among the main thread, which opens the store, and workers that join it; fewer callers than
+ * threads are not measured.
  *
  *   npm run build && cd bench && npm ci && node --expose-gc compare/durable-append.js
- *       [--quick] [--save] [--rounds 5] [--engines varve,lmdb] [--in-flight 1,256] [--values 100] [--directory /tmp]
+ *       [--quick] [--save] [--rounds 5] [--engines varve,lmdb] [--in-flight 1,256] [--threads 1,2]
+ *       [--values 100] [--directory /tmp]
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,6 +24,7 @@ const { values: given } = parseArgs({
     rounds: { type: 'string' },
     engines: { type: 'string' },
     'in-flight': { type: 'string', default: '1,16,256,4096' },
+    threads: { type: 'string', default: '1,2' },
     values: { type: 'string', default: '100,1024' },
     directory: { type: 'string', default: tmpdir() },
   },
@@ -28,8 +32,8 @@ const { values: given } = parseArgs({
 
 const BASELINE = 'bare, overwriting';
 const engineFiles = ['bare', 'varve', 'better-sqlite3', 'lmdb', 'rocksdb', 'classic-level'];
-/** Threads that append to one store. A Varve store can be used from one only, so the others are measured with one too. */
-const threadCounts = [1];
+/** Threads that append to one store. */
+const threadCounts = numbers(given.threads);
 const rounds = Number(given.rounds ?? (given.quick ? 2 : 5));
 
 await main();
@@ -39,10 +43,11 @@ async function main() {
   const cells = cellsOf();
   const lines = describeEnvironment(given.directory);
   lines.push(
-    `${rounds} rounds, engines in turn within each; callers, stores and grouping run in one thread, engines may use more`,
+    `${rounds} rounds, engines in turn within each; callers, stores and grouping run in the threads named, engines may use more`,
     '',
     ...engines.map(({ name, settings }) => `${name}: ${settings}`),
     ...notes,
+    ...describeJoining(engines),
   );
   console.log(lines.join('\n'));
   const others = watchOthers();
@@ -60,6 +65,28 @@ async function main() {
   }
 }
 
+/** What is different with several threads. */
+function describeJoining(engines) {
+  const countMax = Math.max(...threadCounts);
+  if (countMax === 1) {
+    return [];
+  }
+  const lines = [
+    '',
+    "Several threads append to one store: callers are shared out evenly, whoever is free makes the next append; streams and keys are each thread's own (thread, number); timed from a common start to the last acknowledgement; latencies of all threads.",
+  ];
+  const unshared = numbers(given['in-flight']).filter((inFlight) => inFlight < countMax);
+  if (unshared.length > 0) {
+    lines.push(`Not measured with more threads than callers: ${unshared.join(', ')} in flight.`);
+  }
+  const names = new Map();
+  for (const { name, joining = 'one thread only.' } of engines) {
+    names.set(joining, [...(names.get(joining) ?? []), name]);
+  }
+  const texts = [...names].map(([joining, ofThose]) => `${ofThose.join('; ')}: ${joining}`);
+  return [...lines, 'How another thread joins:', ...texts];
+}
+
 /** Engines whose native part is missing are left out. */
 async function loadEngines() {
   const wanted = given.engines?.split(',');
@@ -67,8 +94,9 @@ async function loadEngines() {
   const notes = [];
   for (const file of engineFiles) {
     try {
-      const module = await import(`./engines/${file}.js`);
-      engines.push(...module.engines);
+      const module = import.meta.resolve(`./engines/${file}.js`);
+      const found = await import(module);
+      engines.push(...found.engines.map((engine) => ({ ...engine, module })));
     } catch (error) {
       notes.push(`Left out: ${file}, which can't be loaded (${error.message.split('\n')[0]}).`);
     }
@@ -81,14 +109,20 @@ async function loadEngines() {
   };
 }
 
-/** @returns {import('./measured-run.js').Cell[]} */
+/**
+ * One in flight can't be shared out, and one in each thread would be another load: fewer callers than threads are no cell.
+ *
+ * @returns {import('./measured-run.js').Cell[]}
+ */
 function cellsOf() {
   return numbers(given.values).flatMap((valueSize) =>
     threadCounts.flatMap((threadCount) =>
-      numbers(given['in-flight']).map((inFlight) => {
-        const count = countOf(inFlight, valueSize);
-        return { valueSize, threadCount, inFlight, count };
-      }),
+      numbers(given['in-flight'])
+        .filter((inFlight) => inFlight >= threadCount)
+        .map((inFlight) => {
+          const count = countOf(inFlight, valueSize);
+          return { valueSize, threadCount, inFlight, count };
+        }),
     ),
   );
 }
@@ -108,7 +142,7 @@ function countOf(inFlight, valueSize) {
 async function measureAll(engines, cells) {
   const results = new Map();
   for (const cell of cells) {
-    const usable = engines.filter((engine) => engine.threadCounts.includes(cell.threadCount));
+    const usable = engines.filter(({ join: canJoin }) => cell.threadCount === 1 || canJoin);
     const ofCell = new Map(usable.map(({ name }) => [name, []]));
     results.set(cell, ofCell);
     for (let round = 0; round < rounds; round += 1) {
@@ -117,7 +151,7 @@ async function measureAll(engines, cells) {
         const result = await measureRun(engine, cell, options);
         ofCell.get(engine.name).push(result);
         process.stderr.write(
-          `${cell.valueSize} B, ${cell.inFlight} in flight, round ${round + 1}: ${engine.name} ${Math.round(result.rate)}/s\n`,
+          `${cell.valueSize} B, ${cell.threadCount} threads, ${cell.inFlight} in flight, round ${round + 1}: ${engine.name} ${Math.round(result.rate)}/s\n`,
         );
       }
     }

@@ -4,16 +4,19 @@ import { keyOf } from './engine.js';
 /** A log in any database with the interface of abstract-level: one chained batch, synced, for all who wait. */
 export class LevelLog {
   #database;
+  #thread;
   #count = 0;
   #grouper;
 
-  constructor(database) {
+  /** @param {number} thread Number of the thread, for its keys. */
+  constructor(database, thread) {
     this.#database = database;
+    this.#thread = thread;
     this.#grouper = new AppendGrouper((values) => {
       // A chained batch copies each entry at once: three times as fast as an array of operations.
       const batch = database.batch();
       for (const [index, value] of values.entries()) {
-        batch.put(keyOf(this.#count + index), value);
+        batch.put(keyOf(this.#thread, this.#count + index), value);
       }
       this.#count += values.length;
       return batch.write({ sync: true });

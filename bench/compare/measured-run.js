@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { Crew } from './crew.js';
 
 const WARM_COUNT = 20_000;
 const WARM_IN_FLIGHT = 1_024;
@@ -10,76 +11,59 @@ const VALUE_VARIANTS = 1_024;
 /**
  * @typedef {object} Cell
  * @property {number} valueSize
- * @property {number} inFlight In each thread.
+ * @property {number} inFlight In all threads together, shared out evenly.
  * @property {number} threadCount
  * @property {number} count Appends that are measured.
  *
  * @typedef {object} RunResult
- * @property {number} rate Appends per second.
- * @property {{ p50: number, p99: number, p999: number }} latency In ms.
- * @property {number | undefined} flushCount Cache flushes of all disks per append; undefined where that can't be told.
+ * @property {number} rate Appends per second, from the common start to the last acknowledgement.
+ * @property {{ p50: number, p99: number, p999: number }} latency In ms, of all threads.
+ * @property {number[]} shares Of each thread in all appends, 0 to 1.
+ * @property {number | undefined} metered What the meter has counted per append; undefined where it can't tell.
+ *
+ * @typedef {object} RunOptions
+ * @property {string} parent Directory in which the store's is made.
+ * @property {boolean} isChecked The store is opened again and must hold every value.
+ * @property {() => number | undefined} [readMeter] Read before and after. Default: flushes of all disks.
  */
 
 /**
- * Measures one engine once. With `isChecked` the store is opened again and must hold every value.
+ * Measures one engine once.
  *
- * @param {import('./engine.js').Engine} engine
+ * @param {import('./engine.js').Engine & import('./engine.js').LoadableEngine} engine
  * @param {Cell} cell
- * @param {{ parent: string, isChecked: boolean }} options
+ * @param {RunOptions} options
  * @returns {Promise<RunResult>}
  */
-export async function measureRun(engine, cell, { parent, isChecked }) {
-  if (cell.threadCount !== 1) {
-    throw new Error('Only one thread can be measured yet.');
-  }
-  const { valueSize, count } = cell;
-  const plan = { count: WARM_COUNT + count, valueSize };
+export async function measureRun(engine, cell, { parent, isChecked, readMeter = flushCount }) {
+  const { valueSize, threadCount, count } = cell;
+  const plan = { count: WARM_COUNT + count, valueSize, threadCount, thread: 0 };
   const directory = mkdtempSync(join(parent, 'varve-compare-'));
+  let crew;
   try {
-    const store = await engine.open(directory, plan);
-    const values = valuesOf(valueSize);
-    await applyLoad(store, values, { count: WARM_COUNT, inFlight: WARM_IN_FLIGHT });
-    globalThis.gc?.();
-    const flushesBefore = flushCount();
-    const { seconds, latencies } = await applyLoad(store, values, cell);
-    const flushesAfter = flushCount();
-    await store.close();
+    // Random, so that no engine gains by compressing them.
+    const bytes = randomBytes(valueSize * VALUE_VARIANTS);
+    crew = await Crew.open(engine, directory, { plan, bytes });
+    await crew.prepare({ count: WARM_COUNT, inFlight: WARM_IN_FLIGHT });
+    await crew.run();
+    await crew.prepare(cell);
+    const before = readMeter();
+    const { seconds, latencies, counts } = await crew.run();
+    const after = readMeter();
+    await crew.close();
     if (isChecked) {
       await checkStored(engine, directory, plan);
     }
     return {
       rate: count / seconds,
       latency: quantilesOf(latencies),
-      flushCount: flushesBefore === undefined ? undefined : (flushesAfter - flushesBefore) / count,
+      shares: counts.map((ofThread) => ofThread / count),
+      metered: before === undefined ? undefined : (after - before) / count,
     };
   } finally {
+    await crew?.terminate();
     rmSync(directory, { recursive: true });
   }
-}
-
-/** Random bytes, so that no engine gains by compressing them. */
-function valuesOf(size) {
-  const bytes = randomBytes(size * VALUE_VARIANTS);
-  return Array.from({ length: VALUE_VARIANTS }, (_, index) =>
-    bytes.subarray(index * size, (index + 1) * size),
-  );
-}
-
-async function applyLoad(store, values, { count, inFlight }) {
-  const latencies = new Float64Array(count);
-  let next = 0;
-  async function caller() {
-    while (next < count) {
-      const mine = next;
-      next += 1;
-      const start = performance.now();
-      await store.append(values[mine % VALUE_VARIANTS]);
-      latencies[mine] = performance.now() - start;
-    }
-  }
-  const start = performance.now();
-  await Promise.all(Array.from({ length: inFlight }, () => caller()));
-  return { seconds: (performance.now() - start) / 1e3, latencies };
 }
 
 async function checkStored(engine, directory, plan) {

@@ -10,7 +10,8 @@ const NAME_WIDTH = 24;
 const CELL_WIDTH = 19;
 
 /**
- * Two tables for each value size and thread count: rates and latencies.
+ * Two tables for each value size and thread count: rates and latencies. Several threads have a third one, which shows
+ * whether one of them was kept waiting.
  *
  * @param {Results} results
  * @param {{ baseline: string, rounds: number }} options `baseline`: name of the engine that ratios are taken against.
@@ -28,6 +29,14 @@ export function describeResults(results, { baseline, rounds }) {
       `${name}: latency in ms, p50 p99 p999, medians of ${rounds}`,
       ...table(results, cells, latencyText, baseline),
     );
+    const [{ threadCount }] = cells;
+    if (threadCount > 1) {
+      lines.push(
+        '',
+        `${name}: share of the thread that appended least, median of ${rounds}; ${percent(1 / threadCount)} is even`,
+        ...table(results, cells, leastShareText, baseline),
+      );
+    }
   }
   return lines;
 }
@@ -76,8 +85,19 @@ function latencyText(runs) {
     .join('');
 }
 
+function leastShareText(runs) {
+  return percent(median(runs.map(({ shares }) => Math.min(...shares))));
+}
+
+function percent(share) {
+  return `${Math.round(share * 100)} %`;
+}
+
 function milliseconds(value) {
-  return value < 9.995 ? value.toFixed(2) : value.toFixed(1);
+  if (value < 9.995) {
+    return value.toFixed(2);
+  }
+  return value.toFixed(value < 999.5 ? 1 : 0);
 }
 
 /**
@@ -94,7 +114,7 @@ export function describeFlushes(results) {
   }
   const texts = [];
   for (const [name, runs] of results.get(alone)) {
-    const counts = runs.map(({ flushCount }) => flushCount).filter((count) => count !== undefined);
+    const counts = runs.map(({ metered }) => metered).filter((count) => count !== undefined);
     if (counts.length > 0) {
       texts.push(`${name} ${median(counts).toFixed(2)}`);
     }

@@ -1,4 +1,7 @@
-/** The least that could serve the callers: one copy, one write and one fdatasync for all who wait. Not an engine. */
+/**
+ * The least that could serve the callers: one copy, one write and one fdatasync for all who wait. Not an engine. Two such
+ * loops can't make one log without a lock, so each thread has a file of its own: what the disk gives that many writers.
+ */
 import {
   closeSync,
   existsSync,
@@ -20,6 +23,9 @@ const fdatasyncAsync = promisify(fdatasync);
 const WRITE_IN_PLACE_MAX = 64 * 1024;
 const zeros = Buffer.alloc(1024 * 1024);
 
+const joining =
+  'a file of its own on the same disk, without a common order or lock: the ceiling, not one log.';
+
 /** @type {import('../engine.js').Engine[]} */
 export const engines = [
   bareEngine('bare, overwriting', 'a file written and synced beforehand', true, writeAndSync),
@@ -29,17 +35,15 @@ export const engines = [
 
 function bareEngine(name, place, isPrepared, store) {
   const settings = `write and fdatasync of ${place}; no checks, no index, no cache.`;
-  return {
-    name,
-    settings,
-    threadCounts: [1],
-    open: async (directory, plan) => new BareLog(directory, plan, isPrepared, store),
-  };
+  const openLog = async (directory, plan) => new BareLog(directory, plan, isPrepared, store);
+  return { name, settings, joining, open: openLog, join: openLog };
 }
 
 class BareLog {
-  #path;
+  #directory;
   #file;
+  #thread;
+  #threadCount;
   #valueSize;
   #store;
   #bytes = Buffer.alloc(64 * 1024);
@@ -47,13 +51,17 @@ class BareLog {
   #number = 0;
   #grouper = new AppendGrouper((values) => this.#writeGroup(values));
 
-  constructor(directory, { count, valueSize }, isPrepared, store) {
-    this.#path = join(directory, 'bare');
+  constructor(directory, { count, valueSize, thread, threadCount }, isPrepared, store) {
+    this.#directory = directory;
+    this.#thread = thread;
+    this.#threadCount = threadCount;
     this.#valueSize = valueSize;
     this.#store = store;
-    const isNew = !existsSync(this.#path);
-    this.#file = openSync(this.#path, isNew ? 'w+' : 'r+');
+    const path = this.#pathOf(thread);
+    const isNew = !existsSync(path);
+    this.#file = openSync(path, isNew ? 'w+' : 'r+');
     if (isNew && isPrepared) {
+      // Room for all appends, for nobody knows how many this thread will make.
       prepare(this.#file, count * (KEY_SIZE + valueSize));
     }
   }
@@ -63,21 +71,33 @@ class BareLog {
   }
 
   async stored() {
-    const bytes = readFileSync(this.#path);
-    const recordSize = KEY_SIZE + this.#valueSize;
     let count = 0;
-    // Keys begin with 1 here, so that zeros are no record.
-    while ((count + 1) * recordSize <= bytes.length) {
-      if (bytes.readUInt32BE(count * recordSize + 4) !== count + 1) {
-        break;
-      }
-      count += 1;
+    for (let thread = 0; thread < this.#threadCount; thread += 1) {
+      count += this.#countIn(readFileSync(this.#pathOf(thread)), thread);
     }
     return { count, bytes: count * this.#valueSize };
   }
 
   async close() {
     closeSync(this.#file);
+  }
+
+  #pathOf(thread) {
+    return join(this.#directory, `bare-${thread}`);
+  }
+
+  #countIn(bytes, thread) {
+    const recordSize = KEY_SIZE + this.#valueSize;
+    let count = 0;
+    // Keys begin with 1 here, so that zeros are no record.
+    while ((count + 1) * recordSize <= bytes.length) {
+      const at = count * recordSize;
+      if (bytes.readUInt32BE(at) !== thread || bytes.readUInt32BE(at + 4) !== count + 1) {
+        break;
+      }
+      count += 1;
+    }
+    return count;
   }
 
   #writeGroup(values) {
@@ -89,7 +109,7 @@ class BareLog {
     let at = 0;
     for (const value of values) {
       this.#number += 1;
-      bytes.writeUInt32BE(0, at);
+      bytes.writeUInt32BE(this.#thread, at);
       bytes.writeUInt32BE(this.#number, at + 4);
       bytes.set(value, at + KEY_SIZE);
       at += KEY_SIZE + value.length;

@@ -1,22 +1,28 @@
 import { join } from 'node:path';
 import { open } from 'lmdb';
 
+/** Keys of a thread begin at this multiple of its number. */
+const KEYS_PER_THREAD = 2 ** 28;
+
 /** @type {import('../engine.js').Engine[]} */
 export const engines = [
   {
     name: 'lmdb',
     settings:
       'put, grouped by the engine per turn of the event loop and committed on its own thread, overlappingSync off: resolves after the commit is synced; uint32 keys; memory-mapped, no object cache, no compression.',
-    threadCounts: [1],
-    open: async (directory) => new LmdbLog(directory),
+    joining:
+      'opens the same path with the same settings: one environment in the process, whose write lock the commits of each thread take in turn; the same promise.',
+    open: async (directory, { thread }) => new LmdbLog(directory, thread),
+    join: async (directory, { thread }) => new LmdbLog(directory, thread),
   },
 ];
 
 class LmdbLog {
   #database;
-  #count = 0;
+  #lastKey;
 
-  constructor(directory) {
+  constructor(directory, thread) {
+    this.#lastKey = thread * KEYS_PER_THREAD;
     this.#database = open({
       path: join(directory, 'bench.mdb'),
       encoding: 'binary',
@@ -26,8 +32,8 @@ class LmdbLog {
   }
 
   append(value) {
-    this.#count += 1;
-    return this.#database.put(this.#count, value);
+    this.#lastKey += 1;
+    return this.#database.put(this.#lastKey, value);
   }
 
   async stored() {

@@ -1,81 +1,75 @@
-import { open } from '../../../dist/index.js';
+import { attach, open } from '../../../dist/index.js';
+
+const joining =
+  'the first thread owns the store and shares it, the other one attaches to the port: its appends travel to the owner through shared memory and are decided there with all others; the same promise.';
 
 /** @type {import('../engine.js').Engine[]} */
 export const engines = [
-  {
-    name: 'varve',
-    settings:
-      'ack durable (fdatasync), each append with an idempotency key and the expected revision of its stream, SHA-256 leaves; all indexes in memory.',
-    threadCounts: [1],
-    open: async (directory) => new KeyedVarve(await open(directory)),
-  },
-  {
-    name: 'varve, no keys',
-    settings: 'The same without idempotency keys and expected revisions, one stream.',
-    threadCounts: [1],
-    open: async (directory) => new PlainVarve(await open(directory)),
-  },
+  varveEngine(
+    'varve',
+    'ack durable (fdatasync), each append with an idempotency key and the expected revision of its stream, SHA-256 leaves; all indexes in memory.',
+    keyedAppends,
+  ),
+  varveEngine(
+    'varve, no keys',
+    'The same without idempotency keys and expected revisions, one stream per thread.',
+    plainAppends,
+  ),
 ];
 
-class PlainVarve {
-  #store;
+function varveEngine(name, settings, appendsTo) {
+  return {
+    name,
+    settings,
+    joining,
+    open: async (directory, { thread }) => {
+      const store = await open(directory);
+      return {
+        append: appendsTo(store, thread),
+        invite: () => invite(store),
+        stored: () => readAll(store),
+        close: () => store.close(),
+      };
+    },
+    join: async (_directory, { thread }, port) => {
+      const client = await attach(port);
+      return { append: appendsTo(client, thread), close: () => client.close() };
+    },
+  };
+}
 
-  constructor(store) {
-    this.#store = store;
-  }
+function invite(store) {
+  const port = store.share();
+  return { data: port, transfer: [port] };
+}
 
-  append(value) {
-    return this.#store.append('bench', [{ type: 'Happened', data: value }]);
-  }
-
-  stored() {
-    return readAll(this.#store);
-  }
-
-  async close() {
-    await this.#store.close();
-  }
+/** Appends to one stream of the thread. */
+function plainAppends(store, thread) {
+  const stream = `bench/${thread}`;
+  return (value) => store.append(stream, [{ type: 'Happened', data: value }]);
 }
 
 /** Each append in flight is the next event of a stream of its own, as with callers who each have one. */
-class KeyedVarve {
-  #store;
-  #free = [];
-  #streamCount = 0;
-  #keyCount = 0;
-
-  constructor(store) {
-    this.#store = store;
-  }
-
-  append(value) {
-    return this.#appendTo(this.#free.pop() ?? this.#newStream(), value);
-  }
-
-  stored() {
-    return readAll(this.#store);
-  }
-
-  async close() {
-    await this.#store.close();
-  }
-
-  async #appendTo(stream, value) {
+function keyedAppends(store, thread) {
+  const free = [];
+  let streamCount = 0;
+  let keyCount = 0;
+  async function appendTo(stream, value) {
     const { name, revision } = stream;
     const event = { type: 'Happened', data: value };
-    this.#keyCount += 1;
-    const result = await this.#store.append(name, [event], {
-      idempotencyKey: `key-${this.#keyCount}`,
+    keyCount += 1;
+    const result = await store.append(name, [event], {
+      idempotencyKey: `key-${thread}-${keyCount}`,
       expectedRevision: revision,
     });
     stream.revision = result.revision;
-    this.#free.push(stream);
+    free.push(stream);
   }
-
-  #newStream() {
-    this.#streamCount += 1;
-    return { name: `bench/streams/${this.#streamCount}`, revision: 'none' };
+  function newStream() {
+    streamCount += 1;
+    return { name: `bench/streams/${thread}-${streamCount}`, revision: 'none' };
   }
+  return (value) => appendTo(free.pop() ?? newStream(), value);
 }
 
 async function readAll(store) {
