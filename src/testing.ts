@@ -11,6 +11,7 @@ export {
 } from './testing/simulated-file-system.ts';
 export { SimulatedClock } from './testing/simulated-clock.ts';
 export { fileSystemConformance } from './testing/file-system-conformance.ts';
-export { storeClientConformance, storeConformance } from './testing/store-conformance.ts';
+export { storeClientConformance } from './testing/store-client-conformance.ts';
+export { storeConformance } from './testing/store-conformance.ts';
 export { SeededRandom } from './base/random.ts';
 export { collectGoals } from './base/reached.ts';

@@ -17,15 +17,20 @@ afterAll(() => {
 describe('the README', () => {
   const readme = readFileSync(new URL('README.md', root), 'utf8');
 
-  it('has an example of about twenty lines that prints what its comments say', async () => {
-    const [, example] = /```js\n([\s\S]*?)```/.exec(readme)!;
-    const lines = example!.split('\n').filter((line) => line.trim() !== '');
+  it.each([
+    ['what a store does', 0, 'appended duplicate\n0 OrderPlaced\n1 OrderPaid\ntrue 3\n'],
+    ['other threads', 1, '1\n'],
+  ])('has a short example of %s that prints what its comments say', async (_, index, printed) => {
+    const example = Array.from(readme.matchAll(/```js\n([\s\S]*?)```/g), ([, code]) => code!)[
+      index
+    ]!;
+    const lines = example.split('\n').filter((line) => line.trim() !== '');
     expect(lines.length).toBeLessThan(32);
     const door = new URL('dist/index.js', root).href;
-    const file = join(directory, 'example.mjs');
-    writeFileSync(file, example!.replace("'varve'", JSON.stringify(door)));
+    const file = join(directory, `example-${index}.mjs`);
+    writeFileSync(file, example.replace("'varve'", JSON.stringify(door)));
     const { stdout } = await run(process.execPath, [file], { cwd: directory });
-    expect(stdout).toBe('appended duplicate\n0 OrderPlaced\n1 OrderPaid\ntrue 3\n');
+    expect(stdout).toBe(printed);
   });
 
   it('links only to files that are there', () => {

@@ -157,7 +157,7 @@ describe('several threads', () => {
       await reader.waitFor(last + 1);
       const before = reader.head;
       let events = 0;
-      for await (const { position } of reader.read({}, { after: last })) {
+      for await (const { position } of reader.read({}, last < 0 ? {} : { after: last })) {
         expect(position).toBe(last + 1);
         last = position;
         events += 1;
@@ -203,7 +203,10 @@ describe('a large commit', () => {
     const order: string[] = [];
     const large = slow.append('a', [{ type: 'Large', data: noise(20_000, 1) }]);
     const small = quick.append('b', [{ type: 'Small' }]);
-    await Promise.all([large.then(() => order.push('large')), small.then(() => order.push('small'))]);
+    await Promise.all([
+      large.then(() => order.push('large')),
+      small.then(() => order.push('small')),
+    ]);
     expect(order).toEqual(['small', 'large']);
   });
 });
@@ -289,7 +292,10 @@ describe('a client’s thread that is ended at any instant', () => {
   it('takes its unfinished reads and waits with it', async () => {
     const store = await openNew();
     for (let n = 0; n < 20; n += 1) {
-      await store.append('a', Array.from({ length: 100 }, () => ({ type: 'N', data: n })));
+      await store.append(
+        'a',
+        Array.from({ length: 100 }, () => ({ type: 'N', data: n })),
+      );
     }
     const port = store.share();
     const worker = new Worker(

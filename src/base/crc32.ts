@@ -1,7 +1,7 @@
 import { crc32 as zlibCrc32 } from 'node:zlib';
 
-/** From this size on zlib's native code is faster in spite of the call into it. */
-const NATIVE_SIZE_MIN = 512;
+/** From this size on zlib's native code is faster in spite of the call into it (0.15 µs and more). */
+const NATIVE_SIZE_MIN = 1_024;
 
 /** CRC-32 as in IEEE 802.3 and zlib (reflected 0xEDB88320) of `bytes[start, end)`. */
 export function crc32(bytes: Uint8Array, start: number, end: number): number {

@@ -1,7 +1,18 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DIGEST_SIZE, HashOfHashes, sha256, sha256Into } from './digest.ts';
+import {
+  copyDigest,
+  DIGEST_SIZE,
+  DIGEST_WORDS,
+  hasDigest,
+  HashOfHashes,
+  putDigest,
+  sha256,
+  sha256Into,
+  sha256Words,
+} from './digest.ts';
+import { viewOf } from './integers.ts';
 
 function reference(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash('sha256').update(bytes).digest());
@@ -26,6 +37,38 @@ describe('sha256', () => {
   });
 });
 
+describe('a digest as words', () => {
+  it('is that of the streaming interface in little-endian words, put anywhere and nowhere else', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(9), fc.nat(20), (input, index, at) => {
+        const words = new Int32Array(20).fill(7);
+        sha256Words(input, words, index);
+        const copied = new Int32Array(20).fill(7);
+        copyDigest(words, index, copied, 9 - index);
+        const target = new Uint8Array(60).fill(7);
+        putDigest(viewOf(target), at, copied, 9 - index);
+        expect(target.slice(at, at + DIGEST_SIZE)).toEqual(reference(input));
+        expect(words.filter((word) => word !== 7).length).toBeLessThanOrEqual(DIGEST_WORDS);
+        expect(copied.filter((word) => word !== 7).length).toBeLessThanOrEqual(DIGEST_WORDS);
+        expect(target.subarray(0, at).every((byte) => byte === 7)).toBe(true);
+        expect(target.subarray(at + DIGEST_SIZE).every((byte) => byte === 7)).toBe(true);
+      }),
+    );
+  });
+
+  it('is told from bytes that differ in any bit', () => {
+    const bytes = new Uint8Array(37);
+    const words = new Int32Array(11);
+    sha256Words(bytes, words, 3);
+    putDigest(viewOf(bytes), 5, words, 3);
+    for (let bit = 0; bit < bytes.length * 8; bit += 1) {
+      bytes[bit >>> 3]! ^= 1 << (bit & 7);
+      expect(hasDigest(viewOf(bytes), 5, words, 3)).toBe(bit < 40);
+      bytes[bit >>> 3]! ^= 1 << (bit & 7);
+    }
+  });
+});
+
 /** What the definition says, said again. */
 function twoLevels(all: Uint8Array): Uint8Array {
   const groups: Uint8Array[] = [];
@@ -40,8 +83,13 @@ function hashesOf(count: number): Uint8Array {
 }
 
 function addAll(hashes: HashOfHashes, all: Uint8Array, first = 0): void {
+  const view = viewOf(all);
+  const words = new Int32Array(DIGEST_WORDS + 1);
   for (let at = first * DIGEST_SIZE; at < all.length; at += DIGEST_SIZE) {
-    hashes.add(all, at);
+    for (let word = 0; word < DIGEST_WORDS; word += 1) {
+      words[word + 1] = view.getInt32(at + word * 4, true);
+    }
+    hashes.add(words, 1);
   }
 }
 
@@ -77,7 +125,7 @@ describe('a hash of hashes', () => {
   it('is not used after it has moved', () => {
     const hashes = new HashOfHashes();
     hashes.takeState();
-    expect(() => hashes.add(new Uint8Array(DIGEST_SIZE), 0)).toThrow('Invariant broken');
+    expect(() => hashes.add(new Int32Array(DIGEST_WORDS), 0)).toThrow('Invariant broken');
     expect(() => hashes.finish()).toThrow('Invariant broken');
     expect(() => hashes.takeState()).toThrow('Invariant broken');
   });

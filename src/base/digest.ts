@@ -20,15 +20,6 @@ export function sha256Words(input: Uint8Array, target: Int32Array, at: number): 
   }
 }
 
-/** SHA-256 of `input` into the 32 bytes from `at` on. */
-export function sha256Bytes(input: Uint8Array, target: DataView, at: number): void {
-  const text = hash('sha256', input, TWO_BYTES);
-  for (let index = 0; index < DIGEST_WORDS; index += 1) {
-    const word = text.charCodeAt(index * 2) | (text.charCodeAt(index * 2 + 1) << 16);
-    target.setInt32(at + index * 4, word, true);
-  }
-}
-
 /** SHA-256 of `input` into `target[at, at + 32)`. */
 export function sha256Into(input: Uint8Array, target: Uint8Array, at: number): void {
   const text = hash('sha256', input, TWO_BYTES);
@@ -45,20 +36,34 @@ export function sha256(input: Uint8Array): Uint8Array {
   return result;
 }
 
+// These two are written out: as loops they made a commit of one event 2.4 % slower.
+
+/** Copies the digest at `source[from, from + 8)` to `target[to, to + 8)`. */
+export function copyDigest(source: Int32Array, from: number, target: Int32Array, to: number): void {
+  target[to] = source[from]!;
+  target[to + 1] = source[from + 1]!;
+  target[to + 2] = source[from + 2]!;
+  target[to + 3] = source[from + 3]!;
+  target[to + 4] = source[from + 4]!;
+  target[to + 5] = source[from + 5]!;
+  target[to + 6] = source[from + 6]!;
+  target[to + 7] = source[from + 7]!;
+}
+
 /** Writes the digest at `words[index, index + 8)` to the 32 bytes from `at` on. */
 export function putDigest(target: DataView, at: number, words: Int32Array, index: number): void {
-  for (let word = 0; word < DIGEST_WORDS; word += 1) {
-    target.setInt32(at + word * 4, words[index + word]!, true);
-  }
+  target.setInt32(at, words[index]!, true);
+  target.setInt32(at + 4, words[index + 1]!, true);
+  target.setInt32(at + 8, words[index + 2]!, true);
+  target.setInt32(at + 12, words[index + 3]!, true);
+  target.setInt32(at + 16, words[index + 4]!, true);
+  target.setInt32(at + 20, words[index + 5]!, true);
+  target.setInt32(at + 24, words[index + 6]!, true);
+  target.setInt32(at + 28, words[index + 7]!, true);
 }
 
 /** True if the 32 bytes from `at` on are the digest at `words[index, index + 8)`. */
-export function hasDigest(
-  source: DataView,
-  at: number,
-  words: Int32Array,
-  index: number,
-): boolean {
+export function hasDigest(source: DataView, at: number, words: Int32Array, index: number): boolean {
   for (let word = 0; word < DIGEST_WORDS; word += 1) {
     if (source.getInt32(at + word * 4, true) !== words[index + word]) {
       return false;

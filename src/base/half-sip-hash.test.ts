@@ -49,6 +49,27 @@ describe('HalfSipHash', () => {
     expect(results.join('')).toBe(vectors);
   });
 
+  it('with a prefix that was kept is that of the whole message', () => {
+    const hash = new HalfSipHash(0x03020100, 0x07060504, 2);
+    const whole = hashBytes(
+      hash,
+      Uint8Array.from({ length: 12 }, (_, index) => index),
+    );
+    hash.start();
+    hash.addWord(0x03020100);
+    hash.addWord(0x07060504);
+    hash.keepPrefix();
+    for (let repeat = 0; repeat < 2; repeat += 1) {
+      hash.start();
+      hash.addWord(0x0b0a0908);
+      hash.finish(12, 0);
+      const result = Buffer.alloc(8);
+      result.writeUInt32LE(hash.low, 0);
+      result.writeUInt32LE(hash.high, 4);
+      expect(result.toString('hex')).toBe(whole);
+    }
+  });
+
   it('of a string is that of its UTF-16 code units, whatever they are', () => {
     const hash = new HalfSipHash(1, 2, 1);
     fc.assert(

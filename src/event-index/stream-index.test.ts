@@ -54,6 +54,13 @@ describe('a stream index', () => {
     expect(index.streamCount).toBe(3);
   });
 
+  it('knows the sizes of names in UTF-8', () => {
+    const index = new StreamIndex();
+    expect(['x', 'é/ü', '😀'].map((name) => index.nameSizeOf(index.intern(name)))).toEqual([
+      1, 5, 4,
+    ]);
+  });
+
   it('refuses a position that its words can not hold', () => {
     const index = new StreamIndex();
     const number = index.intern('s');

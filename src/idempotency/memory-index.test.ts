@@ -28,6 +28,34 @@ describe('the index in memory', () => {
     );
   });
 
+  it('adds a key to the right place whatever was looked for and added since it was looked for', () => {
+    const steps = fc.array(fc.tuple(fc.constantFrom('look', 'add'), fc.nat(40)), {
+      maxLength: 100,
+    });
+    fc.assert(
+      fc.property(steps, fc.integer({ min: 700, max: 780 }), (taken, before) => {
+        const index = new MemoryIdempotencyIndex(new SeededRandom(before));
+        // The table grows at 768 keys.
+        for (let position = 0; position < before; position += 1) {
+          index.add(`before ${position}`, position);
+        }
+        const model = new Map<string, number[]>();
+        for (const [position, [step, number]] of taken.entries()) {
+          const key = `key ${number}`;
+          if (step === 'add') {
+            index.add(key, position);
+            model.set(key, [...(model.get(key) ?? []), position]);
+          }
+          const found = index.candidates(key).toSorted((one, other) => one - other);
+          expect(found).toEqual(model.get(key) ?? []);
+        }
+        for (let position = 0; position < before; position += 1) {
+          expect(index.candidates(`before ${position}`)).toEqual([position]);
+        }
+      }),
+    );
+  });
+
   it('grows far beyond its first size without forgetting', () => {
     const index = new MemoryIdempotencyIndex(new SeededRandom(2));
     for (let position = 0; position < 100_000; position += 1) {

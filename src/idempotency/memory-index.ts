@@ -1,31 +1,29 @@
 /**
- * Keys in memory: an open-addressing table of 64-bit keyed hashes and positions in typed arrays, 17 bytes a slot, at most
- * three quarters full. A JavaScript Map would take 200 bytes a key and end at 16.7 million. Growing copies the table, so
- * it doubles rarely. Hashes are keyed per process, so nobody outside can aim at one slot.
+ * Keys in memory: 64-bit keyed hashes and positions in typed arrays. A JavaScript Map would take 200 bytes a key and end at
+ * 16.7 million. Hashes are keyed per process, so nobody outside can aim at one slot.
  *
- * One byte a slot says whether it is free and, if not, 7 bits of the hash: looking for a key that was never added, which
- * nearly every lookup is, stays in these bytes and hardly ever touches the slots themselves, which no cache holds.
+ *   entries   16 bytes a key, in the order they were added: hash low and high, position low and high
+ *   slots     4 bytes: the number of an entry. Open addressing, at most three quarters full
+ *   tags      1 byte a slot: 0 if it is free, else 7 bits of the hash
+ *
+ * Looking for a key that was never added, which nearly every lookup is, reads only tags, and adding it writes one place
+ * that no cache may hold instead of a wide one. Growing makes tags and slots anew, so they double rarely.
  */
 import { HalfSipHash } from '../base/half-sip-hash.ts';
 import type { Random } from '../base/random.ts';
 import type { IdempotencyIndex } from './contract.ts';
 
 const SLOT_COUNT_FIRST = 1_024;
-/** Words of a slot: hash low and high, position low and high. */
-const SLOT_WORDS = 4;
+const ENTRY_WORDS = 4;
 const TWO_32 = 2 ** 32;
-
-interface Table {
-  /** 0: free. Otherwise the tag of the slot's hash. */
-  readonly tags: Uint8Array;
-  readonly slots: Uint32Array;
-}
 
 export class MemoryIdempotencyIndex implements IdempotencyIndex {
   readonly #hash: HalfSipHash;
-  #table = makeTable(SLOT_COUNT_FIRST);
+  #tags = new Uint8Array(SLOT_COUNT_FIRST);
+  #slots = new Uint32Array(SLOT_COUNT_FIRST);
+  #entries = new Uint32Array(entryCountMax(SLOT_COUNT_FIRST) * ENTRY_WORDS);
   #count = 0;
-  /** The key looked for last, and the free slot where that ended; undefined once the table has changed. */
+  /** The key that was looked for last, and the free slot where that ended. Undefined once the table has changed. */
   #missed: string | undefined;
   #freeSlot = 0;
 
@@ -41,25 +39,26 @@ export class MemoryIdempotencyIndex implements IdempotencyIndex {
   }
 
   add(key: string, position: number): void {
+    if (this.#count === entryCountMax(this.#tags.length)) {
+      this.#grow();
+    }
     const hash = this.#hash;
+    let slot = this.#freeSlot;
     // Whoever adds a key has just looked for it.
-    const isKnown = this.#missed === key;
-    if (!isKnown) {
+    if (this.#missed !== key) {
       hash.hashString(key);
+      slot = freeSlot(this.#tags, hash.low);
     }
-    const isFull = this.#count * 4 >= this.#table.tags.length * 3;
-    if (isFull) {
-      this.#table = grown(this.#table);
-    }
-    const table = this.#table;
-    const slot = isKnown && !isFull ? this.#freeSlot : freeSlot(table.tags, hash.low);
     this.#missed = undefined;
-    const at = slot * SLOT_WORDS;
-    table.tags[slot] = tagOf(hash.high);
-    table.slots[at] = hash.low;
-    table.slots[at + 1] = hash.high;
-    table.slots[at + 2] = position;
-    table.slots[at + 3] = position / TWO_32;
+    const { low, high } = hash;
+    const entries = this.#entries;
+    const at = this.#count * ENTRY_WORDS;
+    entries[at] = low;
+    entries[at + 1] = high;
+    entries[at + 2] = position;
+    entries[at + 3] = position / TWO_32;
+    this.#tags[slot] = tagOf(high);
+    this.#slots[slot] = this.#count;
     this.#count += 1;
   }
 
@@ -67,15 +66,15 @@ export class MemoryIdempotencyIndex implements IdempotencyIndex {
     const hash = this.#hash;
     hash.hashString(key);
     const { low, high } = hash;
-    const { tags, slots } = this.#table;
+    const tags = this.#tags;
     const mask = tags.length - 1;
     const tag = tagOf(high);
     let found: number[] | undefined;
     let slot = low & mask;
     for (let stored = tags[slot]!; stored !== 0; stored = tags[slot]!) {
-      const at = slot * SLOT_WORDS;
-      if (stored === tag && slots[at] === low && slots[at + 1] === high) {
-        (found ??= []).push(slots[at + 2]! + slots[at + 3]! * TWO_32);
+      const at = stored === tag ? this.#slots[slot]! * ENTRY_WORDS : -1;
+      if (at >= 0 && this.#entries[at] === low && this.#entries[at + 1] === high) {
+        (found ??= []).push(this.#entries[at + 2]! + this.#entries[at + 3]! * TWO_32);
       }
       slot = (slot + 1) & mask;
     }
@@ -83,12 +82,23 @@ export class MemoryIdempotencyIndex implements IdempotencyIndex {
     this.#freeSlot = slot;
     return found ?? none;
   }
+
+  #grow(): void {
+    const slotCount = this.#tags.length * 2;
+    this.#missed = undefined;
+    this.#tags = new Uint8Array(slotCount);
+    this.#slots = new Uint32Array(slotCount);
+    const entries = new Uint32Array(entryCountMax(slotCount) * ENTRY_WORDS);
+    entries.set(this.#entries);
+    this.#entries = entries;
+    insertAll(this.#tags, this.#slots, entries, this.#count);
+  }
 }
 
 const none: readonly number[] = [];
 
-function makeTable(count: number): Table {
-  return { tags: new Uint8Array(count), slots: new Uint32Array(count * SLOT_WORDS) };
+function entryCountMax(slotCount: number): number {
+  return (slotCount / 4) * 3;
 }
 
 /** Never 0, and made of bits that choose no slot. */
@@ -105,20 +115,16 @@ function freeSlot(tags: Uint8Array, low: number): number {
   return slot;
 }
 
-function grown({ tags, slots }: Table): Table {
-  const larger = makeTable(tags.length * 2);
-  const target = larger.slots;
-  for (let slot = 0; slot < tags.length; slot += 1) {
-    if (tags[slot] !== 0) {
-      const source = slot * SLOT_WORDS;
-      const place = freeSlot(larger.tags, slots[source]!);
-      const at = place * SLOT_WORDS;
-      larger.tags[place] = tags[slot]!;
-      target[at] = slots[source]!;
-      target[at + 1] = slots[source + 1]!;
-      target[at + 2] = slots[source + 2]!;
-      target[at + 3] = slots[source + 3]!;
-    }
+function insertAll(
+  tags: Uint8Array,
+  slots: Uint32Array,
+  entries: Uint32Array,
+  count: number,
+): void {
+  for (let entry = 0; entry < count; entry += 1) {
+    const at = entry * ENTRY_WORDS;
+    const slot = freeSlot(tags, entries[at]!);
+    tags[slot] = tagOf(entries[at + 1]!);
+    slots[slot] = entry;
   }
-  return larger;
 }

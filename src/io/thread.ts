@@ -58,7 +58,11 @@ export function startThread(
   });
   let failure: unknown;
   worker.on('message', (message) => listener.message(message));
-  worker.on('messageerror', (error) => (failure ??= error));
+  worker.on('messageerror', (error) => {
+    // What it said is lost, so nobody knows any more what it has done.
+    failure ??= error;
+    void worker.terminate();
+  });
   worker.on('error', (error) => (failure ??= error));
   const ended = new Promise<void>((resolve) => {
     worker.on('exit', () => {

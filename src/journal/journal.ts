@@ -370,8 +370,9 @@ export class Journal {
   }
 
   #advanceDurable(): void {
-    this.#advanceWritten();
+    // Order: the head first. The writer moves both while this looks, and what is durable must have been seen to be written.
     const head = this.#link!.lane.loadHead();
+    this.#advanceWritten();
     const pending = this.#pending;
     const first = this.#pendingHead;
     let end = first;

@@ -188,9 +188,42 @@ describe('a record', () => {
           idempotencyScope: '',
         });
         expect(record.payload.equals(payloadOf(spec))).toBe(true);
-        expect(record.digestInput.equals(Buffer.concat([salt, payloadOf(spec)]))).toBe(true);
+        const digestInput = Buffer.concat([salt, payloadOf(spec)]);
+        expect(digestInput.equals(record.digestInput)).toBe(true);
       }),
     );
+  });
+
+  it('is found by its sizes alone when it has just been drafted', () => {
+    const record = new RecordView();
+    const draft = new RecordView();
+    fc.assert(
+      fc.property(specs, (spec) => {
+        const { bytes, view, end } = encode(spec);
+        record.open(bytes, view, 8, end);
+        draft.openDraft(bytes, view, 8, end);
+        expect(draft).toEqual(record);
+        expect(draft.leafInput).toEqual(record.leafInput);
+        expect(draft.digestInput).toEqual(record.digestInput);
+        expect(() => draft.openDraft(bytes, view, 8, end - 1)).toThrow('Invariant broken');
+        bytes[8]! ^= 1;
+        expect(() => draft.openDraft(bytes, view, 8, end)).toThrow('Invariant broken');
+      }),
+    );
+  });
+
+  it('gives what is hashed from where it lies, also in a buffer that begins inside another', () => {
+    const { bytes, view, end } = encode(fc.sample(specs, 1)[0]!);
+    const outer = Buffer.alloc(bytes.length + 5);
+    const inner = outer.subarray(5);
+    inner.set(bytes);
+    const record = new RecordView();
+    record.open(bytes, view, 8, end);
+    const [leafInput, digestInput] = [record.leafInput.slice(), record.digestInput.slice()];
+    record.open(inner, viewOf(inner), 8, end);
+    expect(record.leafInput).toEqual(leafInput);
+    expect(record.digestInput).toEqual(digestInput);
+    expect(record.digestInput.buffer).toBe(outer.buffer);
   });
 
   it('has the header that the document describes, and leaf and digest over what it says', () => {
@@ -207,7 +240,7 @@ describe('a record', () => {
         // RFC 6962: the hash of a leaf is that of a zero byte and the leaf.
         const leaf = createHash('sha256').update(Buffer.of(0)).update(header).digest();
         expect(Buffer.from(sha256(record.leafInput)).equals(leaf)).toBe(true);
-        expect(recordHeaderCrc(bytes, 8, header.length)).toBe(
+        expect(recordHeaderCrc(view, 8, header.length)).toBe(
           crc32(bytes.subarray(16, 24 + header.length)),
         );
       }),
@@ -258,14 +291,14 @@ describe('damage to a record', () => {
     for (const spec of fc.sample(specs, 5)) {
       const { bytes, view, end } = encode(spec);
       const headerEnd = end - SALT_SIZE - payloadOf(spec).length;
-      const crc = recordHeaderCrc(bytes, 8, headerEnd - 24);
+      const crc = recordHeaderCrc(view, 8, headerEnd - 24);
       for (let bit = 8 * 8; bit < end * 8; bit += 1) {
         bytes[bit >>> 3]! ^= 1 << (bit & 7);
         const record = new RecordView();
         if (record.open(bytes, view, 8, end) === undefined) {
           expect(readAll(record, end)).toBe(true);
           const isCovered = bit >= 16 * 8 && bit < headerEnd * 8;
-          expect(recordHeaderCrc(bytes, 8, record.headerSize) === crc).toBe(!isCovered);
+          expect(recordHeaderCrc(view, 8, record.headerSize) === crc).toBe(!isCovered);
         }
         bytes[bit >>> 3]! ^= 1 << (bit & 7);
       }

@@ -14,7 +14,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { crc32At } from '../base/crc32.ts';
-import { firstNonZero, readInt64, readUint64, writeInt64, writeUint64 } from '../base/integers.ts';
+import { readInt64, readUint64, writeInt64, writeUint64 } from '../base/integers.ts';
 import { limits } from '../base/limits.ts';
 
 // Format: persisted; never renumber.
@@ -116,44 +116,6 @@ export interface RecordContent {
   readonly payloadSize: number;
 }
 
-export const noContent: RecordContent = Object.freeze({
-  stream: '',
-  streamSize: 0,
-  type: '',
-  typeSize: 0,
-  id: '',
-  idSize: 0,
-  correlationId: '',
-  correlationSize: 0,
-  causationId: '',
-  causationSize: 0,
-  tags: Object.freeze([]),
-  tagsSize: 0,
-  occurredAt: undefined,
-  contentType: ContentType.none,
-  codec: 0,
-  plainSize: 0,
-  metadataSize: 0,
-  payload: Object.freeze([]),
-  payloadSize: 0,
-});
-
-/** A draft to be filled in, again and again. */
-export function makeRecordDraft(): { -readonly [Field in keyof RecordDraft]: RecordDraft[Field] } {
-  return {
-    position: 0,
-    revision: 0,
-    time: 0,
-    commitIndex: 0,
-    commitCount: 0,
-    content: noContent,
-    idempotencyKey: '',
-    idempotencyKeySize: 0,
-    idDraw: 0,
-    streamNumber: 0,
-  };
-}
-
 export function headerSizeOf(content: RecordContent, idempotencyKeySize: number): number {
   return (
     HEADER_FIXED_SIZE +
@@ -208,7 +170,10 @@ export function encodeDraft(
     at += 2 + size;
   }
   assert(at === header + headerSize, 'the header has the size that was measured');
-  bytes.set(salt, at);
+  // A loop: `set` is a call into native code.
+  for (let index = 0; index < SALT_SIZE; index += 1) {
+    bytes[at + index] = salt[index]!;
+  }
   at += SALT_SIZE;
   at = putPayload(bytes, at, content);
   assert(at === start + recordSize, 'the payload has the size that was measured');
@@ -251,13 +216,16 @@ function encodeFixedPart(view: DataView, header: number, draft: RecordDraft): vo
 /** Short ASCII text is copied faster by a loop than by a call into native code. */
 const LOOP_SIZE_MAX = 24;
 
+/** What `write` calls in the end, at twice the cost for short text. */
+type NativeBuffer = Buffer & { latin1Write(text: string, at: number, size: number): number };
+
 /** `size`: bytes of the text in UTF-8. Where they are as many as its units, it is ASCII. */
 function putText(bytes: Buffer, at: number, text: string, size: number): number {
   if (size !== text.length) {
     return at + bytes.write(text, at, 'utf8');
   }
   if (size > LOOP_SIZE_MAX) {
-    return at + bytes.write(text, at, 'latin1');
+    return at + (bytes as NativeBuffer).latin1Write(text, at, size);
   }
   for (let index = 0; index < size; index += 1) {
     bytes[at + index] = text.charCodeAt(index);
@@ -361,7 +329,7 @@ export class RecordView {
     }
     if (
       view.getUint32(header + At.reserved, true) !== 0 ||
-      (!this.hasOccurredAt && !this.#int64IsZero(At.occurredAt)) ||
+      (!this.hasOccurredAt && readInt64(view, header + At.occurredAt) !== 0) ||
       this.hasGeneratedId !== (view.getUint16(header + At.idSize, true) === 0) ||
       (!this.hasGeneratedId && this.idDraw !== 0)
     ) {
@@ -371,11 +339,6 @@ export class RecordView {
       return 'a record has a number out of range';
     }
     return this.#checkStrings();
-  }
-
-  #int64IsZero(at: number): boolean {
-    const start = this.#header + at;
-    return firstNonZero(this.bytes, start, start + 8) === start + 8;
   }
 
   #checkStrings(): string | undefined {

@@ -1,5 +1,5 @@
 import { assert } from '../base/assert.ts';
-import { DIGEST_WORDS, hasDigest, putDigest } from '../base/digest.ts';
+import { copyDigest, DIGEST_WORDS, hasDigest, putDigest } from '../base/digest.ts';
 
 /** Leaf hash of the last event of each stream, by the stream's number. Derived: rebuilt from the log at open. */
 export interface LeafStore {
@@ -53,9 +53,7 @@ export class MemoryLeafStore implements LeafStore {
       grown.set(this.#leaves);
       this.#leaves = grown;
     }
-    for (let word = 0; word < DIGEST_WORDS; word += 1) {
-      this.#leaves[start + word] = words[index + word]!;
-    }
+    copyDigest(words, index, this.#leaves, start);
   }
 
   takeState(): Int32Array<ArrayBuffer> {

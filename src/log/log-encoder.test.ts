@@ -186,31 +186,48 @@ describe('a log encoder that moves', () => {
 
 describe('a leaf store', () => {
   it('holds the last leaf of each stream, and zeros for others, also after a move', () => {
-    const leaf = new Uint8Array(40).fill(9);
+    const ones = new Int32Array(10).fill(0x01010101);
     const store = new MemoryLeafStore();
-    store.set(5_000, leaf, 8);
+    store.set(5_000, ones, 2);
+    store.set(3, ones, 2);
     const moved = new MemoryLeafStore(structuredClone(store.takeState()));
-    moved.set(0, leaf.fill(3), 8);
-    const target = new Uint8Array(34).fill(7);
-    const leafOf = (stream: number): number[] => {
-      moved.copyTo(stream, target, 1);
-      return [...target];
-    };
-    expect(leafOf(5_000)).toEqual([7, ...Array.from({ length: 32 }, () => 9), 7]);
-    expect(leafOf(0)).toEqual([7, ...Array.from({ length: 32 }, () => 3), 7]);
-    expect(leafOf(1)).toEqual([7, ...Array.from({ length: 32 }, () => 0), 7]);
-    expect(leafOf(100_000)).toEqual([7, ...Array.from({ length: 32 }, () => 0), 7]);
+    moved.set(3, ones.fill(0x04030201), 2);
+    const repeated = [1, 2, 3, 4, 1, 2, 3, 4];
+    expect(leafOf(moved, 5_000)).toEqual(framed(Array.from({ length: 32 }, () => 1)));
+    expect(leafOf(moved, 3)).toEqual(framed([repeated, repeated, repeated, repeated].flat()));
+    for (const stream of [0, 4_999, 100_000]) {
+      expect(leafOf(moved, stream)).toEqual(framed(Array.from({ length: 32 }, () => 0)));
+    }
   });
 
   it('is not used after it has moved', () => {
     const store = new MemoryLeafStore();
     store.takeState();
-    const leaf = new Uint8Array(32);
-    expect(() => store.copyTo(0, leaf, 0)).toThrow('Invariant broken');
-    expect(() => store.set(0, leaf, 0)).toThrow('Invariant broken');
+    const view = new DataView(new ArrayBuffer(32));
+    expect(() => store.copyTo(0, view, 0)).toThrow('Invariant broken');
+    expect(() => store.isAt(0, view, 0)).toThrow('Invariant broken');
+    expect(() => store.set(0, new Int32Array(8), 0)).toThrow('Invariant broken');
     expect(() => store.takeState()).toThrow('Invariant broken');
   });
 });
+
+/** The bytes 0 to 33 after the leaf was copied to the bytes 1 to 32. */
+function leafOf(store: MemoryLeafStore, stream: number): number[] {
+  const target = new Uint8Array(34).fill(7);
+  store.copyTo(stream, viewOf(target), 1);
+  expect(store.isAt(stream, viewOf(target), 1)).toBe(true);
+  for (let at = 1; at < 33; at += 1) {
+    target[at]! ^= 128;
+    expect(store.isAt(stream, viewOf(target), 1)).toBe(false);
+    target[at]! ^= 128;
+  }
+  return [...target];
+}
+
+/** What `leafOf` gives for a leaf. */
+function framed(leaf: number[]): number[] {
+  return [7, ...leaf, 7];
+}
 
 const numberOf: ReplayObserver = ({ stream }) => (stream === 'a' ? 0 : 1);
 

@@ -3,7 +3,7 @@ import {
   DIGEST_WORDS,
   HashOfHashes,
   type HashOfHashesState,
-  sha256Bytes,
+  putDigest,
   sha256Words,
 } from '../base/digest.ts';
 import type { FrameBody, FrameEncoder, SegmentSummary } from '../journal/encoder.ts';
@@ -34,7 +34,7 @@ export class LogEncoder implements FrameEncoder {
   readonly #leaves: LeafStore;
   readonly #observe: ReplayObserver | undefined;
   readonly #record = new RecordView();
-  readonly #leaf = new Int32Array(DIGEST_WORDS);
+  readonly #digest = new Int32Array(DIGEST_WORDS);
   #segmentLeaves = new HashOfHashes();
   #minTime = 0;
   #maxTime = 0;
@@ -78,7 +78,8 @@ export class LogEncoder implements FrameEncoder {
     for (let at = body.start; at < end; at = record.end) {
       record.openDraft(bytes, view, at, end);
       const stream = record.streamNumber;
-      sha256Bytes(record.digestInput, view, at + DIGEST_AT);
+      sha256Words(record.digestInput, this.#digest, 0);
+      putDigest(view, at + DIGEST_AT, this.#digest, 0);
       this.#leaves.copyTo(stream, view, at + PREVIOUS_LEAF_AT);
       this.#addLeaf(record, stream);
       view.setUint32(at + 4, recordHeaderCrc(view, at, record.headerSize), true);
@@ -130,9 +131,10 @@ export class LogEncoder implements FrameEncoder {
   }
 
   #addLeaf(record: RecordView, stream: number): void {
-    sha256Words(record.leafInput, this.#leaf, 0);
-    this.#leaves.set(stream, this.#leaf, 0);
-    this.#segmentLeaves.add(this.#leaf, 0);
+    const leaf = this.#digest;
+    sha256Words(record.leafInput, leaf, 0);
+    this.#leaves.set(stream, leaf, 0);
+    this.#segmentLeaves.add(leaf, 0);
     this.#maxTime = record.time;
     if (this.#segmentCount === 0) {
       this.#minTime = this.#maxTime;

@@ -86,6 +86,9 @@ function shakeHands<Event extends NewEvent>(
     };
     const opened = openPort(port, {
       received: (message) => {
+        if (kindOf(message) === 'offer') {
+          return;
+        }
         if (client === undefined) {
           accept(message);
         } else {
@@ -108,20 +111,26 @@ function shakeHands<Event extends NewEvent>(
 
 /** Throws if the message is another one. */
 function welcomeIn(message: unknown): Welcome {
-  const answer = (typeof message === 'object' ? message : {}) as Partial<OwnerMessage & object>;
-  if ('kind' in answer && answer.kind === 'welcome') {
-    return answer as Welcome;
+  const kind = kindOf(message);
+  if (kind === 'welcome') {
+    return message as Welcome;
   }
-  if ('kind' in answer && answer.kind === 'refused') {
-    throw unpackError((answer as { readonly error: PackedError }).error);
+  if (kind === 'refused') {
+    throw unpackError((message as { readonly error: PackedError }).error);
   }
-  if ('kind' in answer && answer.kind === 'closed') {
+  if (kind === 'closed') {
     throw closed();
   }
   throw new VarveError(
     'INVALID_ARGUMENT',
     'Something else than a store has answered: give a port from share() of a store.',
   );
+}
+
+function kindOf(message: unknown): unknown {
+  return typeof message === 'object' && message !== null && 'kind' in message
+    ? message.kind
+    : undefined;
 }
 
 function closed(): VarveError {

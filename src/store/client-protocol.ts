@@ -79,8 +79,15 @@ export interface Welcome {
 export type OwnerMessage =
   | typeof ROOM
   | Acks
+  /**
+   * The first message on every port, before anybody is there to read it. A port whose other end has gone tells so only behind
+   * a message that waits.
+   */
+  | { readonly kind: 'offer' }
   | Welcome
   | { readonly kind: 'refused'; readonly error: PackedError }
+  /** The client has broken the protocol. */
+  | { readonly kind: 'expelled'; readonly error: PackedError }
   /** Appends that were refused, and results that do not fit `Acks`. */
   | {
       readonly kind: 'outcomes';

@@ -5,7 +5,7 @@ import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
 import { decodeCommit, detachPayloads, encodeCommit, encodedSizeOf } from './commit-transfer.ts';
 import type { CommitPart } from './contract.ts';
-import { payloadBytes } from './payload.ts';
+import { joinBytes } from './payload.ts';
 import { prepareAppend, prepareCommit, type PreparedCommit } from './prepared-commit.ts';
 
 const plain = { codec: undefined, compressionMinBytes: 0 };
@@ -102,8 +102,7 @@ function transfer(commit: PreparedCommit): ReturnType<typeof decodeCommit> {
 function comparable(commit: PreparedCommit): object {
   const events = commit.events.map((content) => ({
     ...content,
-    payload: payloadBytes(content).toString('hex'),
-    payloadRest: '',
+    payload: joinBytes(content.payload).toString('hex'),
   }));
   return { ...commit, events, signal: undefined };
 }

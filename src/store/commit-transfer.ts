@@ -25,8 +25,10 @@ const expectations: readonly ExpectedRevision[] = ['any', 'none', 'exists'];
 /** Bytes that `encodeCommit` will write. */
 export function encodedSizeOf(commit: PreparedCommit): number {
   let size = COMMIT_SIZE + commit.idempotencyKeySize;
-  for (const { streamSize } of commit.parts) {
-    size += PART_SIZE + streamSize;
+  let index = 0;
+  for (const { count } of commit.parts) {
+    size += PART_SIZE + commit.events[index]!.streamSize;
+    index += count;
   }
   for (const event of commit.events) {
     size +=
@@ -60,7 +62,7 @@ export function encodeCommit(
   let at = putText(bytes, start + COMMIT_SIZE, commit.idempotencyKey, commit.idempotencyKeySize);
   let index = 0;
   for (const part of commit.parts) {
-    at = encodePart(bytes, view, at, part);
+    at = encodePart(bytes, view, at, part, commit.events[index]!.streamSize);
     for (const end = index + part.count; index < end; index += 1) {
       at = encodeEvent(bytes, view, at, commit.events[index]!);
     }
@@ -72,7 +74,8 @@ function encodePart(
   bytes: Buffer,
   view: DataView,
   start: number,
-  { stream, streamSize, expectedRevision, count }: PreparedPart,
+  { stream, expectedRevision, count }: PreparedPart,
+  streamSize: number,
 ): number {
   const isRevision = typeof expectedRevision === 'number';
   view.setUint16(start, isRevision ? REVISION : expectations.indexOf(expectedRevision), true);
@@ -105,15 +108,13 @@ function encodeEvent(bytes: Buffer, view: DataView, start: number, event: Record
     at += 2 + size;
   }
   const payloadStart = at;
-  const { payload, payloadRest } = event;
-  if (typeof payload === 'string') {
-    at += bytes.write(payload, at, 'utf8');
-  } else {
-    bytes.set(payload, at);
-    at += payload.length;
-  }
-  if (payloadRest !== '') {
-    at += bytes.write(payloadRest, at, 'utf8');
+  for (const piece of event.payload) {
+    if (typeof piece === 'string') {
+      at += bytes.write(piece, at, 'utf8');
+    } else {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
   }
   assert(at - payloadStart === event.payloadSize, 'a payload has the size that was measured');
   return at;
@@ -157,7 +158,7 @@ export function decodeCommit(
 
 /** Content whose payload may still lie where it was read. */
 interface DecodedContent extends Omit<RecordContent, 'payload'> {
-  payload: Uint8Array;
+  readonly payload: [Uint8Array];
 }
 
 export interface DecodedCommit {
@@ -168,8 +169,8 @@ export interface DecodedCommit {
 
 /** Gives a commit memory of its own, so that the bytes it was read from may be used again. */
 export function detachPayloads({ events }: DecodedCommit['commit']): void {
-  for (const event of events) {
-    event.payload = Buffer.from(event.payload);
+  for (const { payload } of events) {
+    payload[0] = Buffer.from(payload[0]);
   }
 }
 
@@ -190,7 +191,7 @@ function decodePart(
   for (let index = 0; index < count; index += 1) {
     events.push(decodeEvent(bytes, view, cursor, stream, streamSize));
   }
-  return { stream, streamSize, streamNumber: -1, expectedRevision, count };
+  return { stream, expectedRevision, count };
 }
 
 function decodeEvent(
@@ -235,8 +236,7 @@ function decodeEvent(
     codec: view.getUint8(start + 1),
     plainSize: view.getUint32(start + 12, true),
     metadataSize: view.getUint32(start + 16, true),
-    payload,
-    payloadRest: '',
+    payload: [payload],
     payloadSize,
   };
 }

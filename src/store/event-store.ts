@@ -362,11 +362,6 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   }
 }
 
-export function appendResultOf(result: CommitResult): AppendResult {
-  const { outcome, firstPosition, lastPosition, time, streams } = result;
-  return { outcome, firstPosition, lastPosition, revision: streams[0]!.revision, time };
-}
-
 function closed(): VarveError {
   return new VarveError('CLOSED', 'The store has been closed: open it again.');
 }

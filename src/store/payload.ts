@@ -1,4 +1,6 @@
 /** An event's data and metadata as they are stored. The caller's toJSON and getters run here. */
+// Imported, not the global of that name: that one is an accessor, looked up and called each time.
+import { Buffer } from 'node:buffer';
 import { types } from 'node:util';
 import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -97,19 +99,21 @@ function compress(codec: Codec, plain: Buffer): Buffer {
 }
 
 function toJson(what: string, value: unknown): string {
-  if (holdsWhatJsonLoses(value)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `The ${what} of an event is of a kind that JSON would lose: give plain values, or bytes as a Uint8Array in data.`,
-    );
-  }
+  let isLost: boolean;
   let text: string | undefined;
   try {
-    text = JSON.stringify(value);
+    isLost = !isPlain(value) && holdsWhatJsonLoses(value);
+    text = isLost ? '' : JSON.stringify(value);
   } catch (error) {
     throw new VarveError('INVALID_ARGUMENT', `The ${what} of an event can't be written as JSON.`, {
       cause: error,
     });
+  }
+  if (isLost) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The ${what} of an event is of a kind that JSON would lose: give plain values, or bytes as a Uint8Array in data.`,
+    );
   }
   if (text === undefined) {
     throw new VarveError(
@@ -118,6 +122,11 @@ function toJson(what: string, value: unknown): string {
     );
   }
   return text;
+}
+
+/** True for nearly all data there is, of which nothing more need be asked. May run the caller's code. */
+function isPlain(value: unknown): boolean {
+  return typeof value !== 'object' || value === null || value.constructor === Object;
 }
 
 /** Things that JSON.stringify turns into `{}` or into an object of indexes, without a word. */

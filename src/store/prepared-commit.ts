@@ -133,12 +133,11 @@ export function makeCommitDraft(): CommitDraft {
 
 /** True if the draft may be filled again. What may be large is let go of. */
 export function clearCommitDraft({ events }: CommitDraft): boolean {
-  const [first] = events;
-  if (first === undefined || events.length > 1) {
+  const { payload } = events[0]!;
+  if (events.length > 1 || payload.length > 1) {
     return false;
   }
-  first.payload.length = 1;
-  first.payload[0] = '';
+  payload[0] = '';
   return true;
 }
 

@@ -38,7 +38,7 @@ export interface ShareParts {
 
 /** Records taken in one turn of the event loop: a few ms of work. */
 const TURN_COUNT_MAX = 512;
-/** While so much waits for room, records are left in the lanes. */
+/** While so much of clients' waits for room, records are left in the lanes. */
 const WAITING_COUNT_MAX = 256;
 const WAITING_SIZE_MAX = 32 * 1024 * 1024;
 
@@ -52,7 +52,8 @@ export class ShareHub {
   #draining: Promise<void> | undefined;
   /** Records taken in this turn of the event loop. */
   #turnCount = 0;
-  /** Bytes of clients' commits that wait for room. */
+  /** Clients' commits that wait for room, and their bytes. */
+  #waitingCount = 0;
   #waitingSize = 0;
   #isClosing = false;
   /** Nothing more is taken from the lanes. */
@@ -74,7 +75,6 @@ export class ShareHub {
       greet: (client, hello) => this.#greet(client, hello),
       woken: () => this.#drain(),
       gone: () => this.#drain(),
-      beforeTelling: () => this.#publishHead(),
     };
     this.#publishHead();
     parts.gate.observe(() => this.#publishHead());
@@ -88,7 +88,9 @@ export class ShareHub {
   /** A port for one more client. */
   share(): MessagePort {
     const { port1, port2 } = makeChannel();
-    this.#clients.add(new SharedClient(port1, this.#parts.store, this.#events));
+    const client = new SharedClient(port1, this.#parts.store, this.#events);
+    this.#clients.add(client);
+    client.post({ kind: 'offer' });
     return port2;
   }
 
@@ -169,6 +171,8 @@ export class ShareHub {
       } else if (this.#isCongested()) {
         reached('records stayed in their lanes');
         await commits.settleWaiting();
+        // However many of the owner's own have come meanwhile: now it is the clients' turn.
+        this.#forgetWaiting();
       } else if (this.#merger.fallAsleep()) {
         break;
       }
@@ -179,11 +183,15 @@ export class ShareHub {
   }
 
   #isCongested(): boolean {
-    const { waitingCount } = this.#parts.commits;
-    if (waitingCount === 0) {
-      this.#waitingSize = 0;
+    if (this.#parts.commits.waitingCount === 0) {
+      this.#forgetWaiting();
     }
-    return waitingCount >= WAITING_COUNT_MAX || this.#waitingSize >= WAITING_SIZE_MAX;
+    return this.#waitingCount >= WAITING_COUNT_MAX || this.#waitingSize >= WAITING_SIZE_MAX;
+  }
+
+  #forgetWaiting(): void {
+    this.#waitingCount = 0;
+    this.#waitingSize = 0;
   }
 
   #take(lane: ClientLane<SharedClient>): void {
@@ -192,14 +200,15 @@ export class ShareHub {
     let decoded: DecodedCommit | undefined;
     try {
       decoded = lane.take();
-    } catch {
+    } catch (error) {
       // A defect of ours in the client: it alone ends.
       this.#merger.remove(lane);
-      client.expel();
+      client.expel(error);
       return;
     }
-    if (decoded !== undefined) {
-      this.#waitingSize += client.submit(this.#parts.commits, decoded, lane.request);
+    if (decoded !== undefined && !client.submit(this.#parts.commits, decoded, lane.request)) {
+      this.#waitingCount += 1;
+      this.#waitingSize += decoded.commit.bodySize;
     }
   }
 

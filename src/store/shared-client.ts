@@ -42,8 +42,6 @@ export interface SharedClientEvents {
   woken(): void;
   /** Its thread or its end of the port is gone. Called once. */
   gone(client: SharedClient): void;
-  /** Called before anything is said that may rest on events which have become visible. */
-  beforeTelling(): void;
 }
 
 /** The owner's side of what a client reads page by page. */
@@ -86,20 +84,20 @@ export class SharedClient {
     this.#port.post(message);
   }
 
-  /** Hands a commit from the lane to the commit log. Returns its size if it has to wait for room. */
-  submit(commits: CommitLog, { commit, hasSignal }: DecodedCommit, request: number): number {
+  /** Hands a commit from the lane to the commit log. False if it has to wait for room. */
+  submit(commits: CommitLog, { commit, hasSignal }: DecodedCommit, request: number): boolean {
     this.#owed.add(1);
     if (this.#abortedAhead.delete(request)) {
       this.failed(request, aborted(undefined));
-      return 0;
+      return true;
     }
     const signed = hasSignal ? { ...commit, signal: this.#signalOf(request) } : commit;
     if (commits.take(signed, new ClientCommit(this, request, commit.ack === 'written'))) {
-      return 0;
+      return true;
     }
     // Order: its bytes in the lane are given back after this.
     detachPayloads(commit);
-    return commit.bodySize;
+    return false;
   }
 
   /** A commit to one stream is where its maker wants it, now or before. */
@@ -134,7 +132,6 @@ export class SharedClient {
     if (told === 0) {
       return;
     }
-    this.#events.beforeTelling();
     if (this.#acks.length > 0) {
       const acks = Float64Array.from(this.#acks);
       this.#acks = [];
@@ -159,8 +156,10 @@ export class SharedClient {
     this.#port.close();
   }
 
-  /** Ends the connection with a client that does not keep to the protocol. */
-  expel(): void {
+  /** Ends the connection with a client that does not keep to the protocol, and says why. */
+  expel(error: unknown): void {
+    this.tell();
+    this.post({ kind: 'expelled', error: packError(error) });
     this.#port.close();
   }
 
@@ -195,7 +194,10 @@ export class SharedClient {
     }
   }
 
-  /** Whatever else becomes known in this turn of the journal goes into the same message. */
+  /**
+   * Whatever else becomes known in this turn of the journal goes into the same message. Order: behind the turn, for by then
+   * the clients' word of what is visible has moved.
+   */
   #tellSoon(): void {
     if (!this.#isTelling) {
       this.#isTelling = true;
@@ -224,7 +226,6 @@ export class SharedClient {
     this.#owed.add(1);
     try {
       const value = await this.#ask(request, call);
-      this.#events.beforeTelling();
       this.post({ kind: 'answer', request, value });
     } catch (error) {
       this.post({ kind: 'failure', request, error: packError(error) });
@@ -346,9 +347,11 @@ async function pageOfRead(read: PlannedRead<NewEvent>): Promise<Page<unknown>> {
   try {
     while (read.stopped === undefined && items.length < PAGE_COUNT_MAX && read.size < sizeMax) {
       const next = await read.next();
-      if (next.done !== true) {
-        items.push(next.value);
+      if (next.done === true) {
+        // Without a reason it was closed meanwhile, and nobody waits for the page.
+        return { items, stopped: read.stopped ?? 'end' };
       }
+      items.push(next.value);
     }
     return { items, stopped: read.stopped };
   } catch (error) {

@@ -1,4 +1,5 @@
 /** A store that another thread owns: checks and serializes here, is decided about and kept there. */
+import { unpackError } from '../base/error-transfer.ts';
 import { type Applied, VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Port } from '../io/message-port.ts';
@@ -38,7 +39,7 @@ import {
 } from './prepared-commit.ts';
 import { planListing } from './stream-listing.ts';
 
-type Ending = 'closed here' | 'store closed' | 'thread gone';
+type Ending = 'closed here' | 'store closed' | 'thread gone' | 'expelled';
 
 export class AttachedStore<Event extends NewEvent> implements StoreClient<Event> {
   readonly id: string;
@@ -52,6 +53,7 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
   #spareDraft: CommitDraft | undefined;
   /** Why there is nobody to talk to any more. */
   #ended: Ending | undefined;
+  #cause: Error | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(port: Port, welcome: Welcome, payloads: PayloadSettings) {
@@ -179,6 +181,10 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
     } else if (message.kind === 'closed') {
       this.#end('store closed');
       this.#port.close();
+    } else if (message.kind === 'expelled') {
+      this.#cause = unpackError(message.error);
+      this.#end('expelled');
+      this.#port.close();
     }
   }
 
@@ -202,11 +208,11 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
     }
   }
 
-  /** False if the commit is still needed. With a `stream` the result is that of `commit`. */
-  #submit<Result extends AppendResult | CommitResult>(
+  /** False if the commit is still needed. With a `stream` it is answered as `commit` answers. */
+  #submit(
     prepared: PreparedCommit,
     stream: string | undefined,
-    resolve: (result: Result) => void,
+    resolve: (result: never) => void,
     reject: (error: VarveError) => void,
   ): boolean {
     // The caller's own code may have run while its objects were read.
@@ -237,12 +243,14 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
 
   #closedError(applied?: Applied): VarveError {
     const message = closedMessages[this.#ended ?? 'store closed'];
-    return new VarveError('CLOSED', message, applied === undefined ? {} : { applied });
+    const outcome = applied === undefined ? {} : { applied };
+    return new VarveError('CLOSED', message, { cause: this.#cause, ...outcome });
   }
 }
 
 const closedMessages: Readonly<Record<Ending, string>> = {
   'closed here': 'This client of the store has been closed: attach to another port.',
   'store closed': 'The store has been closed: open it again.',
+  expelled: 'The owner of the store has found something wrong with this client and ended it.',
   'thread gone': 'The thread that owned the store has ended: open the store again.',
 };
