@@ -26,12 +26,13 @@ describe.each(['thread', 'inline'] as const)('a tortured journal, %s', (writer) 
     if (rounds > 50) {
       console.log(writer, totals);
     }
-    expect(totals.records).toBeGreaterThan(rounds * 400);
-    expect(totals.ended).toBeGreaterThanOrEqual(rounds);
-    expect(totals.segments).toBeGreaterThan(rounds);
-    if (firstSeed === 1 && rounds >= 5) {
-      expect(totals.struck).toBeGreaterThan(1);
-      expect(totals.failures).toBeGreaterThan(1);
+    expect(totals.records).toBeGreaterThan(rounds * 200);
+    expect(totals.ended).toBeGreaterThan(rounds / 2);
+    if (rounds >= 4) {
+      // One seed of four has no fault, and so fills more than one segment.
+      expect(totals.segments).toBeGreaterThan(rounds);
+      expect(totals.struck).toBeGreaterThan(0);
+      expect(totals.failures).toBeGreaterThan(0);
     }
   });
 });
