@@ -32,7 +32,7 @@ const profiles: Readonly<Record<string, WorkloadSettings>> = {
 const wantedGoals = [
   'waited for room',
   'an answer waited for a commit in flight',
-  'finished a run while the disk was busy',
+  'finished frames while the disk was busy',
   'renewed the names of an empty store',
   'reopened without a tear',
   'set a torn tail aside',

@@ -11,8 +11,17 @@ export interface ComponentModule {
 }
 
 export function isComponentModule(part: object): part is ComponentModule {
+  if (!('module' in part)) {
+    return false;
+  }
   // By its shape: test runners have realms of their own, with another class of that name.
-  return 'module' in part && typeof (part.module as { href?: unknown } | null)?.href === 'string';
+  if (typeof (part.module as { href?: unknown } | null)?.href !== 'string') {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      'A component is named by the URL of its module, as new URL(…, import.meta.url) gives it.',
+    );
+  }
+  return true;
 }
 
 /** A component's module on its way to another thread: a URL does not survive a structured clone. */

@@ -341,6 +341,8 @@ export class Journal {
           message: 'A new segment begins.',
           details: { firstPosition },
         });
+        // Whoever needs the segment after it can ask for its space now.
+        this.#events.roomChanged();
       },
       sealed: (firstPosition) => this.#events.sealed(firstPosition),
       failed: (cause, unknownBelow) => this.#failAll(cause, unknownBelow),

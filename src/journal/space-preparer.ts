@@ -92,15 +92,19 @@ export class SpacePreparer {
     return end;
   }
 
-  /** The spare becomes the active segment. */
-  takeSpare(): File {
+  /** The next segment's file. */
+  get spare(): File {
     assert(this.#spare !== undefined, 'a rotation has a prepared spare');
-    this.#active = this.#spare;
+    return this.#spare;
+  }
+
+  /** The spare has become the active segment: it is not closed or removed here any more. */
+  takeSpare(): void {
+    this.#active = this.spare;
     this.#preparedActive = this.#preparedSpare;
     this.#spare = undefined;
     this.#preparedSpare = 0;
     this.#aheadSize = Math.min(AHEAD_SIZE_MAX, this.#aheadSize + limits.prepareStepSize);
-    return this.#active;
   }
 
   removeSpare(): void {

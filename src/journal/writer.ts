@@ -12,23 +12,13 @@ import type { File, FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
 import { reached } from '../base/reached.ts';
 import { type DiskWork, writeAll } from './disk-request.ts';
-import type { FrameBody, FrameEncoder } from './encoder.ts';
-import {
-  blankFrameHeader,
-  encodeFrame,
-  encodeSegmentHeader,
-  encodeTail,
-  FRAME_HEADER_SIZE,
-  type FrameHeader,
-  frameSizeOf,
-  PlaceTag,
-  segmentHeaderCrc,
-  segmentName,
-} from './format.ts';
+import type { FrameEncoder } from './encoder.ts';
+import { encodeSegmentHeader, encodeTail, segmentHeaderCrc, segmentName } from './format.ts';
 import type { LaneConsumer } from './lane.ts';
 import { SPARE_NAME, TAIL_NAME } from './names.ts';
 import { OffsetTable } from './offset-table.ts';
 import type { JournalSettings } from './options.ts';
+import { type Run, RunFinisher } from './run-finisher.ts';
 import { SegmentCursor, segmentCapacity } from './segment-cursor.ts';
 import { sealSegment, type SealableSegment } from './segment-sealer.ts';
 import { SpacePreparer } from './space-preparer.ts';
@@ -37,10 +27,10 @@ import { SpacePreparer } from './space-preparer.ts';
 export const SALT_IN_FRAME = 16;
 
 /**
- * Frames that wait while a batch is synced are finished meanwhile if there are at least so many bytes of them: below that
- * waiting for the disk in place costs less than being called back by it.
+ * Frames that wait when a batch is about to be synced are finished while the disk is busy, if there are so many bytes of them:
+ * below it waiting for the disk in place costs less than being called back by it.
  */
-const MEANWHILE_SIZE_MIN = 16 * 1024;
+const MEANWHILE_SIZE_MIN = 64 * 1024;
 /** What is finished meanwhile takes about as long as a sync, so that nobody waits for an acknowledgement because of it. */
 const MEANWHILE_SIZE_MAX = 128 * 1024;
 
@@ -62,18 +52,6 @@ export interface WriterReports {
   failed(cause: unknown, unknownBelow: number): void;
   /** A derived file could not be written. Nothing is lost by it. */
   derivedFailed(what: string, cause: unknown): void;
-}
-
-/** Frames that lie side by side in the lane and in the segment, finished. */
-interface Run {
-  /** Where they begin in the lane. */
-  start: number;
-  size: number;
-  fileOffset: number;
-  /** The position behind them. */
-  position: number;
-  /** The lane's address behind them. */
-  address: number;
 }
 
 /** The state of the newest segment that a writer carries on from. */
@@ -106,20 +84,14 @@ export class JournalWriter {
   readonly #cursor: SegmentCursor;
   readonly #space: SpacePreparer;
   readonly #sealing: SealableSegment[] = [];
-  readonly #header: FrameHeader;
-  readonly #body: FrameBody;
+  readonly #finisher: RunFinisher;
 
-  #segment: { file: File; firstPosition: number; salt: Uint8Array; frameCount: number };
-  #offsets: OffsetTable;
-  #tag: PlaceTag;
-  /** The position of the next frame to finish. */
-  #position: number;
+  #segment: { file: File; firstPosition: number; salt: Uint8Array };
   #durable: number;
   /** What the tail file says. */
   #tail: { segment: number; durable: number };
   /** Finished while the disk was busy with the run before. */
   #ready: Run | undefined;
-  #link: number;
   #wanted = { index: 0, size: 0 };
   #tailWanted = false;
   #hasFailed = false;
@@ -136,30 +108,11 @@ export class JournalWriter {
     this.#reports = reports;
     this.#settings = settings;
     this.#cursor = new SegmentCursor(active.index, active.offset, settings.segmentSizeMax);
-    this.#segment = {
-      file: active.file,
-      firstPosition: active.firstPosition,
-      salt: active.salt,
-      frameCount: active.frameCount,
-    };
-    this.#offsets = active.offsets;
-    this.#tag = new PlaceTag(active.salt);
-    this.#position = active.position;
+    this.#finisher = new RunFinisher(parts.encoder, lane, this.#cursor, active);
+    this.#segment = { file: active.file, firstPosition: active.firstPosition, salt: active.salt };
     this.#durable = active.position;
     this.#tail = { segment: active.firstPosition, durable: active.tailDurable };
-    this.#link = active.link;
     this.#space = new SpacePreparer(parts, active.file, active.offset);
-    this.#header = blankFrameHeader();
-    const none = Buffer.alloc(0);
-    this.#body = {
-      bytes: none,
-      view: new DataView(none.buffer, none.byteOffset, 0),
-      start: 0,
-      size: 0,
-      firstPosition: 0,
-      count: 0,
-      fileOffset: 0,
-    };
   }
 
   /** Asks for space: the owner has a frame that needs segment `index` prepared up to `size`. */
@@ -265,7 +218,7 @@ export class JournalWriter {
       if (this.#cursor.rotatesFor(lane.size) && !(yield* this.#rotateOrFail())) {
         return true;
       }
-      run = this.#finishRun(this.#settings.batchSizeMax);
+      run = this.#finisher.finish(this.#settings.batchSizeMax, this.#durable);
     }
     yield* this.#writeRun(run);
     return true;
@@ -280,7 +233,7 @@ export class JournalWriter {
       return true;
     } catch (error) {
       // Nothing of these frames has been near the disk.
-      this.#fail(error, this.#position);
+      this.#fail(error, this.#durable);
       return false;
     }
   }
@@ -297,7 +250,9 @@ export class JournalWriter {
     this.#lane.markWritten(address);
     this.#reports.written();
     try {
-      yield this.#hasNext() ? { operation: 'sync', file, meanwhile: this.#finishNext } : { operation: 'sync', file };
+      yield this.#hasNext()
+        ? { operation: 'sync', file, meanwhile: this.#finishNext }
+        : { operation: 'sync', file };
     } catch (error) {
       reached('sync failed');
       // Order: never synced again: after a failed sync the kernel may call lost pages clean.
@@ -319,53 +274,10 @@ export class JournalWriter {
   }
 
   readonly #finishNext = (): void => {
-    reached('finished a run while the disk was busy');
-    this.#ready = this.#finishRun(Math.min(MEANWHILE_SIZE_MAX, this.#settings.batchSizeMax));
+    reached('finished frames while the disk was busy');
+    const sizeMax = Math.min(MEANWHILE_SIZE_MAX, this.#settings.batchSizeMax);
+    this.#ready = this.#finisher.finish(sizeMax, this.#durable);
   };
-
-  /** Completes and frames, in place, what lies side by side and goes to the current segment. A frame is at hand. */
-  #finishRun(sizeMax: number): Run {
-    const lane = this.#lane;
-    const { start } = lane;
-    const fileOffset = this.#cursor.offset;
-    let size = 0;
-    while (lane.peek() && lane.start === start + size) {
-      if (size > 0 && (size + lane.size > sizeMax || this.#cursor.rotatesFor(lane.size))) {
-        break;
-      }
-      this.#finishFrame(lane);
-      size += lane.size;
-      lane.advance();
-    }
-    return { start, size, fileOffset, position: this.#position, address: lane.next };
-  }
-
-  #finishFrame({ bytes, view, start, size }: LaneConsumer): void {
-    const bodySize = view.getUint32(start + 8, true);
-    const count = view.getUint32(start + 12, true);
-    assert(frameSizeOf(bodySize) === size, 'a frame fills its record');
-    const fileOffset = this.#cursor.offset;
-    const body = this.#body;
-    body.bytes = bytes;
-    body.view = view;
-    body.start = start + FRAME_HEADER_SIZE;
-    body.size = bodySize;
-    body.firstPosition = this.#position;
-    body.count = count;
-    body.fileOffset = fileOffset + FRAME_HEADER_SIZE;
-    this.#parts.encoder.complete(body, this.#offsets);
-    const header = this.#header;
-    header.bodySize = bodySize;
-    header.count = count;
-    header.firstPosition = this.#position;
-    header.durable = this.#durable;
-    header.link = this.#link;
-    this.#tag.compute(fileOffset);
-    this.#link = encodeFrame(bytes, view, start, header, this.#tag);
-    this.#cursor.advance(size);
-    this.#position += count;
-    this.#segment.frameCount += 1;
-  }
 
   /** After a failed write: overwrites what may have arrived with zeros, so that it can't come back after a crash. */
   *#takeBack(
@@ -394,30 +306,27 @@ export class JournalWriter {
   }
 
   *#rotate(salt: Uint8Array): DiskWork<void> {
-    assert(this.#durable === this.#position, 'every frame of a segment is durable before the next');
-    const { fileSystem, directory, identity } = this.#parts;
+    const finisher = this.#finisher;
+    const firstPosition = finisher.position;
+    assert(this.#durable === firstPosition, 'every frame of a segment is durable before the next');
+    const { fileSystem, directory, identity, encoder } = this.#parts;
     const index = this.#cursor.index + 1;
-    const firstPosition = this.#position;
-    const header = { identity, salt, index, firstPosition, link: this.#link };
-    const spare = this.#space.takeSpare();
+    const header = { identity, salt, index, firstPosition, link: finisher.link };
+    const { spare } = this.#space;
     yield* writeAll(spare, encodeSegmentHeader(header), 0);
     // Order: the header is durable before the name, the name before the tail file and the first frame.
     yield { operation: 'sync', file: spare };
     const path = joinPath(directory, segmentName(firstPosition));
     fileSystem.rename(joinPath(directory, SPARE_NAME), path);
     fileSystem.syncDirectory(directory);
-    this.#sealing.push({
-      ...this.#segment,
-      offsets: this.#offsets,
-      framesEnd: this.#cursor.offset,
-      lastLink: this.#link,
-      summary: this.#parts.encoder.sealSegment(),
-    });
-    this.#segment = { file: spare, firstPosition, salt, frameCount: 0 };
-    this.#offsets = new OffsetTable();
-    this.#tag = new PlaceTag(salt);
-    this.#link = segmentHeaderCrc(header);
+    this.#space.takeSpare();
+    const { offsets, frameCount, link: lastLink } = finisher;
+    const framesEnd = this.#cursor.offset;
+    const summary = encoder.sealSegment();
+    this.#sealing.push({ ...this.#segment, offsets, frameCount, framesEnd, lastLink, summary });
+    this.#segment = { file: spare, firstPosition, salt };
     this.#cursor.rotate();
+    finisher.beginSegment(salt, segmentHeaderCrc(header), new OffsetTable());
     this.#replaceTail();
     this.#reports.rotated(firstPosition);
     reached('rotated');
@@ -467,7 +376,8 @@ export class JournalWriter {
       hasPrepared = yield* this.#prepare(index + 1, wanted.size, 'with the batch');
     }
     const low = Math.min(capacity, offset + space.aheadSize / 4);
-    const isLow = this.#lane.waitingSize > 0 && !space.hasSpaceTrouble && space.preparedActive < low;
+    const isLow =
+      this.#lane.waitingSize > 0 && !space.hasSpaceTrouble && space.preparedActive < low;
     const isWanted = wanted.index === index && wanted.size > space.preparedActive;
     if ((isLow || isWanted) && !this.#hasFailed) {
       const ahead = Math.min(capacity, offset + space.aheadSize);

@@ -69,7 +69,7 @@ const defaults: ResolvedOptions = Object.freeze({
 
 export function resolveOptions(given: StoreOptions = {}): ResolvedOptions {
   rejectUnknownNames(given, new Set(Object.keys(defaults)), 'option');
-  const options = { ...defaults, ...given };
+  const options = { ...defaults, ...withoutUndefined(given) };
   if (typeof options.create !== 'boolean') {
     throw new VarveError('INVALID_ARGUMENT', 'The option create must be true or false.');
   }
@@ -91,6 +91,11 @@ export function resolveOptions(given: StoreOptions = {}): ResolvedOptions {
   checkRange('maxDelayMs', options.maxDelayMs, 0, 1_000);
   checkRange('maxOpenFiles', options.maxOpenFiles, 1, 10_000);
   return options;
+}
+
+/** An option that is there and undefined is not given. */
+function withoutUndefined(given: StoreOptions): StoreOptions {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
 /** A misspelt option must not pass as its default: `expectedRevison` would be a lost update. */
