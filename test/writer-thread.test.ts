@@ -84,8 +84,10 @@ describe('the writer thread', () => {
     const uncloneable = { fileSystem: { module: module2, options: { create: () => 1 } } };
     const withFunction = open(directory, { writer: 'thread' }, uncloneable);
     await expect(withFunction).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    const byText = { fileSystem: { module: './disk.js' as unknown as URL } };
+    await expect(open(directory, {}, byText)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     expect(existsSync(directory)).toBe(false);
-    const store = await open('/store', {}, object);
+    const store = await open('/store', { writer: undefined as unknown as 'auto' }, object);
     await store.append('a', [{ type: 'A' }]);
     await store.close();
   });

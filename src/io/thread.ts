@@ -1,6 +1,7 @@
 /**
  * The only door to threads. A thread that blocks runs no event loop, so what it must hear it receives by asking.
  */
+import { availableParallelism } from 'node:os';
 import {
   isMainThread,
   MessagePort,
@@ -38,6 +39,13 @@ export interface ThreadStarter {
 /** True if this environment has threads and memory that they can share. */
 export function canShareMemory(): boolean {
   return typeof SharedArrayBuffer === 'function' && typeof Worker === 'function';
+}
+
+const processorCount = availableParallelism();
+
+/** True if two threads can run at the same time. */
+export function hasSeveralProcessors(): boolean {
+  return processorCount > 1;
 }
 
 /** Starts a thread with a module of its own. `data` is cloned, but for shared memory and what `transfer` moves. */

@@ -216,6 +216,11 @@ export class LaneConsumer {
     return distance(this.#limit, this.#next) * GRANULE;
   }
 
+  /** True if the producer has published more than this side knows. */
+  hasNews(): boolean {
+    return this.#cells.load(LaneCell.tail) !== this.#limit;
+  }
+
   /** Looks how far the producer has come. */
   refresh(): void {
     this.#limit = this.#cells.load(LaneCell.tail);

@@ -7,7 +7,7 @@ import { loadComponent, receiveComponent } from '../io/component.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
 import { NodeFileSystem } from '../io/node-file-system.ts';
-import type { ThreadStarter } from '../io/thread.ts';
+import { hasSeveralProcessors, type ThreadStarter } from '../io/thread.ts';
 import { AtomicCells, type Cells } from './cells.ts';
 import { runBlocking, runOverlapped } from './disk-request.ts';
 import type { FrameEncoder } from './encoder.ts';
@@ -20,6 +20,12 @@ import { JournalWriter, type WriterReports } from './writer.ts';
 
 /** A pause between batches is shorter: whoever is to be acknowledged and to append again needs a moment. */
 const TIDY_AFTER_MS = 2;
+
+/**
+ * How often it looks for frames before it sleeps: about 0.1 ms. Whoever has just been acknowledged often appends again at once,
+ * and sleeping and being woken takes as long (measured: 1.16 times the appends with 16 in flight, 1.03 with 1).
+ */
+const LOOKS = 10_000;
 
 /** Runs until the owner has it close. `makeEncoder` gets what the owner's encoder gave away. */
 export async function runWriterThread(
@@ -79,11 +85,23 @@ class WriterThread {
       this.#receiveOrders();
       const step = runOverlapped(this.#writer.step());
       this.#isIdle = (step instanceof Promise ? await step : step) === 'idle';
-      if (this.#isIdle && !this.#isClosing) {
+      if (this.#isIdle && !this.#isClosing && !this.#seesMore()) {
         this.#rest();
       }
     }
     this.#close();
+  }
+
+  /** After work, and where this doesn't keep the owner from running: waits a moment for more of it. */
+  #seesMore(): boolean {
+    const isPointless = this.#hasTidied || this.#writer.hasFailed || !hasSeveralProcessors();
+    const looks = isPointless ? 0 : LOOKS;
+    for (let look = 0; look < looks; look += 1) {
+      if (this.#lane.hasNews()) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** Nobody waits: puts things in order if that lasts, and sleeps when all is done. */

@@ -36,8 +36,8 @@ export interface ShareParts {
   readonly store: SharedStore;
 }
 
-/** Records taken in one turn of the event loop: a few ms of work. */
-const TURN_COUNT_MAX = 512;
+/** Records taken in one turn of the event loop: a few ms of work, as much as the owner's own callers may take up. */
+const TURN_COUNT_MAX = 2_048;
 /** While so much of clients' waits for room, records are left in the lanes. */
 const WAITING_COUNT_MAX = 256;
 const WAITING_SIZE_MAX = 32 * 1024 * 1024;
