@@ -13,6 +13,8 @@ import { type DiskWork, writeAll } from './disk-request.ts';
 import { SPARE_NAME } from './names.ts';
 
 const zeros = new Uint8Array(limits.prepareStepSize);
+/** Left to a commit's sync, they make that commit wait: a small one for little. */
+const STEP_SIZE_WITH_BATCH = 128 * 1024;
 /** Where space is scarce, no more is asked for than is needed now. */
 const STEP_SIZE_IN_TROUBLE = 64 * 1024;
 /** Half of what is ready may be used before more is prepared, and the batch after the next is gathering by then. */
@@ -27,6 +29,7 @@ export class SpacePreparer {
   #spare: File | undefined;
   #preparedSpare = 0;
   #aheadSize = limits.prepareStepSize;
+  #batchSize = 0;
   /** Small steps that must succeed before space counts as plentiful again. */
   #cautiousSteps = 0;
 
@@ -56,6 +59,7 @@ export class SpacePreparer {
 
   /** Under load more is kept ready: what the next batches will take. */
   noteBatch(size: number): void {
+    this.#batchSize = size;
     if (size * BATCHES_AHEAD > this.#aheadSize) {
       this.#aheadSize = Math.min(AHEAD_SIZE_MAX, size * BATCHES_AHEAD);
     }
@@ -66,10 +70,10 @@ export class SpacePreparer {
     return this.#cautiousSteps > 0;
   }
 
-  /** Zeroes up to 1 MiB, less where space is scarce, towards `target` and returns how far the file is prepared now. */
+  /** Zeroes up to 1 MiB, less where a batch waits or space is scarce, towards `target` and returns how far the file is prepared now. */
   *step(isSpare: boolean, target: number, syncs: boolean): DiskWork<number> {
     const start = isSpare ? this.#preparedSpare : this.#preparedActive;
-    const stepSize = this.hasSpaceTrouble ? STEP_SIZE_IN_TROUBLE : zeros.length;
+    const stepSize = this.#stepSize(syncs);
     const stepEnd = start - (start % stepSize) + stepSize;
     const end = Math.min(target, stepEnd);
     assert(end > start, 'a step prepares something');
@@ -118,6 +122,14 @@ export class SpacePreparer {
     this.#spare?.close();
     this.#spare = undefined;
     this.#preparedSpare = 0;
+  }
+
+  #stepSize(syncs: boolean): number {
+    if (this.hasSpaceTrouble) {
+      return STEP_SIZE_IN_TROUBLE;
+    }
+    const wanted = BATCHES_AHEAD * this.#batchSize;
+    return syncs ? zeros.length : Math.min(zeros.length, Math.max(STEP_SIZE_WITH_BATCH, wanted));
   }
 
   #openSpare(): File {
