@@ -184,9 +184,17 @@ describe('a disk that fails', () => {
       when: ({ kind, path }) =>
         isFailing && kind === 'sync' && path.endsWith('.seg') ? 'EIO' : undefined,
     });
-    const store = await inMemory({}, { fileSystem: new SimulatedFileSystem({ faults }) });
+    const disk = new SimulatedFileSystem({ faults });
+    const store = await inMemory({}, { fileSystem: disk });
     await store.append('a', [event]);
     const client = await attach(store.share());
+    // The next sync is the append's own, and not one that prepares space.
+    let seen = -1;
+    await turnsUntil(() => {
+      const isQuiet = disk.operations === seen;
+      seen = disk.operations;
+      return isQuiet;
+    });
     isFailing = true;
     const waiting = fateOf(client.waitFor(1));
     const first = client.append('a', [event]);
