@@ -2,6 +2,7 @@
 import type { PackedError } from '../base/error-transfer.ts';
 import type { SentComponent } from '../io/component.ts';
 import type { JournalSettings } from './options.ts';
+import type { ActiveSegment } from './writer.ts';
 
 /** All that a writer needs to carry on: cloned, but for the shared memory in it. */
 export interface WriterThreadData {
@@ -13,18 +14,8 @@ export interface WriterThreadData {
   /** Undefined for the operating system's. */
   readonly fileSystem: SentComponent | undefined;
   readonly settings: JournalSettings;
-  readonly active: {
-    readonly index: number;
-    readonly firstPosition: number;
-    readonly salt: Uint8Array;
-    readonly offset: number;
-    readonly position: number;
-    readonly link: number;
-    readonly frameCount: number;
-    /** As a footer would hold them. */
-    readonly offsets: Uint8Array;
-    readonly tailDurable: number;
-  };
+  /** The offsets as a footer would hold them. */
+  readonly active: Omit<ActiveSegment, 'file' | 'offsets'> & { readonly offsets: Uint8Array };
   /** What the encoder knows; its own business. */
   readonly encoder: unknown;
 }

@@ -31,8 +31,9 @@ export function threadWriter(
     const memory = makeLaneMemory(laneSizeOf(settings), true);
     const hubWords = makeHubWords(true);
     const { state, transfer } = parts.takeEncoder();
+    const { file, offsets, ...rest } = active;
     // From here on the file is the thread's.
-    active.file.close();
+    file.close();
     const data: WriterThreadData = {
       ...memory,
       hubWords,
@@ -40,17 +41,7 @@ export function threadWriter(
       identity: parts.identity,
       fileSystem: parts.fileSystem === undefined ? undefined : sendComponent(parts.fileSystem),
       settings,
-      active: {
-        index: active.index,
-        firstPosition: active.firstPosition,
-        salt: active.salt,
-        offset: active.offset,
-        position: active.position,
-        link: active.link,
-        frameCount: active.frameCount,
-        offsets: active.offsets.toBytes(),
-        tailDurable: active.tailDurable,
-      },
+      active: { ...rest, offsets: offsets.toBytes() },
       encoder: state,
     };
     const host = new ThreadWriter(parts.module, data, transfer, reports, onDefect);

@@ -16,6 +16,7 @@ import { assert } from '../base/assert.ts';
 import { crc32At } from '../base/crc32.ts';
 import { readInt64, readUint64, writeInt64, writeUint64 } from '../base/integers.ts';
 import { limits } from '../base/limits.ts';
+import { putText } from '../base/put-text.ts';
 
 // Format: persisted; never renumber.
 export const RECORD_FORMAT_VERSION = 1;
@@ -211,26 +212,6 @@ function encodeFixedPart(view: DataView, header: number, draft: RecordDraft): vo
   view.setUint16(header + At.scopeSize, 0, true);
   view.setUint16(header + At.keySize, draft.idempotencyKeySize, true);
   view.setUint16(header + At.tagCount, content.tags.length, true);
-}
-
-/** Short ASCII text is copied faster by a loop than by a call into native code. */
-const LOOP_SIZE_MAX = 24;
-
-/** What `write` calls in the end, at twice the cost for short text. */
-type NativeBuffer = Buffer & { latin1Write(text: string, at: number, size: number): number };
-
-/** `size`: bytes of the text in UTF-8. Where they are as many as its units, it is ASCII. */
-function putText(bytes: Buffer, at: number, text: string, size: number): number {
-  if (size !== text.length) {
-    return at + bytes.write(text, at, 'utf8');
-  }
-  if (size > LOOP_SIZE_MAX) {
-    return at + (bytes as NativeBuffer).latin1Write(text, at, size);
-  }
-  for (let index = 0; index < size; index += 1) {
-    bytes[at + index] = text.charCodeAt(index);
-  }
-  return at + size;
 }
 
 function putPayload(bytes: Buffer, at: number, content: RecordContent): number {

@@ -9,6 +9,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { readInt64, readUint64, writeInt64, writeUint64 } from '../base/integers.ts';
+import { putText } from '../base/put-text.ts';
 import type { RecordContent } from '../log/format.ts';
 import type { ExpectedRevision } from './contract.ts';
 import type { PreparedCommit, PreparedPart } from './prepared-commit.ts';
@@ -259,19 +260,6 @@ function decodeTags(
     tags.push(takeText(bytes, cursor, size));
   }
   return tags;
-}
-
-/** Short ASCII text is copied faster by a loop than by a call into native code. */
-const LOOP_SIZE_MAX = 24;
-
-function putText(bytes: Buffer, at: number, text: string, size: number): number {
-  if (size === text.length && size <= LOOP_SIZE_MAX) {
-    for (let index = 0; index < size; index += 1) {
-      bytes[at + index] = text.charCodeAt(index);
-    }
-    return at + size;
-  }
-  return at + bytes.write(text, at, 'utf8');
 }
 
 function takeText(bytes: Buffer, cursor: { at: number }, size: number): string {
