@@ -10,6 +10,7 @@ export type ErrorKind =
 /** Stable across releases; match on this, not on the message or the class. */
 export type ErrorCode =
   | 'REVISION_CONFLICT'
+  | 'CONDITION_FAILED'
   | 'IDEMPOTENCY_CONFLICT'
   | 'INVALID_ARGUMENT'
   | 'LIMIT_EXCEEDED'
@@ -26,6 +27,7 @@ export type ErrorCode =
 
 const kindOfCode: Readonly<Record<ErrorCode, ErrorKind>> = {
   REVISION_CONFLICT: 'conflict',
+  CONDITION_FAILED: 'conflict',
   IDEMPOTENCY_CONFLICT: 'conflict',
   INVALID_ARGUMENT: 'invalid',
   LIMIT_EXCEEDED: 'invalid',

@@ -7,6 +7,7 @@ export interface LogEntry {
     | 'waiting-for-room'
     | 'no-space'
     | 'derived-write-failed'
+    | 'background-failed'
     | 'poisoned';
   readonly message: string;
   readonly details: Readonly<Record<string, unknown>>;

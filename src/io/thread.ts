@@ -15,7 +15,8 @@ import { assert } from '../base/assert.ts';
 
 /** A thread as seen by the one that started it. */
 export interface Thread {
-  post(message: unknown): void;
+  /** Messages are structured clones; what is in `transfer` moves instead. */
+  post(message: unknown, transfer?: readonly ArrayBuffer[]): void;
   /** While held, the process does not end by itself. Not held at first. */
   hold(isHeld: boolean): void;
   /** Ends it wherever it is. */
@@ -34,6 +35,8 @@ export interface ThreadStarter {
   post(message: unknown): void;
   /** The next message, or undefined if none is there. Does not wait. */
   receive(): { readonly message: unknown } | undefined;
+  /** Has the thread's event loop wait for messages, which keeps the thread alive. What came before is heard, too. */
+  listen(listener: (message: unknown) => void): void;
 }
 
 /** True if this environment has threads and memory that they can share. */
@@ -82,7 +85,7 @@ export function startThread(
   worker.unref();
   let isHeld = false;
   return {
-    post: (message) => worker.postMessage(message),
+    post: (message, moved = []) => worker.postMessage(message, moved),
     hold: (wanted) => {
       if (wanted === isHeld) {
         return;
@@ -115,5 +118,8 @@ export function threadStarter(): ThreadStarter {
     data: workerData as unknown,
     post: (message) => port.postMessage(message),
     receive: () => receiveMessageOnPort(port),
+    listen: (listener) => {
+      port.on('message', listener);
+    },
   };
 }

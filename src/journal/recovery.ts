@@ -25,6 +25,7 @@ import {
   isRefusal,
   positionOfSegmentName,
   SEGMENT_HEADER_SIZE,
+  type SegmentHeader,
   segmentHeaderCrc,
   segmentName,
   type Tail,
@@ -51,6 +52,11 @@ export interface RecoveryParts {
   readonly quarantineDirectory: string;
   readonly identity: Uint8Array;
   readonly encoder: FrameEncoder;
+  /**
+   * Everything from this position on must be there; segments that end before it may have been removed. Default 0: nothing
+   * was ever removed.
+   */
+  readonly retainedFrom?: number;
 }
 
 /** Bytes of a torn tail, kept in a file of their own. */
@@ -90,20 +96,21 @@ export interface RecoveredJournal {
 export function createJournal(
   parts: Pick<RecoveryParts, 'fileSystem' | 'directory' | 'identity'>,
   random: Random,
+  firstPosition = 0,
 ): void {
   const { fileSystem, directory, identity } = parts;
   const salt = new Uint8Array(16);
   random.fill(salt);
-  const header = { identity, salt, index: 0, firstPosition: 0, link: 0 };
-  replaceFile(fileSystem, directory, segmentName(0), encodeSegmentHeader(header));
-  const tail = encodeTail({ identity, segment: 0, durable: 0 });
+  const header = { identity, salt, index: 0, firstPosition, link: 0 };
+  replaceFile(fileSystem, directory, segmentName(firstPosition), encodeSegmentHeader(header));
+  const tail = encodeTail({ identity, segment: firstPosition, durable: firstPosition });
   replaceFile(fileSystem, directory, TAIL_NAME, tail);
 }
 
 /** Opens an existing journal. Throws `CORRUPT`, `FOREIGN_FILE` or `UNSUPPORTED_FORMAT`, having changed nothing. */
 export function recoverJournal(parts: RecoveryParts): RecoveredJournal {
   const { fileSystem, directory } = parts;
-  const positions = listSegments(fileSystem, directory);
+  const positions = retained(listSegments(fileSystem, directory), parts.retainedFrom ?? 0);
   const tail = readTail(parts);
   const newest = positions.at(-1);
   if (newest === undefined) {
@@ -115,11 +122,20 @@ export function recoverJournal(parts: RecoveryParts): RecoveredJournal {
   }
   const scans: FullScan[] = [];
   for (const [index, position] of positions.entries()) {
-    scans.push(scanOne(parts, scans.at(-1)?.scan, index, position, positions[index + 1]));
+    scans.push(scanOne(parts, scans.at(-1)?.scan, position, positions[index + 1]));
   }
   const last = scans.at(-1)!;
   const rest = checkTail(parts, last, tail);
   return repair(parts, scans, rest, tail);
+}
+
+/**
+ * The segments that count: from the newest one that begins at or below `retainedFrom`. Removals are not synced, so a power cut
+ * may bring back any of those before it.
+ */
+function retained(positions: readonly number[], retainedFrom: number): readonly number[] {
+  const first = positions.findLastIndex((position) => position <= retainedFrom);
+  return positions.slice(Math.max(0, first));
 }
 
 interface FullScan {
@@ -153,7 +169,7 @@ function isOwnName(name: string): boolean {
     name === SPARE_NAME ||
     name === TAIL_NAME ||
     name === `${TAIL_NAME}.tmp` ||
-    name === `${segmentName(0)}.tmp`
+    (name.endsWith('.tmp') && positionOfSegmentName(name.slice(0, -'.tmp'.length)) !== undefined)
   );
 }
 
@@ -179,19 +195,20 @@ function readTail(parts: RecoveryParts): Tail | 'missing' | 'damaged' {
 function scanOne(
   parts: RecoveryParts,
   previous: SegmentScan | undefined,
-  index: number,
   firstPosition: number,
   successor: number | undefined,
 ): FullScan {
   const { fileSystem, directory } = parts;
-  const expected = previous?.position ?? 0;
-  if (firstPosition !== expected) {
-    const missing = joinPath(directory, segmentName(expected));
+  const retainedFrom = parts.retainedFrom ?? 0;
+  const isPlaced =
+    previous === undefined ? firstPosition <= retainedFrom : firstPosition === previous.position;
+  if (!isPlaced) {
+    const missing = joinPath(directory, segmentName(previous?.position ?? retainedFrom));
     throw new CorruptionError(missing, undefined, 'the segment is missing');
   }
   const header = readSegmentHeader(fileSystem, directory, firstPosition, parts.identity);
   const path = joinPath(directory, segmentName(firstPosition));
-  if (header.index !== index || header.link !== (previous?.link ?? 0)) {
+  if (!follows(header, previous)) {
     throw new CorruptionError(path, 40, 'the segment does not follow the one before it');
   }
   const file = fileSystem.open(path, 'read');
@@ -222,6 +239,14 @@ function scanOne(
   } finally {
     file.close();
   }
+}
+
+/** The first segment that is there follows nothing that could be checked, unless it is the very first. */
+function follows(header: SegmentHeader, previous: SegmentScan | undefined): boolean {
+  if (previous !== undefined) {
+    return header.index === previous.header.index + 1 && header.link === previous.link;
+  }
+  return header.firstPosition > 0 || (header.index === 0 && header.link === 0);
 }
 
 function footerAgrees(

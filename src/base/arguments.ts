@@ -1,0 +1,43 @@
+/** Checks of what callers give, for the doors. */
+import { VarveError } from './errors.ts';
+
+/** A misspelt option must not pass as its default: `expectedRevison` would be a lost update. */
+export function rejectUnknownNames(given: object, known: ReadonlySet<string>, what: string): void {
+  if (typeof given !== 'object' || given === null) {
+    throw new VarveError('INVALID_ARGUMENT', `Give an object here: each ${what} has a name.`);
+  }
+  // Own or inherited: whatever a reader of the object would see.
+  for (const name in given) {
+    if (!known.has(name)) {
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `There is no ${what} ${JSON.stringify(name)}; there are: ${[...known].join(', ')}.`,
+      );
+    }
+  }
+}
+
+/** An option that is there and undefined is not given. */
+export function withoutUndefined<Options extends object>(given: Options): Options {
+  return Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+  ) as Options;
+}
+
+export function checkRange(name: string, value: number, min: number, max: number): void {
+  if (!Number.isSafeInteger(value) || value < min || value > max) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `${name} must be a whole number from ${min} to ${max}, not ${String(value)}.`,
+    );
+  }
+}
+
+export function checkChoice(name: string, value: unknown, choices: readonly string[]): void {
+  if (!choices.includes(value as string)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The option ${name} must be one of ${choices.join(', ')}, not ${JSON.stringify(value)}.`,
+    );
+  }
+}
