@@ -1,0 +1,33 @@
+import { assert } from '../../base/assert.ts';
+import { replaceFile } from '../../io/atomic-file.ts';
+import { MANIFEST_NAME } from '../names.ts';
+import type { IngestFeed } from './ingest-feed.ts';
+import type { Job, JobResult, ManifestJob } from './job.ts';
+import type { JobWork } from './job-steps.ts';
+import { type JobParts, runCompaction, runFlush, runIngest } from './table-jobs.ts';
+
+/** A job as a coroutine. Nothing happens before its first step. */
+export function workOf(
+  job: Job,
+  feed: IngestFeed | undefined,
+  parts: JobParts,
+): JobWork<JobResult> {
+  switch (job.kind) {
+    case 'flush':
+      return runFlush(job, parts);
+    case 'compact':
+      return runCompaction(job, parts);
+    case 'ingest':
+      assert(feed !== undefined, 'an ingest job has a feed');
+      return runIngest(job, feed, parts);
+    case 'manifest':
+      break;
+  }
+  return runManifest(job, parts);
+}
+
+// oxlint-disable-next-line require-yield -- its steps can't be told apart: the content must be durable before its name is
+function* runManifest({ content }: ManifestJob, parts: JobParts): JobWork<JobResult> {
+  replaceFile(parts.fileSystem, parts.directory, MANIFEST_NAME, content);
+  return { tables: [], bytesRead: 0, bytesWritten: content.length };
+}

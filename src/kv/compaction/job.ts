@@ -1,0 +1,62 @@
+/**
+ * What the background is asked to do, as plain data: jobs travel to a thread. The owner decides what is done and installs
+ * what comes of it; the background reads, merges and writes, and never touches the manifest but to replace it as a whole.
+ */
+import type { RangeTombstone } from '../range-tombstones.ts';
+import type { TableMeta } from '../table-meta.ts';
+import type { MemtableImage } from '../memtable.ts';
+
+/** How tables are made. */
+export interface TableSettings {
+  readonly blockSize: number;
+  /** A table is closed when it has grown to this size and the key changes. */
+  readonly tableSizeMax: number;
+  readonly filterBitsPerKey: number;
+  readonly compression: 'none' | 'deflate' | 'zstd';
+}
+
+interface TableJob {
+  readonly settings: TableSettings;
+  /** Sequences of live snapshots, ascending; what they see is kept. */
+  readonly snapshots: readonly number[];
+}
+
+/** Makes one or more tables of level 0 from a frozen memtable. */
+export interface FlushJob extends TableJob {
+  readonly kind: 'flush';
+  readonly memtable: MemtableImage;
+  readonly rangeTombstones: readonly RangeTombstone[];
+}
+
+/** Merges tables into tables of `outputLevel`. */
+export interface CompactJob extends TableJob {
+  readonly kind: 'compact';
+  /** Newest source first: each table of level 0 alone, each further level as a run of tables in key order. */
+  readonly inputs: readonly (readonly TableMeta[])[];
+  readonly outputLevel: number;
+  /** Tables below the output level that overlap: a deletion is kept where one of them may hold the key. */
+  readonly deeper: readonly TableMeta[];
+  /** Tables one level below the output, in key order: an output ends early rather than overlap too many of them. */
+  readonly grandparents: readonly TableMeta[];
+}
+
+/** Makes tables from entries that arrive in key order, packed by `packIngestEntries`, through `IngestFeed`. */
+export interface IngestJob {
+  readonly kind: 'ingest';
+  readonly settings: TableSettings;
+}
+
+/** Replaces the manifest durably. */
+export interface ManifestJob {
+  readonly kind: 'manifest';
+  readonly content: Uint8Array;
+}
+
+export type Job = FlushJob | CompactJob | IngestJob | ManifestJob;
+
+/** What a finished job made. Its tables and their names are durable. */
+export interface JobResult {
+  readonly tables: readonly TableMeta[];
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+}

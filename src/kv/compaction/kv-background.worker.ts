@@ -1,0 +1,5 @@
+/** Entry of the thread that flushes, merges and ingests. */
+import { threadStarter } from '../../io/thread.ts';
+import { runBackgroundThread } from './background-thread.ts';
+
+await runBackgroundThread(threadStarter());

@@ -1,0 +1,94 @@
+/**
+ * The body of a frame in the log of a key-value store: the operations of one batch, one after the other, each with one
+ * sequence. See docs/formats/kv-log.md.
+ *
+ *   kind u8 | zero u8 | key size u16 | value size u32 | key | value
+ */
+// Format: persisted; never renumber.
+export const OperationKind = {
+  /** As of an entry. */
+  delete: 0,
+  put: 1,
+  /** The key is the first that is deleted, the value the first behind it that isn't. */
+  deleteRange: 2,
+  /** Takes a sequence and changes nothing: tables with that sequence were ingested, if the manifest has them. */
+  mark: 3,
+} as const;
+export type OperationKind = (typeof OperationKind)[keyof typeof OperationKind];
+
+export const OPERATION_HEADER_SIZE = 8;
+
+/** Writes one operation at `start`; returns where it ends. */
+export function encodeOperation(
+  bytes: Uint8Array,
+  start: number,
+  kind: OperationKind,
+  key: Uint8Array,
+  value: Uint8Array,
+): number {
+  const keySize = key.length;
+  const valueSize = value.length;
+  bytes[start] = kind;
+  bytes[start + 1] = 0;
+  bytes[start + 2] = keySize & 0xff;
+  bytes[start + 3] = keySize >>> 8;
+  bytes[start + 4] = valueSize & 0xff;
+  bytes[start + 5] = (valueSize >>> 8) & 0xff;
+  bytes[start + 6] = (valueSize >>> 16) & 0xff;
+  bytes[start + 7] = valueSize >>> 24;
+  bytes.set(key, start + OPERATION_HEADER_SIZE);
+  const valueStart = start + OPERATION_HEADER_SIZE + keySize;
+  bytes.set(value, valueStart);
+  return valueStart + valueSize;
+}
+
+/** Receives the operations of a body. Key and value point into it. */
+export type OperationVisitor = (
+  kind: OperationKind,
+  sequence: number,
+  key: Uint8Array,
+  value: Uint8Array,
+) => void;
+
+/** Goes through the operations of a body; returns what is wrong with it, if anything is. */
+export function decodeOperations(
+  body: Uint8Array,
+  count: number,
+  firstSequence: number,
+  visit: OperationVisitor,
+): string | undefined {
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  let at = 0;
+  for (let index = 0; index < count; index += 1) {
+    if (at + OPERATION_HEADER_SIZE > body.length) {
+      return 'the frame holds fewer operations than it says';
+    }
+    const kind = view.getUint8(at);
+    const keySize = view.getUint16(at + 2, true);
+    const valueSize = view.getUint32(at + 4, true);
+    const keyStart = at + OPERATION_HEADER_SIZE;
+    const valueStart = keyStart + keySize;
+    const end = valueStart + valueSize;
+    if (view.getUint8(at + 1) !== 0 || !isOperationKind(kind)) {
+      return 'an operation is of no known kind';
+    }
+    if (end > body.length) {
+      return 'an operation does not fit its frame';
+    }
+    if (kind !== OperationKind.put && kind !== OperationKind.deleteRange && valueSize > 0) {
+      return 'an operation without a value has one';
+    }
+    visit(
+      kind,
+      firstSequence + index,
+      body.subarray(keyStart, valueStart),
+      body.subarray(valueStart, end),
+    );
+    at = end;
+  }
+  return at === body.length ? undefined : 'the frame holds more than its operations';
+}
+
+function isOperationKind(kind: number): kind is OperationKind {
+  return kind <= OperationKind.mark;
+}

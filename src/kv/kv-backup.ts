@@ -1,0 +1,116 @@
+import { systemCode, VarveError } from '../base/errors.ts';
+import type { Random } from '../base/random.ts';
+import { replaceFile } from '../io/atomic-file.ts';
+import type { Clock } from '../io/clock.ts';
+import type { File, FileSystem } from '../io/file-system.ts';
+import { makeFolders } from '../io/folders.ts';
+import { absolutePath, joinPath } from '../io/path.ts';
+import { readInto } from '../io/read-into.ts';
+import { createJournal } from '../journal/recovery.ts';
+import type { Maintenance } from './maintenance.ts';
+import { LOG_NAME } from './manifest/folder.ts';
+import { encodeManifest } from './manifest/format.ts';
+import { MANIFEST_NAME, tablePath, tablesDirectory } from './names.ts';
+import type { TableSet } from './table-set.ts';
+
+export interface BackupParts {
+  readonly fileSystem: FileSystem;
+  readonly directory: string;
+  readonly random: Random;
+  readonly clock: Clock;
+  readonly tables: TableSet;
+  readonly maintenance: Maintenance;
+}
+
+const COPY_SIZE = 1024 * 1024;
+
+/**
+ * Copies what the tables hold now. They never change, so a hard link is a copy; where that is not possible, bytes are copied. The manifest
+ * comes last: without it the folder is no store yet.
+ */
+export async function backupKv(parts: BackupParts, target: string): Promise<void> {
+  const { fileSystem, tables, maintenance, random } = parts;
+  const path = absolutePath(target);
+  checkTarget(parts, path);
+  const { state } = maintenance;
+  const view = tables.pin(tables.current);
+  try {
+    makeFolders(fileSystem, tablesDirectory(path));
+    for (const { meta } of view.handles.flat()) {
+      const source = tablePath(parts.directory, meta.number);
+      await linkOrCopy(parts, source, tablePath(path, meta.number));
+    }
+    fileSystem.syncDirectory(tablesDirectory(path));
+  } finally {
+    tables.unpin(view);
+  }
+  const { identity, lastSequence, hasLog } = state;
+  if (hasLog) {
+    const directory = joinPath(path, LOG_NAME);
+    makeFolders(fileSystem, directory);
+    // Everything is in tables: the copy's log begins behind it.
+    createJournal({ fileSystem, directory, identity }, random, lastSequence);
+  }
+  // Order: everything else is durable before the file that makes the folder a store.
+  fileSystem.syncDirectory(path);
+  const content = encodeManifest({ ...state, flushedSequence: lastSequence });
+  replaceFile(fileSystem, path, MANIFEST_NAME, content);
+}
+
+function checkTarget({ fileSystem, directory }: BackupParts, target: string): void {
+  if (target === directory || target.startsWith(joinPath(directory, '/'))) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `${target} is in the folder of the store itself: back up to another place.`,
+    );
+  }
+  const found = fileSystem.stat(target);
+  if (found !== undefined && (found.kind !== 'directory' || fileSystem.list(target).length > 0)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `${target} is there already: back up into a new or an empty folder.`,
+    );
+  }
+}
+
+async function linkOrCopy(
+  { fileSystem, clock }: BackupParts,
+  sourcePath: string,
+  targetPath: string,
+): Promise<void> {
+  try {
+    fileSystem.link(sourcePath, targetPath);
+    return;
+  } catch (error) {
+    const code = systemCode(error);
+    // Another file system, or one without hard links: the bytes are copied instead.
+    if (code !== 'EXDEV' && code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EMLINK') {
+      throw error;
+    }
+  }
+  const source = fileSystem.open(sourcePath, 'read');
+  try {
+    const target = fileSystem.open(targetPath, 'create');
+    try {
+      await copyBytes(source, target, clock);
+      await target.syncAsync();
+    } finally {
+      target.close();
+    }
+  } finally {
+    source.close();
+  }
+}
+
+async function copyBytes(source: File, target: File, clock: Clock): Promise<void> {
+  const bytes = new Uint8Array(COPY_SIZE);
+  const size = source.size();
+  for (let offset = 0; offset < size; offset += COPY_SIZE) {
+    const piece = bytes.subarray(0, Math.min(COPY_SIZE, size - offset));
+    const count = readInto(source, piece, offset);
+    if (count !== piece.length || target.write(piece, offset) !== piece.length) {
+      throw new VarveError('UNAVAILABLE', `${target.path} could not be written whole.`);
+    }
+    await clock.pause();
+  }
+}

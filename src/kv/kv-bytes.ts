@@ -1,0 +1,162 @@
+/** What callers give as keys, values and ranges, as bytes. */
+import { VarveError } from '../base/errors.ts';
+import { successorOfPrefix } from '../radix/path.ts';
+import type { KvBytes, KvInput, KvRange } from './contract.ts';
+import type { CopySlab } from './copy-slab.ts';
+import { compare, type EntryBounds, successorOf } from './entry-iterator.ts';
+
+export const KEY_SIZE_MAX = 65_535;
+
+// With the u flag only a surrogate without its partner is a code point of this kind.
+const loneSurrogate = /\p{Cs}/u;
+
+/** A key's bytes: the caller's own array, or the UTF-8 of a string. */
+export function keyBytesOf(key: KvBytes): Uint8Array {
+  const bytes = bytesOf(key, 'A key');
+  if (bytes.length > KEY_SIZE_MAX) {
+    throw new VarveError(
+      'LIMIT_EXCEEDED',
+      `A key has ${KEY_SIZE_MAX} bytes at most, not ${bytes.length}.`,
+      { applied: 'no' },
+    );
+  }
+  return bytes;
+}
+
+function bytesOf(given: KvBytes, what: string): Uint8Array {
+  if (typeof given === 'string') {
+    if (loneSurrogate.test(given)) {
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `${what} holds half of a surrogate pair, which has no UTF-8: give bytes.`,
+        { applied: 'no' },
+      );
+    }
+    return plainBytes(Buffer.from(given, 'utf8'));
+  }
+  if (given instanceof Uint8Array || isForeignBytes(given)) {
+    return given.constructor === Uint8Array ? given : plainBytes(given);
+  }
+  throw new VarveError('INVALID_ARGUMENT', `${what} must be a Uint8Array or a string.`, {
+    applied: 'no',
+  });
+}
+
+/** The same bytes as an array of the plain kind: a `Buffer` has a `slice` that doesn't copy, another realm's has another class. */
+function plainBytes(given: Uint8Array): Uint8Array {
+  return new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
+}
+
+/** An array of another realm. */
+function isForeignBytes(given: unknown): given is Uint8Array<ArrayBuffer> {
+  return (
+    ArrayBuffer.isView(given) && Object.prototype.toString.call(given) === '[object Uint8Array]'
+  );
+}
+
+/** What a store's values are, and what their bytes are. */
+export interface ValueCodec<Value> {
+  encode(value: KvInput<Value>): Uint8Array;
+  /** The value in `bytes[start, end)`. */
+  decode(bytes: Uint8Array, start: number, end: number): Value;
+  /** The same without a copy, where that is possible. */
+  borrow(bytes: Uint8Array, start: number, end: number): Value;
+  /** The same with copies in `slab`. */
+  copy(slab: CopySlab, bytes: Uint8Array, start: number, end: number): Value;
+}
+
+export const bytesCodec: ValueCodec<Uint8Array> = {
+  encode: (value) => bytesOf(value, 'A value'),
+  decode: (bytes, start, end) => copyOf(bytes, start, end),
+  borrow: (bytes, start, end) => viewOfBytes(bytes, start, end),
+  copy: (slab, bytes, start, end) => slab.copy(bytes, start, end),
+};
+
+export const jsonCodec: ValueCodec<unknown> = {
+  encode: (value) => {
+    const text = JSON.stringify(value) as string | undefined;
+    if (text === undefined) {
+      throw new VarveError('INVALID_ARGUMENT', 'JSON has nothing for this value.', {
+        applied: 'no',
+      });
+    }
+    return Buffer.from(text, 'utf8');
+  },
+  decode: parse,
+  borrow: parse,
+  copy: (_slab, bytes, start, end) => parse(bytes, start, end),
+};
+
+function parse(bytes: Uint8Array, start: number, end: number): unknown {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      'This value is not JSON: the store was written with another setting of the option values.',
+      { cause },
+    );
+  }
+}
+
+/** A copy in memory of its own. */
+export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const copy = new Uint8Array(end - start);
+  if (end - start > 24) {
+    copy.set(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start));
+  } else {
+    for (let at = start; at < end; at += 1) {
+      copy[at - start] = bytes[at]!;
+    }
+  }
+  return copy;
+}
+
+/** Of all of an array. */
+export function ownCopyOf(bytes: Uint8Array): Uint8Array {
+  return copyOf(bytes, 0, bytes.length);
+}
+
+export function viewOfBytes(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start);
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** A range as its first key and the first key behind it. Undefined: no key is in it. */
+export function boundsOf(range: KvRange): EntryBounds | undefined {
+  let start: Uint8Array = EMPTY;
+  let end: Uint8Array | undefined;
+  if (range.prefix !== undefined) {
+    start = boundOf(range.prefix);
+    end = successorOfPrefix(start);
+  }
+  if (range.gte !== undefined) {
+    start = later(start, boundOf(range.gte));
+  }
+  if (range.gt !== undefined) {
+    start = later(start, successorOf(boundOf(range.gt)));
+  }
+  if (range.lte !== undefined) {
+    end = earlier(end, successorOf(boundOf(range.lte)));
+  }
+  if (range.lt !== undefined) {
+    end = earlier(end, boundOf(range.lt));
+  }
+  return end !== undefined && compare(start, end) >= 0 ? undefined : { start, end };
+}
+
+/** A bound is the caller's for the time of the call only. */
+function boundOf(given: KvBytes): Uint8Array {
+  const bytes = bytesOf(given, 'A bound');
+  return typeof given === 'string' ? bytes : ownCopyOf(bytes);
+}
+
+function later(left: Uint8Array, right: Uint8Array): Uint8Array {
+  return compare(left, right) < 0 ? right : left;
+}
+
+function earlier(left: Uint8Array | undefined, right: Uint8Array): Uint8Array {
+  return left === undefined || compare(right, left) < 0 ? right : left;
+}

@@ -1,0 +1,305 @@
+/** Puts a store together from the parts of its folder: tables, memtables filled from the log, writer, maintenance. */
+import { VarveError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import { reached } from '../base/reached.ts';
+import type { FileSystem } from '../io/file-system.ts';
+import { joinPath } from '../io/path.ts';
+import { inlineWriter } from '../journal/inline-writer.ts';
+import { Journal, type JournalEvents, poisoned } from '../journal/journal.ts';
+import type { JournalSettings } from '../journal/options.ts';
+import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
+import type { Background } from './compaction/background.ts';
+import { compactionSettings } from './compaction/compaction-settings.ts';
+import { InlineBackground } from './compaction/inline-background.ts';
+import { CountedTableNumbers } from './compaction/table-numbers.ts';
+import { ThreadBackground } from './compaction/thread-background.ts';
+import type { KvRecovery } from './contract.ts';
+import { EntryIterator } from './entry-iterator.ts';
+import { guardRefusal } from './guards.ts';
+import type { OpenedFolder } from './kv-folder.ts';
+import { OpenIterators } from './kv-iterator.ts';
+import { KvLogEncoder } from './kv-log-encoder.ts';
+import { kvLogWriterThread } from './kv-log-writer.ts';
+import { LogTrimmer } from './log-trimmer.ts';
+import { applyOperation, KvWriter } from './kv-writer.ts';
+import { Maintenance, type MaintenanceSettings } from './maintenance.ts';
+import { LOG_NAME, QUARANTINE_NAME } from './manifest/folder.ts';
+import { MemtableQueue } from './memtable-queue.ts';
+import { tablePath } from './names.ts';
+import type { ResolvedKvComponents } from './open-kv.ts';
+import { KV_SEGMENT_SIZE_MAX, type ResolvedKvOptions } from './options.ts';
+import { ReadState } from './read-state.ts';
+import { SnapshotList } from './snapshot-list.ts';
+import { BlockCache } from './sstable/block-cache.ts';
+import { ReadCounters } from './sstable/read-counters.ts';
+import { TableReader } from './sstable/table-reader.ts';
+import { TableSet } from './table-set.ts';
+
+/** A store's parts, at work. */
+export interface KvEngine extends ResolvedKvComponents {
+  readonly directory: string;
+  readonly journal: Journal | undefined;
+  readonly writer: KvWriter;
+  readonly memtables: MemtableQueue;
+  readonly state: ReadState;
+  readonly tables: TableSet;
+  readonly maintenance: Maintenance;
+  readonly snapshots: SnapshotList;
+  readonly iterators: OpenIterators;
+  readonly cache: BlockCache;
+  readonly counters: ReadCounters;
+  readonly recovery: KvRecovery;
+}
+
+export function startEngine(
+  parts: ResolvedKvComponents,
+  options: ResolvedKvOptions,
+  folder: OpenedFolder,
+): KvEngine {
+  const cache = new BlockCache(options.blockCacheBytes);
+  const counters = new ReadCounters();
+  const snapshots = new SnapshotList();
+  const iterators = new OpenIterators();
+  const tables = openTables(parts, options, folder, cache, counters);
+  const state = new ReadState([], tables);
+  const queue = { sizeTarget: options.memtableBytes, isShared: parts.usesThreads };
+  const memtables = new MemtableQueue(state, queue, () => maintenance?.schedule());
+  let maintenance: Maintenance | undefined;
+  memtables.active.maxSequence = folder.state.lastSequence;
+  memtables.active.position = folder.state.flushedPosition;
+  const log = options.log ? recoverLog(parts, folder, memtables) : undefined;
+  const lastSequence = Math.max(folder.state.lastSequence, log?.recovered.active.position ?? 0);
+  const trimmer = log && new LogTrimmer(parts.fileSystem, log.directory, log.recovered.segments);
+  // The journal speaks only after it has been given work, and by then all parts are there.
+  const events: JournalEvents = {
+    durable: (position) => maintenance?.durable(position),
+    roomChanged: () => writer.drain(),
+    noSpace: (cause) => writer.refuseWaiting(noSpace(cause)),
+    sealed: (firstPosition) => trimmer?.sealed(firstPosition),
+    failed: (error) => {
+      writer.refuseWaiting(poisoned(error.cause, 'no'));
+      maintenance?.logFailed(error);
+    },
+  };
+  const journal = log && startJournal(parts, options, folder, log, events);
+  const numbers = CountedTableNumbers.startingAt(folder.nextTableNumber, parts.usesThreads);
+  const background = startBackground(parts, folder, numbers);
+  const rest = { background, tables, memtables, snapshots, numbers, journal };
+  const started = new Maintenance(
+    {
+      ...parts,
+      ...rest,
+      flushed: (sequence) => trimmer?.trim(sequence),
+      progress: () => writer.drain(),
+    },
+    maintenanceSettings(options),
+    folder.state,
+  );
+  maintenance = started;
+  const writer = new KvWriter(
+    {
+      journal,
+      memtables,
+      clock: parts.clock,
+      pressure: () => started.pressure,
+      backgroundError: () => started.error,
+      refusal: (batch) => guardRefusal(state, writer.lastSequence, batch.guards),
+      lastKey: () => lastKeyOf(state, writer.lastSequence),
+      readers: () => readersOf(snapshots, iterators),
+    },
+    lastSequence,
+  );
+  trimmer?.trim(folder.state.flushedSequence);
+  started.schedule();
+  const recovery = reportRecovery(folder, log, parts.logger);
+  const { directory } = folder;
+  const made = { directory, journal, writer, memtables, state, tables, snapshots, iterators };
+  return { ...parts, ...made, maintenance: started, cache, counters, recovery };
+}
+
+function openTables(
+  { fileSystem, logger }: { readonly fileSystem: FileSystem; readonly logger: Logger },
+  options: ResolvedKvOptions,
+  { directory, state }: OpenedFolder,
+  cache: BlockCache,
+  counters: ReadCounters,
+): TableSet {
+  const { identity, levels } = state;
+  return new TableSet(
+    {
+      open: (meta) => {
+        const path = tablePath(directory, meta.number);
+        return TableReader.open(fileSystem, path, meta, identity, cache, counters);
+      },
+      unused: ({ number }) => {
+        const path = tablePath(directory, number);
+        try {
+          fileSystem.remove(path);
+        } catch (error) {
+          // The next open removes it.
+          logger({
+            level: 'warn',
+            event: 'derived-write-failed',
+            message: `Could not remove ${path}, which is not needed any more.`,
+            details: { cause: error },
+          });
+        }
+      },
+    },
+    levels,
+    options.maxOpenFiles,
+  );
+}
+
+interface OpenedLog {
+  readonly directory: string;
+  readonly recovered: RecoveredJournal;
+  readonly replayedCount: number;
+}
+
+/** What the log holds and the tables don't goes into memtables. */
+function recoverLog(
+  { fileSystem }: ResolvedKvComponents,
+  { directory, state }: OpenedFolder,
+  memtables: MemtableQueue,
+): OpenedLog {
+  const logDirectory = joinPath(directory, LOG_NAME);
+  const { flushedSequence, lastSequence } = state;
+  let replayedCount = 0;
+  const encoder = new KvLogEncoder((kind, sequence, key, value) => {
+    // Above what was flushed, a table has a sequence only if it was ingested, and then nothing else has it.
+    if (sequence > flushedSequence) {
+      const memtable = memtables.memtableFor(key.length, value.length);
+      if (replayedCount === 0) {
+        memtable.maxSequence = flushedSequence;
+      }
+      applyOperation(memtable, kind, sequence, key, value);
+      replayedCount += 1;
+    }
+  });
+  const recovered = recoverJournal({
+    fileSystem,
+    directory: logDirectory,
+    quarantineDirectory: joinPath(directory, QUARANTINE_NAME),
+    identity: state.identity,
+    encoder,
+    retainedFrom: flushedSequence,
+  });
+  const { position, file } = recovered.active;
+  if (position < lastSequence) {
+    file.close();
+    throw new VarveError(
+      'CORRUPT',
+      `The log in ${logDirectory} ends with write ${position}, and tables hold write ${lastSequence}: it is not the log of these tables.`,
+      { details: { file: logDirectory, position, lastSequence } },
+    );
+  }
+  return { directory: logDirectory, recovered, replayedCount };
+}
+
+function startJournal(
+  parts: ResolvedKvComponents,
+  options: ResolvedKvOptions,
+  { state }: OpenedFolder,
+  { directory, recovered }: OpenedLog,
+  events: JournalEvents,
+): Journal {
+  const { fileSystem, clock, random, logger } = parts;
+  const settings: JournalSettings = {
+    segmentSizeMax: KV_SEGMENT_SIZE_MAX,
+    batchSizeMax: options.maxBatchBytes,
+    pendingSizeMax: options.maxPendingBytes,
+    maxDelayMs: options.maxDelayMs,
+  };
+  const place = { directory, identity: state.identity };
+  const { active } = recovered;
+  const encoder = new KvLogEncoder();
+  const startInline = inlineWriter({ ...place, fileSystem, encoder, clock }, settings, active);
+  const startWriter = parts.usesThreads
+    ? kvLogWriterThread({ ...place, fileSystem: parts.namedFileSystem }, settings, active)
+    : startInline;
+  return new Journal({ clock, random, logger, startWriter, startInline }, settings, active, events);
+}
+
+function startBackground(
+  { fileSystem, clock, usesThreads, namedFileSystem }: ResolvedKvComponents,
+  { directory, state }: OpenedFolder,
+  numbers: CountedTableNumbers,
+): Background {
+  const { identity } = state;
+  return usesThreads
+    ? new ThreadBackground({
+        directory,
+        identity,
+        fileSystem: namedFileSystem,
+        numbers: numbers.words,
+      })
+    : new InlineBackground({ fileSystem, directory, identity, numbers }, clock);
+}
+
+function maintenanceSettings(options: ResolvedKvOptions): MaintenanceSettings {
+  return {
+    tables: {
+      blockSize: options.blockBytes,
+      tableSizeMax: options.tableBytes,
+      filterBitsPerKey: options.filterBitsPerKey,
+      compression: options.compression,
+    },
+    compaction: compactionSettings({
+      levelZeroTables: options.levelZeroTables,
+      memtableSize: options.memtableBytes,
+      tableSizeMax: options.tableBytes,
+      levelBaseSize: options.levelBaseBytes,
+      levelMultiplier: options.levelMultiplier,
+    }),
+  };
+}
+
+function readersOf(snapshots: SnapshotList, iterators: OpenIterators): number[] {
+  return [...snapshots.sequences(), ...iterators.sequences].sort((left, right) => left - right);
+}
+
+function lastKeyOf(state: ReadState, sequence: number): Uint8Array | undefined {
+  const bounds = { start: new Uint8Array(0), end: undefined };
+  const entries = new EntryIterator(state, bounds, { sequence, isReverse: true, fillCache: true });
+  try {
+    return entries.next()
+      ? new Uint8Array(entries.keyBytes.subarray(entries.keyStart, entries.keyEnd))
+      : undefined;
+  } finally {
+    entries.close();
+  }
+}
+
+function reportRecovery(
+  { isNew, orphans, discarded }: OpenedFolder,
+  log: OpenedLog | undefined,
+  logger: Logger,
+): KvRecovery {
+  const found = log?.recovered.recovery;
+  const wasClosed = isNew || (found?.wasClosed ?? true);
+  const quarantined = found?.quarantined && {
+    file: found.quarantined.file,
+    size: found.quarantined.size,
+  };
+  const replayed = log?.replayedCount ?? 0;
+  const recovery = { isNew, wasClosed, replayed, quarantined, orphans, discarded };
+  if (!wasClosed || orphans.length > 0 || discarded !== undefined) {
+    reached('recovered a key-value store');
+    logger({
+      level: quarantined === undefined && discarded === undefined ? 'info' : 'warn',
+      event: 'recovered',
+      message: 'The key-value store was not closed before and has been recovered.',
+      details: recovery,
+    });
+  }
+  return recovery;
+}
+
+function noSpace(cause: unknown): VarveError {
+  return new VarveError(
+    'UNAVAILABLE',
+    'There is no space for this write: free some and retry. Nothing was changed.',
+    { cause, applied: 'no' },
+  );
+}

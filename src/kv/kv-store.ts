@@ -1,0 +1,503 @@
+import { rejectUnknownNames, checkRange } from '../base/arguments.ts';
+import { VarveError } from '../base/errors.ts';
+import type { Clock } from '../io/clock.ts';
+import type { DirectoryLock } from '../io/file-system.ts';
+import type { Journal } from '../journal/journal.ts';
+import type {
+  KvAsyncIterator,
+  KvBatchOptions,
+  KvBytes,
+  KvDeleteOptions,
+  KvEntry,
+  KvInput,
+  KvIterateOptions,
+  KvIterator,
+  KvListEntry,
+  KvListOptions,
+  KvOperation,
+  KvPutOptions,
+  KvRange,
+  KvReadOptions,
+  KvRecovery,
+  KvRenameOptions,
+  KvSnapshot,
+  KvStats,
+  KvStore,
+  KvVerifyReport,
+  KvWriteOptions,
+} from './contract.ts';
+import { type Found, makeFound } from './cursor.ts';
+import { CopySlab } from './copy-slab.ts';
+import { type EntryBounds, EntryIterator } from './entry-iterator.ts';
+import { OperationKind } from './format.ts';
+import { boundsOf, keyBytesOf, ownCopyOf, type ValueCodec, viewOfBytes } from './kv-bytes.ts';
+import { AsyncIterator, type ItemOf, type OpenIterators, SyncIterator } from './kv-iterator.ts';
+import { backupKv, type BackupParts } from './kv-backup.ts';
+import { listEntries } from './kv-listing.ts';
+import { kvStats, type StatsParts } from './kv-stats.ts';
+import { verifyTables } from './kv-verify.ts';
+import type { KvWriter } from './kv-writer.ts';
+import type { Maintenance } from './maintenance.ts';
+import type { MemtableQueue } from './memtable-queue.ts';
+import { PendingBatch, type PreparedOperation } from './pending-batch.ts';
+import {
+  conditionsOf,
+  entriesAsBytes,
+  prepareGuards,
+  prepareOperations,
+  type PreparedWrite,
+} from './prepared-write.ts';
+import type { ReadState } from './read-state.ts';
+import { longestPrefixOf, renameOperations } from './path-keys.ts';
+import type { SnapshotList } from './snapshot-list.ts';
+import type { TableMeta } from './table-meta.ts';
+import type { TableSet } from './table-set.ts';
+
+export interface KvStoreParts<Value> extends StatsParts, BackupParts {
+  readonly clock: Clock;
+  readonly lock: DirectoryLock;
+  readonly codec: ValueCodec<Value>;
+  readonly journal: Journal | undefined;
+  readonly writer: KvWriter;
+  readonly memtables: MemtableQueue;
+  readonly state: ReadState;
+  readonly tables: TableSet;
+  readonly maintenance: Maintenance;
+  readonly snapshots: SnapshotList;
+  readonly iterators: OpenIterators;
+  readonly recovery: KvRecovery;
+}
+
+/** A log that holds less than this is replayed at the next open rather than flushed when the store is closed. */
+const REPLAYED_SIZE_MAX = 1024 * 1024;
+
+const writeNames = ['ack', 'position'];
+const putNames: ReadonlySet<string> = new Set([...writeNames, 'ifAbsent', 'ifVersion']);
+const deleteNames: ReadonlySet<string> = new Set([...writeNames, 'ifVersion']);
+const batchNames: ReadonlySet<string> = new Set([...writeNames, 'guards']);
+const renameNames: ReadonlySet<string> = new Set([...writeNames, 'prefix', 'overwrite']);
+const ingestNames: ReadonlySet<string> = new Set(['position']);
+const rangeNames = ['gte', 'gt', 'lte', 'lt', 'prefix'];
+const rangeSet: ReadonlySet<string> = new Set(rangeNames);
+const iterateNames: ReadonlySet<string> = new Set([
+  ...rangeNames,
+  'reverse',
+  'limit',
+  'keysOnly',
+  'snapshot',
+  'borrow',
+  'keepOpen',
+]);
+
+export class LocalKvStore<Value> implements KvStore<Value> {
+  readonly recovery: KvRecovery;
+  readonly #parts: KvStoreParts<Value>;
+  readonly #state: ReadState;
+  readonly #codec: ValueCodec<Value>;
+  readonly #writer: KvWriter;
+  readonly #found: Found = makeFound();
+  readonly #iterators: OpenIterators;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: KvStoreParts<Value>) {
+    this.#parts = parts;
+    this.#state = parts.state;
+    this.#codec = parts.codec;
+    this.#writer = parts.writer;
+    this.#iterators = parts.iterators;
+    this.recovery = parts.recovery;
+  }
+
+  get flushedPosition(): number {
+    return this.#parts.maintenance.state.flushedPosition;
+  }
+
+  get lastVersion(): number {
+    return this.#writer.lastSequence;
+  }
+
+  getSync(key: KvBytes, options?: KvReadOptions): Value | undefined {
+    const found = this.#find(keyBytesOf(key), options);
+    if (found === undefined) {
+      return undefined;
+    }
+    return options?.borrow === true
+      ? this.#codec.borrow(found.bytes, found.start, found.end)
+      : this.#codec.decode(found.bytes, found.start, found.end);
+  }
+
+  async get(key: KvBytes, options?: KvReadOptions): Promise<Value | undefined> {
+    return this.getSync(key, options);
+  }
+
+  getEntrySync(key: KvBytes, options?: KvReadOptions): KvEntry<Value> | undefined {
+    const bytes = keyBytesOf(key);
+    const found = this.#find(bytes, options);
+    if (found === undefined) {
+      return undefined;
+    }
+    const value = this.#codec.decode(found.bytes, found.start, found.end);
+    return { key: ownCopyOf(bytes), value, version: found.sequence };
+  }
+
+  async getEntry(key: KvBytes, options?: KvReadOptions): Promise<KvEntry<Value> | undefined> {
+    return this.getEntrySync(key, options);
+  }
+
+  async getMany(keys: readonly KvBytes[], options?: KvReadOptions): Promise<(Value | undefined)[]> {
+    return keys.map((key) => this.getSync(key, { ...options, borrow: false }));
+  }
+
+  hasSync(key: KvBytes, options?: KvReadOptions): boolean {
+    return this.#find(keyBytesOf(key), options) !== undefined;
+  }
+
+  async has(key: KvBytes, options?: KvReadOptions): Promise<boolean> {
+    return this.hasSync(key, options);
+  }
+
+  async put(key: KvBytes, value: KvInput<Value>, options: KvPutOptions = {}): Promise<number> {
+    rejectUnknownNames(options, putNames, 'option');
+    const bytes = keyBytesOf(key);
+    const operation = { kind: OperationKind.put, key: bytes, value: this.#codec.encode(value) };
+    return this.#write({ operations: [operation], guards: conditionsOf(bytes, options) }, options);
+  }
+
+  async delete(key: KvBytes, options: KvDeleteOptions = {}): Promise<number> {
+    rejectUnknownNames(options, deleteNames, 'option');
+    const bytes = keyBytesOf(key);
+    const operation = { kind: OperationKind.delete, key: bytes, value: undefined };
+    return this.#write({ operations: [operation], guards: conditionsOf(bytes, options) }, options);
+  }
+
+  async deleteRange(range: KvRange, options: KvWriteOptions = {}): Promise<number> {
+    checkRangeObject(range);
+    return this.batch([{ ...range, type: 'deleteRange' }], options);
+  }
+
+  async batch(
+    operations: readonly KvOperation<Value>[],
+    options: KvBatchOptions = {},
+  ): Promise<number> {
+    rejectUnknownNames(options, batchNames, 'option');
+    const prepared = prepareOperations(operations, this.#codec);
+    return this.#write({ operations: prepared, guards: prepareGuards(options.guards) }, options);
+  }
+
+  async rename(from: KvBytes, to: KvBytes, options: KvRenameOptions = {}): Promise<number> {
+    rejectUnknownNames(options, renameNames, 'option');
+    this.#checkOpen();
+    const { prefix: isPrefix = false, overwrite: mayOverwrite = false, ...rest } = options;
+    const work = {
+      from: ownCopyOf(keyBytesOf(from)),
+      to: ownCopyOf(keyBytesOf(to)),
+      isPrefix,
+      mayOverwrite,
+    };
+    let count = 0;
+    // When it is its turn: everything written before is renamed along.
+    const plan = (): PreparedOperation[] => {
+      const operations = renameOperations((bounds) => this.#entries(bounds, false), work);
+      count = operations.length / 2;
+      return operations;
+    };
+    await this.#write({ operations: plan, guards: [] }, rest);
+    return count;
+  }
+
+  async ingest(
+    entries: Iterable<readonly [KvBytes, KvInput<Value>]> | AsyncIterable<readonly [KvBytes, KvInput<Value>]>,
+    options: Pick<KvWriteOptions, 'position'> = {},
+  ): Promise<number> {
+    rejectUnknownNames(options, ingestNames, 'option');
+    this.#checkOpen();
+    const { position } = options;
+    if (position !== undefined) {
+      this.#checkPosition(position);
+    }
+    const { memtables, maintenance } = this.#parts;
+    return maintenance.ingest(entriesAsBytes(entries, this.#codec), position, async () => {
+      const mark = { kind: OperationKind.mark, key: EMPTY, value: undefined };
+      // Order: what was written before the mark is flushed with it, what is written after it is newer than what is ingested.
+      const sequence = await this.#write({ operations: [mark], guards: [] }, {}, () =>
+        memtables.freeze(),
+      );
+      await maintenance.whenFlushed(sequence);
+      return sequence;
+    });
+  }
+
+  iterateSync(options: KvIterateOptions & { readonly keysOnly: true }): KvIterator<Uint8Array>;
+  iterateSync(options?: KvIterateOptions): KvIterator<[Uint8Array, Value]>;
+  iterateSync(options: KvIterateOptions = {}): KvIterator<Uint8Array | [Uint8Array, Value]> {
+    rejectUnknownNames(options, iterateNames, 'option');
+    this.#checkOpen();
+    const { limit = Infinity, keysOnly = false, borrow = false, reverse = false } = options;
+    const { keepOpen = false } = options;
+    if (limit !== Infinity) {
+      checkRange('limit', limit, -1, Number.MAX_SAFE_INTEGER);
+    }
+    const bounds = boundsOf(options);
+    const entries =
+      bounds === undefined || limit === 0
+        ? undefined
+        : this.#entries(bounds, reverse, this.#sequenceOf(options));
+    const itemOf: ItemOf<Uint8Array | [Uint8Array, Value]> = keysOnly
+      ? keyOf(borrow)
+      : this.#pairOf(borrow);
+    const count = limit < 0 ? Infinity : limit;
+    return new SyncIterator(entries, this.#iterators, itemOf, count, keepOpen);
+  }
+
+  iterate(options: KvIterateOptions & { readonly keysOnly: true }): KvAsyncIterator<Uint8Array>;
+  iterate(options?: KvIterateOptions): KvAsyncIterator<[Uint8Array, Value]>;
+  iterate(options: KvIterateOptions = {}): KvAsyncIterator<Uint8Array | [Uint8Array, Value]> {
+    return new AsyncIterator(this.iterateSync(options), this.#parts.clock);
+  }
+
+  list(prefix: KvBytes, options: KvListOptions = {}): IterableIterator<KvListEntry<Value>> {
+    this.#checkOpen();
+    const sequence = this.#sequenceOf(options);
+    const open = (bounds: EntryBounds): EntryIterator => this.#entries(bounds, false, sequence);
+    return listEntries(ownCopyOf(keyBytesOf(prefix)), options, this.#codec, this.#iterators, open);
+  }
+
+  longestPrefix(path: KvBytes, options?: KvReadOptions): KvEntry<Value> | undefined {
+    this.#checkOpen();
+    const sequence = this.#sequenceOf(options);
+    return longestPrefixOf(keyBytesOf(path), this.#codec, (bounds) =>
+      this.#entries(bounds, true, sequence),
+    );
+  }
+
+  async count(
+    prefix: KvBytes,
+    limit: number = Number.MAX_SAFE_INTEGER,
+  ): Promise<{ count: number; isExact: boolean }> {
+    checkRange('limit', limit, 0, Number.MAX_SAFE_INTEGER);
+    this.#checkOpen();
+    const bounds = boundsOf({ prefix })!;
+    const entries = new SyncIterator(
+      this.#entries(bounds, false),
+      this.#iterators,
+      () => undefined,
+      Infinity,
+    );
+    let count = 0;
+    for await (const _ of new AsyncIterator(entries, this.#parts.clock)) {
+      if (count === limit) {
+        return { count, isExact: false };
+      }
+      count += 1;
+    }
+    return { count, isExact: true };
+  }
+
+  sizeOf(range: KvRange): number {
+    this.#checkOpen();
+    checkRangeObject(range);
+    const bounds = boundsOf(range);
+    return bounds === undefined ? 0 : this.#parts.tables.sizeOf(bounds.start, bounds.end);
+  }
+
+  snapshot(): KvSnapshot {
+    this.#checkOpen();
+    return this.#parts.snapshots.add(this.#writer.lastSequence);
+  }
+
+  async flush(): Promise<void> {
+    this.#checkOpen();
+    const { memtables, maintenance } = this.#parts;
+    await this.#writer.settled();
+    memtables.freeze();
+    if (memtables.frozenCount > 0) {
+      await maintenance.whenFlushed(memtables.active.maxSequence);
+    }
+  }
+
+  async compact(range: KvRange = {}): Promise<void> {
+    this.#checkOpen();
+    checkRangeObject(range);
+    const bounds = boundsOf(range);
+    if (bounds !== undefined) {
+      await this.flush();
+      await this.#parts.maintenance.compactRange(bounds.start, bounds.end);
+    }
+  }
+
+  async settled(): Promise<void> {
+    this.#checkOpen();
+    await this.#parts.maintenance.settled();
+  }
+
+  async verify(): Promise<KvVerifyReport> {
+    this.#checkOpen();
+    return verifyTables(this.#parts.tables, this.#parts.clock);
+  }
+
+  async backup(directory: string): Promise<void> {
+    this.#checkOpen();
+    await this.flush();
+    await backupKv(this.#parts, directory);
+  }
+
+  tables(): readonly (TableMeta & { readonly level: number })[] {
+    return this.#parts.tables.current.handles.flatMap((handles, level) =>
+      handles.map(({ meta }) => ({ ...meta, level })),
+    );
+  }
+
+  stats(): KvStats {
+    return kvStats(this.#parts);
+  }
+
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { journal, maintenance, memtables, tables, lock } = this.#parts;
+    // Whoever wrote before is answered; nobody is let in any more.
+    this.#iterators.closeAll();
+    let failure: unknown;
+    const attempt = async (step: () => Promise<void>): Promise<void> => {
+      try {
+        await step();
+      } catch (error) {
+        failure ??= error;
+      }
+    };
+    await this.#writer.settled();
+    this.#writer.close(closedError());
+    await attempt(async () => journal?.drain());
+    const isWorthFlushing =
+      journal === undefined ||
+      (memtables.size > REPLAYED_SIZE_MAX && journal.failure === undefined);
+    await attempt(async () => maintenance.close(isWorthFlushing));
+    tables.close();
+    await attempt(async () => journal?.close());
+    await attempt(async () => lock.release());
+    if (failure !== undefined) {
+      throw failure as Error;
+    }
+  }
+
+  #find(key: Uint8Array, options: KvReadOptions | undefined): Found | undefined {
+    this.#checkOpen();
+    const found = this.#found;
+    return this.#state.get(key, this.#sequenceOf(options), found) ? found : undefined;
+  }
+
+  #entries(bounds: EntryBounds, isReverse: boolean, sequence?: number): EntryIterator {
+    return new EntryIterator(this.#state, bounds, {
+      sequence: sequence ?? this.#writer.lastSequence,
+      isReverse,
+      fillCache: true,
+    });
+  }
+
+  #sequenceOf(options: Pick<KvReadOptions, 'snapshot'> | undefined): number {
+    const snapshot = options?.snapshot;
+    if (snapshot === undefined) {
+      return this.#writer.lastSequence;
+    }
+    if (!this.#parts.snapshots.has(snapshot)) {
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        'This snapshot is closed, or of another store: make a new one.',
+      );
+    }
+    return snapshot.version;
+  }
+
+  #pairOf(isBorrowed: boolean): ItemOf<[Uint8Array, Value]> {
+    const codec = this.#codec;
+    if (isBorrowed) {
+      return (entries) => [
+        viewOfBytes(entries.keyBytes, entries.keyStart, entries.keyEnd),
+        codec.borrow(entries.valueBytes, entries.valueStart, entries.valueEnd),
+      ];
+    }
+    const slab = new CopySlab();
+    return (entries) => [
+      slab.copy(entries.keyBytes, entries.keyStart, entries.keyEnd),
+      codec.copy(slab, entries.valueBytes, entries.valueStart, entries.valueEnd),
+    ];
+  }
+
+  #write(
+    {
+      operations,
+      guards,
+    }: {
+      readonly operations: PreparedWrite['operations'] | (() => PreparedWrite['operations']);
+      readonly guards: PreparedWrite['guards'];
+    },
+    { ack = 'durable', position }: KvWriteOptions,
+    accepted?: () => void,
+  ): Promise<number> {
+    this.#checkOpen();
+    if (ack !== 'durable' && ack !== 'written') {
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `ack must be "durable" or "written", not ${JSON.stringify(ack)}.`,
+        { applied: 'no' },
+      );
+    }
+    if (position !== undefined) {
+      this.#checkPosition(position);
+    }
+    const wantsWritten = ack === 'written';
+    return new Promise((resolve, reject) => {
+      const given = { operations, guards, position, wantsWritten, ...(accepted && { accepted }) };
+      this.#writer.submit(new PendingBatch(given, resolve, reject));
+    });
+  }
+
+  #checkPosition(position: number): void {
+    if (this.#parts.journal !== undefined) {
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        'Only a store without a log of its own is told the position of another.',
+        { applied: 'no' },
+      );
+    }
+    checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) {
+      throw closedError();
+    }
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** What is no range must not pass as the range of all keys. */
+function checkRangeObject(range: KvRange): void {
+  rejectUnknownNames(range, rangeSet, 'bound');
+  if (Array.isArray(range) || ArrayBuffer.isView(range)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      'A range is an object with gte, gt, lte, lt or prefix.',
+    );
+  }
+}
+
+function keyOf(isBorrowed: boolean): ItemOf<Uint8Array> {
+  if (isBorrowed) {
+    return (entries) => viewOfBytes(entries.keyBytes, entries.keyStart, entries.keyEnd);
+  }
+  const slab = new CopySlab();
+  return (entries) => slab.copy(entries.keyBytes, entries.keyStart, entries.keyEnd);
+}
+
+function closedError(): VarveError {
+  return new VarveError('CLOSED', 'The store has been closed.', { applied: 'no' });
+}

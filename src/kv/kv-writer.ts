@@ -1,0 +1,345 @@
+/**
+ * Gives batches their sequences, in the order of the calls: into the log's lane and into the memtable in one step, so that what is visible
+ * is also on its way to the disk. A batch that finds no room waits, and everybody behind it.
+ */
+import { VarveError } from '../base/errors.ts';
+import { reached } from '../base/reached.ts';
+import type { Clock, Timer } from '../io/clock.ts';
+import { frameBodySizeMax } from '../journal/format.ts';
+import { type Journal, poisoned } from '../journal/journal.ts';
+import { EntryKind } from './cursor.ts';
+import { compare, successorOf } from './entry-iterator.ts';
+import { encodeOperation, OperationKind } from './format.ts';
+import { ownCopyOf } from './kv-bytes.ts';
+import type { MemtableQueue } from './memtable-queue.ts';
+import type { PendingBatch, PreparedOperation } from './pending-batch.ts';
+
+/** What deciding about a batch rests on. */
+export interface KvWriterParts {
+  /** Undefined: the store has no log of its own. */
+  readonly journal: Journal | undefined;
+  readonly memtables: MemtableQueue;
+  readonly clock: Clock;
+  /** How far compaction is behind. */
+  readonly pressure: () => 'none' | 'slow' | 'stop';
+  /** Why the background makes no progress, if it doesn't. */
+  readonly backgroundError: () => Error | undefined;
+  /** Why a batch may not be applied, if it may not. */
+  readonly refusal: (batch: PendingBatch) => VarveError | undefined;
+  readonly lastKey: () => Uint8Array | undefined;
+  /** Sequences, ascending, at which somebody reads besides the newest. */
+  readonly readers: () => readonly number[];
+}
+
+/** Bytes a second that are let in while compaction is behind: about what one thread merges. */
+const SLOW_RATE = 16 * 1024 * 1024;
+const EMPTY = new Uint8Array(0);
+
+export class KvWriter {
+  lastSequence: number;
+  /** Bytes of keys and values, and of the bodies of frames. */
+  rawSize = 0;
+  logSize = 0;
+  readonly #parts: KvWriterParts;
+  #waiting: PendingBatch[] = [];
+  #waitingHead = 0;
+  #isDraining = false;
+  /** While writes are slowed down: when the next one may go. */
+  #nextAt = 0;
+  #timer: Timer | undefined;
+  /** Batches that had to wait and do no more. */
+  #doneCount = 0;
+  /** In the order in which they came. */
+  #observers: { readonly doneCount: number; readonly resolve: () => void }[] = [];
+  #closed: VarveError | undefined;
+
+  constructor(parts: KvWriterParts, lastSequence: number) {
+    this.#parts = parts;
+    this.lastSequence = lastSequence;
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.length - this.#waitingHead;
+  }
+
+  submit(batch: PendingBatch): void {
+    if (this.waitingCount > 0 || !this.#decide(batch)) {
+      reached('a batch waited');
+      // Its maker may use its arrays for something else as soon as the call returns.
+      batch.takeCopies();
+      this.#waiting.push(batch);
+    }
+  }
+
+  /** Resolves when those who wait now do no more. */
+  async settled(): Promise<void> {
+    if (this.waitingCount > 0) {
+      const doneCount = this.#doneCount + this.waitingCount;
+      await new Promise<void>((resolve) => this.#observers.push({ doneCount, resolve }));
+    }
+  }
+
+  /** Decides about those who wait, as far as there is room. */
+  drain(): void {
+    if (this.#isDraining) {
+      return;
+    }
+    this.#isDraining = true;
+    try {
+      while (this.waitingCount > 0) {
+        const batch = this.#waiting[this.#waitingHead]!;
+        if (!this.#decide(batch)) {
+          break;
+        }
+        // Deciding may have ended the log, and everybody's waiting with it.
+        if (this.#waiting[this.#waitingHead] === batch) {
+          this.#waitingHead += 1;
+          this.#doneCount += 1;
+        }
+      }
+      if (this.waitingCount === 0) {
+        this.#waiting = [];
+        this.#waitingHead = 0;
+      }
+    } finally {
+      this.#isDraining = false;
+    }
+    this.#tellObservers();
+  }
+
+  /** Nobody who waits will be served. */
+  refuseWaiting(error: VarveError): void {
+    const refused = this.#waiting.slice(this.#waitingHead);
+    this.#waiting = [];
+    this.#waitingHead = 0;
+    this.#doneCount += refused.length;
+    for (const batch of refused) {
+      batch.failed(error);
+    }
+    this.#tellObservers();
+  }
+
+  /** Nothing is accepted any more. */
+  close(error: VarveError): void {
+    this.#closed = error;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.refuseWaiting(error);
+  }
+
+  #tellObservers(): void {
+    while (this.#observers.length > 0 && this.#observers[0]!.doneCount <= this.#doneCount) {
+      this.#observers.shift()!.resolve();
+    }
+  }
+
+  /** False if the batch has to wait. */
+  #decide(batch: PendingBatch): boolean {
+    const { journal } = this.#parts;
+    if (this.#closed !== undefined) {
+      batch.failed(this.#closed);
+      return true;
+    }
+    if (journal?.failure !== undefined) {
+      batch.failed(poisoned(journal.failure.cause, 'no'));
+      return true;
+    }
+    try {
+      if (this.#isHeldUp(batch)) {
+        return false;
+      }
+      const refusal = this.#parts.refusal(batch);
+      if (refusal !== undefined) {
+        batch.failed(refusal);
+        return true;
+      }
+      batch.planNow();
+      this.#endRanges(batch.operations);
+      if (batch.operations.length === 0) {
+        batch.lastSequence = this.lastSequence;
+        batch.succeed();
+        return true;
+      }
+      const { size } = batch;
+      if (size > frameBodySizeMax) {
+        batch.failed(tooLarge(size));
+        return true;
+      }
+      if (journal !== undefined && !journal.hasRoom(size)) {
+        return false;
+      }
+      this.#slowDown(size);
+    } catch (error) {
+      batch.failed(undecided(error));
+      return true;
+    }
+    this.#accept(batch, journal);
+    return true;
+  }
+
+  /** True while there is no room in memory or compaction is too far behind. */
+  #isHeldUp(batch: PendingBatch): boolean {
+    const { memtables, pressure, clock, backgroundError } = this.#parts;
+    const state = pressure();
+    if (state === 'stop' || !memtables.hasRoom) {
+      const cause = backgroundError();
+      if (cause === undefined) {
+        reached('writes stopped');
+        return true;
+      }
+      throw new VarveError(
+        'UNAVAILABLE',
+        'Writes wait for tables to be made, and that fails: see the cause, and stats().',
+        { cause, applied: 'no', details: { operations: batch.operations.length } },
+      );
+    }
+    if (state === 'none' || this.#timer !== undefined) {
+      return this.#timer !== undefined;
+    }
+    const waitMs = this.#nextAt - clock.now();
+    if (waitMs <= 0) {
+      return false;
+    }
+    reached('writes slowed down');
+    // A clock that was set back must not hold writes up for long.
+    const delayMs = Math.min(Math.ceil(waitMs), 100);
+    this.#timer = clock.schedule(
+      delayMs,
+      () => {
+        this.#timer = undefined;
+        this.#nextAt = 0;
+        this.drain();
+      },
+      'holds the process',
+    );
+    return true;
+  }
+
+  #slowDown(size: number): void {
+    const { pressure, clock } = this.#parts;
+    if (pressure() !== 'slow') {
+      return;
+    }
+    const now = clock.now();
+    // Up to a few ms' worth goes at once: timers are no finer than that.
+    this.#nextAt = Math.max(this.#nextAt, now - 4) + (size / SLOW_RATE) * 1_000;
+  }
+
+  /** A deleted range without an end ends behind the last key there is, those put earlier in the batch included. */
+  #endRanges(operations: readonly PreparedOperation[]): void {
+    for (const [index, operation] of operations.entries()) {
+      if (operation.kind === OperationKind.deleteRange && operation.value === undefined) {
+        let last = this.#parts.lastKey() ?? EMPTY;
+        for (const { kind, key } of operations.slice(0, index)) {
+          last = kind === OperationKind.put && compare(key, last) > 0 ? key : last;
+        }
+        operation.value = compare(last, operation.key) < 0 ? operation.key : successorOf(last);
+      }
+    }
+  }
+
+  #accept(batch: PendingBatch, journal: Journal | undefined): void {
+    const { operations } = batch;
+    if (journal === undefined) {
+      const first = this.lastSequence + 1;
+      this.#insert(operations, first);
+      if (batch.position !== undefined) {
+        this.#parts.memtables.active.position = batch.position;
+      }
+      batch.lastSequence = this.lastSequence;
+      batch.accepted?.();
+      batch.succeed();
+      return;
+    }
+    try {
+      const slot = journal.reserve(batch.size);
+      let at = slot.bodyStart;
+      for (const { kind, key, value } of operations) {
+        at = encodeOperation(slot.bytes, at, kind, key, value ?? EMPTY);
+      }
+      this.#insert(operations, slot.firstPosition + 1);
+      batch.lastSequence = this.lastSequence;
+      this.logSize += slot.bodySize;
+      journal.publish(slot, operations.length, batch);
+      batch.accepted?.();
+    } catch (error) {
+      // Half of it may be done: nothing may rest on it any more.
+      journal.poison(error);
+      batch.failed(poisoned(error, 'no'));
+    }
+  }
+
+  #insert(operations: readonly PreparedOperation[], firstSequence: number): void {
+    const { memtables } = this.#parts;
+    let sequence = firstSequence;
+    for (const { kind, key, value } of operations) {
+      const bytes = value ?? EMPTY;
+      const memtable = memtables.memtableFor(key.length, bytes.length);
+      if (kind === OperationKind.deleteRange) {
+        applyRange(memtable, sequence, key, bytes, this.#parts.readers());
+      } else {
+        applyOperation(memtable, kind, sequence, key, bytes);
+      }
+      this.rawSize += key.length + bytes.length;
+      sequence += 1;
+    }
+    this.lastSequence = sequence - 1;
+  }
+}
+
+/** Puts one operation into a memtable that has room for it. */
+export function applyOperation(
+  memtable: MemtableQueue['active'],
+  kind: OperationKind,
+  sequence: number,
+  key: Uint8Array,
+  value: Uint8Array,
+): void {
+  switch (kind) {
+    case OperationKind.put:
+      memtable.insert(key, sequence, EntryKind.put, value);
+      break;
+    case OperationKind.delete:
+      memtable.insert(key, sequence, EntryKind.delete, EMPTY);
+      break;
+    case OperationKind.deleteRange:
+      applyRange(memtable, sequence, key, value, []);
+      break;
+    case OperationKind.mark:
+      memtable.skip(sequence);
+      break;
+  }
+}
+
+function applyRange(
+  memtable: MemtableQueue['active'],
+  sequence: number,
+  start: Uint8Array,
+  end: Uint8Array,
+  readers: readonly number[],
+): void {
+  if (compare(start, end) < 0) {
+    memtable.insertRange({ start: ownCopyOf(start), end: ownCopyOf(end), sequence }, readers);
+  } else {
+    memtable.skip(sequence);
+  }
+}
+
+function tooLarge(size: number): VarveError {
+  return new VarveError(
+    'LIMIT_EXCEEDED',
+    `A batch has ${frameBodySizeMax} bytes at most, 8 for each operation included, not ${size}: make it smaller.`,
+    { applied: 'no', details: { size, sizeMax: frameBodySizeMax } },
+  );
+}
+
+/** A question that can't be answered is an error, never a "no". */
+function undecided(error: unknown): VarveError {
+  if (error instanceof VarveError) {
+    return error;
+  }
+  return new VarveError('INTERNAL', 'The write could not be decided.', {
+    cause: error,
+    applied: 'no',
+  });
+}

@@ -1,0 +1,469 @@
+/**
+ * What happens behind the writers' backs: memtables become tables, tables are merged, the manifest says so, and what isn't needed any more
+ * is given back, in this order. Work is done by a background; this decides what, and installs what came of it.
+ *
+ *   tables durable → manifest durable → readers see them → memtable, log and replaced tables are let go
+ *
+ * At every arrow the machine may stop: what is to the left of it holds everything.
+ */
+import { asVarveError, systemCode, VarveError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import { reached } from '../base/reached.ts';
+import type { Clock, Timer } from '../io/clock.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { Background } from './compaction/background.ts';
+import { type CompactionPlan, pickCompaction } from './compaction/compaction-picker.ts';
+import { debtOf, type Pressure, pressureOf } from './compaction/compaction-pressure.ts';
+import type { CompactionSettings } from './compaction/compaction-settings.ts';
+import type { IngestEntry } from './compaction/ingest-pieces.ts';
+import type { JobResult, TableSettings } from './compaction/job.ts';
+import type { CountedTableNumbers } from './compaction/table-numbers.ts';
+import type { ManifestState } from './manifest/format.ts';
+import { ManualCompactions } from './manual-compactions.ts';
+import { type ManifestChange, ManifestKeeper } from './manifest-keeper.ts';
+import { compacted, levelForNew } from './levels-change.ts';
+import type { Memtable } from './memtable.ts';
+import type { MemtableQueue } from './memtable-queue.ts';
+import type { SnapshotList } from './snapshot-list.ts';
+import type { TableSet } from './table-set.ts';
+
+export interface MaintenanceParts {
+  readonly background: Background;
+  readonly tables: TableSet;
+  readonly memtables: MemtableQueue;
+  readonly snapshots: SnapshotList;
+  readonly numbers: CountedTableNumbers;
+  readonly journal: Journal | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Tables hold everything up to a higher sequence than before. */
+  readonly flushed: (sequence: number) => void;
+  /** Writers may find room now, or hear why there is none. */
+  readonly progress: () => void;
+}
+
+export interface MaintenanceSettings {
+  readonly tables: TableSettings;
+  readonly compaction: CompactionSettings;
+}
+
+export interface WorkCounts {
+  flushes: number;
+  compactions: number;
+  moves: number;
+  ingests: number;
+  bytesRead: number;
+  bytesWritten: number;
+}
+
+const RETRY_MS_MIN = 100;
+const RETRY_MS_MAX = 30_000;
+
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Maintenance {
+  readonly counts: WorkCounts = {
+    flushes: 0,
+    compactions: 0,
+    moves: 0,
+    ingests: 0,
+    bytesRead: 0,
+    bytesWritten: 0,
+  };
+  pressure: Pressure;
+  readonly #parts: MaintenanceParts;
+  readonly #settings: MaintenanceSettings;
+  readonly #manifest: ManifestKeeper;
+  #isFlushing = false;
+  #isCompacting = false;
+  /** The loops that run, or ran last; they never reject. */
+  #flushing: Promise<void> = Promise.resolve();
+  #compacting: Promise<void> = Promise.resolve();
+  #isClosing = false;
+  /** The oldest frozen memtable's tables, made and not yet in the manifest. */
+  #madeTables: JobResult | undefined;
+  readonly #manual: ManualCompactions;
+  /** Tables that can't be read: nobody tries to merge them again. */
+  readonly #damaged = new Set<number>();
+  /** The tables being merged. */
+  #running: CompactionPlan | undefined;
+  #error: Error | undefined;
+  #retryMs = RETRY_MS_MIN;
+  #retry: Timer | undefined;
+  #idleWaiters: Waiter[] = [];
+  #flushWaiters: (Waiter & { readonly sequence: number })[] = [];
+  #durableWaiters: { readonly position: number; readonly resolve: () => void }[] = [];
+
+  constructor(parts: MaintenanceParts, settings: MaintenanceSettings, state: ManifestState) {
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#manual = new ManualCompactions(settings.compaction);
+    this.#manifest = new ManifestKeeper(parts.background, parts.numbers, state);
+    this.pressure = pressureOf(state.levels, settings.compaction);
+  }
+
+  get state(): ManifestState {
+    return this.#manifest.state;
+  }
+
+  /** The last failure, until that work has succeeded. */
+  get error(): Error | undefined {
+    return this.#error;
+  }
+
+  get debt(): number {
+    return debtOf(this.state.levels, this.#settings.compaction);
+  }
+
+  /** Begins what there is to do. */
+  schedule(): void {
+    if (this.#isClosing || this.#retry !== undefined) {
+      return;
+    }
+    if (!this.#isFlushing && this.#parts.memtables.frozenCount > 0) {
+      this.#flushing = this.#flushAll();
+    }
+    if (!this.#isCompacting) {
+      this.#compacting = this.#compactAll();
+    }
+  }
+
+  /** Everything below the position is durable in the log. */
+  durable(position: number): void {
+    if (this.#durableWaiters.length > 0) {
+      const told = this.#durableWaiters.filter((waiter) => waiter.position <= position);
+      this.#durableWaiters = this.#durableWaiters.filter((waiter) => waiter.position > position);
+      for (const { resolve } of told) {
+        resolve();
+      }
+    }
+  }
+
+  /** The log has ended: what waits for it never comes. */
+  logFailed(error: VarveError): void {
+    this.#fail(error, 'final');
+    const waiters = this.#durableWaiters;
+    this.#durableWaiters = [];
+    for (const { resolve } of waiters) {
+      resolve();
+    }
+  }
+
+  /** Resolves when everything up to a sequence is in tables; its memtable must be frozen. Rejects when an attempt fails. */
+  async whenFlushed(sequence: number): Promise<void> {
+    if (this.state.flushedSequence >= sequence) {
+      return;
+    }
+    if (this.#error !== undefined) {
+      throw this.#error;
+    }
+    await new Promise<void>((resolve, reject) => {
+      this.#flushWaiters.push({ sequence, resolve, reject });
+      this.schedule();
+    });
+  }
+
+  /** Resolves when there is nothing to do. Rejects if what there is can't be done now. */
+  async settled(): Promise<void> {
+    this.schedule();
+    if (this.#error !== undefined) {
+      throw this.#error;
+    }
+    if (!this.#isIdle) {
+      await new Promise<void>((resolve, reject) => this.#idleWaiters.push({ resolve, reject }));
+    }
+  }
+
+  /** Merges the tables of a range of keys, both ends included, level by level. */
+  async compactRange(from: Uint8Array | undefined, to: Uint8Array | undefined): Promise<void> {
+    const merged = this.#manual.add(from, to);
+    this.schedule();
+    await merged;
+  }
+
+  /**
+   * Adds tables made of sorted entries. `isReady` gives the sequence they count as written with, when every older write is in tables
+   * and every newer one is in none. `position`: of a store without a log, what its owner's own log is covered up to then.
+   */
+  async ingest(
+    entries: Iterable<IngestEntry> | AsyncIterable<IngestEntry>,
+    position: number | undefined,
+    isReady: () => Promise<number>,
+  ): Promise<number> {
+    const { background } = this.#parts;
+    const job = { kind: 'ingest', settings: this.#settings.tables } as const;
+    const made = await background.ingest(job, entries);
+    const sequence = await isReady();
+    const tables = made.tables.map((table) => ({ ...table, ingestSequence: sequence }));
+    await this.#edit(made, (state) => {
+      const level = levelForNew(state.levels, tables, this.#running?.inputs.flat() ?? []);
+      return {
+        ...state,
+        levels: state.levels.apply({ added: [{ level, tables }], removed: [] }),
+        lastSequence: Math.max(state.lastSequence, sequence),
+        flushedPosition: Math.max(state.flushedPosition, position ?? 0),
+      };
+    });
+    this.counts.ingests += 1;
+    this.schedule();
+    return sequence;
+  }
+
+  /** Ends what can be ended early, and resolves when nothing runs any more. With `flushes`, memtables are flushed first. */
+  async close(flushes: boolean): Promise<void> {
+    try {
+      if (flushes) {
+        await this.#flushRest();
+      }
+    } finally {
+      this.#isClosing = true;
+      this.#retry?.cancel();
+      // Order: what has been made gets into the manifest before nothing can any more, or it would be left lying about.
+      this.#parts.background.cancel();
+      await Promise.all([this.#flushing, this.#compacting]);
+      await this.#manifest.settled();
+      await this.#parts.background.close();
+      const closed = new VarveError('CLOSED', 'The store has been closed.');
+      this.#reject([...this.#idleWaiters, ...this.#flushWaiters], closed);
+      this.#manual.rejectAll(closed);
+    }
+  }
+
+  async #flushRest(): Promise<void> {
+    const { memtables, background } = this.#parts;
+    background.cancel();
+    memtables.freeze();
+    const last = memtables.active.maxSequence;
+    if (memtables.frozenCount > 0) {
+      this.#retry?.cancel();
+      this.#retry = undefined;
+      this.#error = undefined;
+      await this.whenFlushed(last);
+    }
+  }
+
+  get #isIdle(): boolean {
+    return !this.#isFlushing && !this.#isCompacting && this.#parts.memtables.frozenCount === 0;
+  }
+
+  async #flushAll(): Promise<void> {
+    this.#isFlushing = true;
+    try {
+      for (;;) {
+        const memtable = this.#parts.memtables.oldestFrozen;
+        if (memtable === undefined || this.#isClosing || !(await this.#isDurable(memtable))) {
+          break;
+        }
+        await this.#flush(memtable);
+        this.#succeeded();
+      }
+    } catch (error) {
+      this.#fail(error, 'retried');
+    } finally {
+      this.#isFlushing = false;
+      this.#rest();
+    }
+  }
+
+  /** Order: nothing gets into a table that the log may still lose. False if the log has failed. */
+  async #isDurable({ maxSequence }: Memtable): Promise<boolean> {
+    const { journal } = this.#parts;
+    if (journal === undefined) {
+      return true;
+    }
+    while (journal.durable < maxSequence && journal.failure === undefined) {
+      journal.publishNow();
+      await new Promise<void>((resolve) => {
+        this.#durableWaiters.push({ position: maxSequence, resolve });
+      });
+    }
+    return journal.failure === undefined;
+  }
+
+  async #flush(memtable: Memtable): Promise<void> {
+    const { background, snapshots } = this.#parts;
+    // Tables that were made when only the manifest failed are not made again.
+    const made = (this.#madeTables ??= await background.run({
+      kind: 'flush',
+      settings: this.#settings.tables,
+      snapshots: snapshots.sequences(),
+      memtable: memtable.freeze(),
+      rangeTombstones: memtable.rangeTombstones.clip(undefined, undefined),
+    }));
+    await this.#edit(
+      made,
+      (state) => ({
+        ...state,
+        levels: state.levels.apply({ added: [{ level: 0, tables: made.tables }], removed: [] }),
+        lastSequence: Math.max(state.lastSequence, memtable.maxSequence),
+        flushedSequence: memtable.maxSequence,
+        flushedPosition: Math.max(state.flushedPosition, memtable.position),
+      }),
+      () => this.#parts.memtables.dropOldest(),
+    );
+    this.#madeTables = undefined;
+    this.counts.flushes += 1;
+    reached('flushed a memtable');
+    const { flushedSequence } = this.state;
+    const told = this.#flushWaiters.filter(({ sequence }) => sequence <= flushedSequence);
+    this.#flushWaiters = this.#flushWaiters.filter(({ sequence }) => sequence > flushedSequence);
+    this.#resolve(told);
+    this.#parts.flushed(flushedSequence);
+    this.schedule();
+  }
+
+  async #compactAll(): Promise<void> {
+    this.#isCompacting = true;
+    try {
+      while (!this.#isClosing) {
+        const plan = this.#nextPlan();
+        if (plan === undefined) {
+          break;
+        }
+        await this.#compact(plan);
+      }
+    } catch (error) {
+      this.#fail(error, 'retried');
+    } finally {
+      this.#isCompacting = false;
+      this.#rest();
+    }
+  }
+
+  #nextPlan(): CompactionPlan | undefined {
+    const { levels, cursors } = this.state;
+    const damaged = this.#damaged;
+    const oldestSnapshot = this.#parts.snapshots.sequences()[0] ?? Infinity;
+    return (
+      this.#manual.nextPlan(levels, damaged, oldestSnapshot, () => this.#error ?? damagedInput()) ??
+      pickCompaction(levels, cursors, this.#settings.compaction, damaged, oldestSnapshot)
+    );
+  }
+
+  async #compact(plan: CompactionPlan): Promise<void> {
+    const { background, snapshots } = this.#parts;
+    const { inputs, outputLevel, deeper, grandparents } = plan;
+    this.#running = plan;
+    try {
+      const made: JobResult = plan.isTrivialMove
+        ? { tables: inputs.flat(), bytesRead: 0, bytesWritten: 0 }
+        : await background.run({
+            kind: 'compact',
+            settings: this.#settings.tables,
+            snapshots: snapshots.sequences(),
+            inputs,
+            outputLevel,
+            deeper,
+            grandparents,
+          });
+      await this.#edit(made, (state) => compacted(state, plan, made.tables));
+      this.#manual.made(plan, made.tables);
+      if (plan.isTrivialMove) {
+        this.counts.moves += 1;
+      } else {
+        this.counts.compactions += 1;
+      }
+      this.#succeeded();
+    } catch (error) {
+      if (error instanceof VarveError && error.code === 'CORRUPT') {
+        this.#noteDamage(plan, error);
+        return;
+      }
+      throw error;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  /** Tables with damage in them stay as they are, and so does what would have to be merged with them. */
+  #noteDamage({ inputs }: CompactionPlan, error: VarveError): void {
+    for (const { number } of inputs.flat()) {
+      this.#damaged.add(number);
+    }
+    this.#fail(error, 'final');
+  }
+
+  /** Changes what the store consists of; nothing of it shows before it is durable. */
+  async #edit(
+    made: JobResult,
+    change: ManifestChange,
+    installed: () => void = () => {},
+  ): Promise<void> {
+    await this.#manifest.edit(change, ({ levels }, size) => {
+      this.pressure = pressureOf(levels, this.#settings.compaction);
+      // Order: the tables before the memtable is let go, in one turn: no read falls between.
+      this.#parts.tables.install(levels);
+      installed();
+      this.counts.bytesRead += made.bytesRead;
+      this.counts.bytesWritten += made.bytesWritten + size;
+    });
+    this.#parts.progress();
+  }
+
+  #succeeded(): void {
+    if (this.#damaged.size === 0 && this.#parts.journal?.failure === undefined) {
+      this.#error = undefined;
+    }
+    this.#retryMs = RETRY_MS_MIN;
+  }
+
+  /** Nothing was lost: what failed is done again after a while, unless that is pointless. */
+  #fail(cause: unknown, fate: 'retried' | 'final'): void {
+    const { clock, logger } = this.#parts;
+    if (this.#isClosing || (cause instanceof VarveError && cause.code === 'ABORTED')) {
+      return;
+    }
+    const error = asVarveError(cause, 'Tables can not be made');
+    this.#error = error;
+    reached('work in the background failed');
+    logger({
+      level: 'warn',
+      event: 'background-failed',
+      message: 'Making or merging tables failed. Nothing is lost; it is tried again.',
+      details: { cause, code: systemCode(cause), fate },
+    });
+    if (fate === 'retried' && this.#retry === undefined) {
+      this.#retry = clock.schedule(this.#retryMs, () => {
+        this.#retry = undefined;
+        this.schedule();
+      });
+      this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
+    }
+    const waiters = [...this.#idleWaiters, ...this.#flushWaiters];
+    this.#idleWaiters = [];
+    this.#flushWaiters = [];
+    this.#reject(waiters, error);
+    this.#parts.progress();
+  }
+
+  /** A loop has ended. */
+  #rest(): void {
+    if (this.#isIdle && this.#retry === undefined) {
+      const waiters = this.#idleWaiters;
+      this.#idleWaiters = [];
+      this.#resolve(waiters);
+    }
+  }
+
+  #resolve(waiters: readonly Waiter[]): void {
+    for (const { resolve } of waiters) {
+      resolve();
+    }
+  }
+
+  #reject(waiters: readonly Waiter[], error: unknown): void {
+    for (const { reject } of waiters) {
+      reject(error);
+    }
+  }
+}
+
+function damagedInput(): VarveError {
+  return new VarveError(
+    'CORRUPT',
+    'A table in this range is damaged: run verify() to see which, and restore it.',
+  );
+}

@@ -1,0 +1,62 @@
+/** Names in a store's folder, and what stands in its folder of tables. */
+import { VarveError } from '../../base/errors.ts';
+import type { FileSystem } from '../../io/file-system.ts';
+import { joinPath } from '../../io/path.ts';
+import { MANIFEST_NAME, TABLES_NAME, tableNumberOf, tablesDirectory } from '../names.ts';
+
+/** The journal's folder, of a store with a log. */
+export const LOG_NAME = 'log';
+/** What was set aside because nobody can say what it is. */
+export const QUARANTINE_NAME = 'quarantine';
+
+const ownNames: ReadonlySet<string> = new Set([
+  'LOCK',
+  MANIFEST_NAME,
+  `${MANIFEST_NAME}.tmp`,
+  TABLES_NAME,
+  LOG_NAME,
+  QUARANTINE_NAME,
+]);
+
+/** Throws `FOREIGN_FILE` if a store's folder holds something that isn't ours, `NOT_A_STORE` if it holds nothing that is. */
+export function inspectNames(fileSystem: FileSystem, directory: string): void {
+  const entries = fileSystem.list(directory);
+  const foreign = entries.find(({ name }) => !ownNames.has(name) && !name.startsWith('.'));
+  if (foreign === undefined) {
+    return;
+  }
+  const isStore = entries.some(({ name }) => name === MANIFEST_NAME || name === TABLES_NAME);
+  if (isStore) {
+    throw foreignFile(joinPath(directory, foreign.name));
+  }
+  throw new VarveError(
+    'NOT_A_STORE',
+    `${directory} holds other things than a store (${JSON.stringify(foreign.name)}, for one): give a new or an empty folder.`,
+    { details: { directory, file: foreign.name } },
+  );
+}
+
+/** Sizes of the files that have a table's name, by number. Throws `FOREIGN_FILE` if there is anything else. */
+export function listTables(fileSystem: FileSystem, directory: string): ReadonlyMap<number, number> {
+  const tables = tablesDirectory(directory);
+  const sizes = new Map<number, number>();
+  if (fileSystem.stat(tables) === undefined) {
+    return sizes;
+  }
+  for (const { name, kind } of fileSystem.list(tables)) {
+    const number = tableNumberOf(name);
+    const path = joinPath(tables, name);
+    if (number !== undefined && kind === 'file') {
+      sizes.set(number, fileSystem.stat(path)?.size ?? 0);
+    } else if (!name.startsWith('.')) {
+      throw foreignFile(path);
+    }
+  }
+  return sizes;
+}
+
+export function foreignFile(path: string): VarveError {
+  return new VarveError('FOREIGN_FILE', `${path} is not a file of this store: move it elsewhere.`, {
+    details: { file: path },
+  });
+}

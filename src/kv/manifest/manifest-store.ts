@@ -1,0 +1,214 @@
+/**
+ * The folder of a key-value store at rest: what its manifest says, and whether the tables that are there are the ones it names.
+ * Nothing is changed before everything has been looked at, and nothing that may be somebody else's is ever removed.
+ */
+import { CorruptionError, VarveError } from '../../base/errors.ts';
+import { readSmallFile } from '../../io/atomic-file.ts';
+import type { FileSystem } from '../../io/file-system.ts';
+import { joinPath } from '../../io/path.ts';
+import { readInto } from '../../io/read-into.ts';
+import { positionOfSegmentName, SEGMENT_HEADER_SIZE } from '../../journal/format.ts';
+import { MANIFEST_NAME, tablePath } from '../names.ts';
+import { inspectNames, listTables, LOG_NAME } from './folder.ts';
+import { decodeManifest, isRefusal, MANIFEST_SIZE_MAX, type ManifestState } from './format.ts';
+import { planOrphans, reclaimOrphans } from './orphans.ts';
+
+export interface FolderOptions {
+  /** Whether the store keeps a log of its own. */
+  readonly log: boolean;
+}
+
+export type FolderCheck =
+  | { readonly outcome: 'new' }
+  | {
+      readonly outcome: 'intact';
+      readonly state: ManifestState;
+      /** Above the number of every table that was there. */
+      readonly nextTableNumber: number;
+      /** Tables that were removed: inputs of finished work, outputs of unfinished work. */
+      readonly removed: readonly number[];
+      /** Files without a header, as a power cut leaves them, moved to the quarantine. */
+      readonly setAside: readonly number[];
+    }
+  | {
+      /** Of a store without a log, which is made again from elsewhere: it can't be used. Nothing was removed yet. */
+      readonly outcome: 'discarded';
+      readonly reason: VarveError;
+    };
+
+/**
+ * Looks at a store's locked folder and tidies it up. Throws `CORRUPT` if the manifest is missing or damaged or a table isn't there (only
+ * with a log), `UNSUPPORTED_FORMAT`, `FOREIGN_FILE` for what isn't ours, `NOT_A_STORE` for a folder of other things.
+ */
+export function checkFolder(
+  fileSystem: FileSystem,
+  directory: string,
+  options: FolderOptions,
+): FolderCheck {
+  inspectNames(fileSystem, directory);
+  try {
+    const state = readManifest(fileSystem, directory);
+    if (state === 'missing') {
+      return checkWithoutManifest(fileSystem, directory);
+    }
+    checkLogOption(directory, state, options);
+    return tidyUp(fileSystem, directory, state);
+  } catch (error) {
+    if (!options.log && error instanceof CorruptionError) {
+      return { outcome: 'discarded', reason: error };
+    }
+    throw error;
+  }
+}
+
+/**
+ * Removes the tables of a discarded store, then its manifest. `identity` is the owner's, if the owner has given the store one; without
+ * it, tables count as the store's if they all carry the same. Throws `FOREIGN_FILE` before anything is removed.
+ */
+export function discardTables(
+  fileSystem: FileSystem,
+  directory: string,
+  identity?: Uint8Array,
+): void {
+  inspectNames(fileSystem, directory);
+  const found = listTables(fileSystem, directory);
+  const plan = planOrphans(fileSystem, directory, [...found.keys()], identity);
+  const manifest = joinPath(directory, MANIFEST_NAME);
+  // Order: without its manifest first, or a power cut leaves a manifest that names tables which are gone.
+  if (fileSystem.stat(manifest) !== undefined) {
+    fileSystem.remove(manifest);
+  }
+  fileSystem.syncDirectory(directory);
+  reclaimOrphans(fileSystem, directory, plan);
+}
+
+/** Throws `CORRUPT` with file and offset, or `UNSUPPORTED_FORMAT` if a newer version wrote it. */
+export function readManifest(fileSystem: FileSystem, directory: string): ManifestState | 'missing' {
+  const path = joinPath(directory, MANIFEST_NAME);
+  const found = fileSystem.stat(path);
+  if (found === undefined) {
+    return 'missing';
+  }
+  if (found.size > MANIFEST_SIZE_MAX) {
+    throw new CorruptionError(path, undefined, `${found.size} bytes are too many for a manifest`);
+  }
+  const bytes = readSmallFile(fileSystem, path, MANIFEST_SIZE_MAX);
+  if (bytes === undefined) {
+    return 'missing';
+  }
+  const decoded = decodeManifest(bytes);
+  if (!isRefusal(decoded)) {
+    return decoded;
+  }
+  const { reason, offset, version } = decoded;
+  if (version !== undefined) {
+    throw new VarveError('UNSUPPORTED_FORMAT', `${path}: ${reason}; this release can't read it.`, {
+      details: { file: path, version },
+    });
+  }
+  throw new CorruptionError(path, offset, `${reason}; ${adviceFor(directory)}`);
+}
+
+/** True if the folder of a log holds anything that was written to it. */
+export function logHoldsFrames(fileSystem: FileSystem, logDirectory: string): boolean {
+  if (fileSystem.stat(logDirectory)?.kind !== 'directory') {
+    return false;
+  }
+  const segments = fileSystem
+    .list(logDirectory)
+    .filter(({ name, kind }) => kind === 'file' && positionOfSegmentName(name) !== undefined);
+  // A segment is begun when the one before it is full.
+  return (
+    segments.length > 1 ||
+    segments.some(({ name }) => holdsFrame(fileSystem, joinPath(logDirectory, name)))
+  );
+}
+
+function adviceFor(directory: string): string {
+  return `"varve kv repair ${directory}" can make the manifest again from the tables`;
+}
+
+function checkLogOption(directory: string, state: ManifestState, { log }: FolderOptions): void {
+  if (state.hasLog !== log) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The store in ${directory} was made ${state.hasLog ? 'with' : 'without'} a log: open it that way.`,
+      { details: { directory, hasLog: state.hasLog } },
+    );
+  }
+}
+
+/** A manifest is there before the first table or frame is: whatever has one of these had a manifest. */
+function checkWithoutManifest(fileSystem: FileSystem, directory: string): FolderCheck {
+  const path = joinPath(directory, MANIFEST_NAME);
+  if (listTables(fileSystem, directory).size > 0) {
+    throw new CorruptionError(
+      path,
+      undefined,
+      `the manifest is missing beside tables; ${adviceFor(directory)}`,
+    );
+  }
+  if (logHoldsFrames(fileSystem, joinPath(directory, LOG_NAME))) {
+    throw new CorruptionError(
+      path,
+      undefined,
+      `the manifest is missing beside a log that holds writes; ${adviceFor(directory)}`,
+    );
+  }
+  return { outcome: 'new' };
+}
+
+function tidyUp(fileSystem: FileSystem, directory: string, state: ManifestState): FolderCheck {
+  const found = listTables(fileSystem, directory);
+  for (const table of state.levels) {
+    checkTable(directory, table, found.get(table.number));
+  }
+  const named = new Set([...state.levels].map(({ number }) => number));
+  const orphans = [...found.keys()].filter((number) => !named.has(number));
+  const plan = planOrphans(fileSystem, directory, orphans, state.identity);
+  if (orphans.length > 0) {
+    // Order: the name of this manifest is durable before what only an older one needs is gone: whoever replaced it may have been
+    // stopped before the name was.
+    fileSystem.syncDirectory(directory);
+    reclaimOrphans(fileSystem, directory, plan);
+  }
+  return {
+    outcome: 'intact',
+    state,
+    nextTableNumber: plan.removable
+      // The name of an empty file proves nothing.
+      .filter((number) => found.get(number) !== 0)
+      .reduce((next, number) => Math.max(next, number + 1), state.nextTableNumber),
+    removed: plan.removable,
+    setAside: plan.unidentified,
+  };
+}
+
+function checkTable(
+  directory: string,
+  table: { readonly number: number; readonly size: number },
+  size: number | undefined,
+): void {
+  const path = tablePath(directory, table.number);
+  if (size === undefined) {
+    throw new CorruptionError(path, undefined, 'the table is missing');
+  }
+  if (size !== table.size) {
+    throw new CorruptionError(
+      path,
+      Math.min(size, table.size),
+      `the table has ${size} bytes instead of ${table.size}`,
+    );
+  }
+}
+
+function holdsFrame(fileSystem: FileSystem, path: string): boolean {
+  const file = fileSystem.open(path, 'read');
+  try {
+    const bytes = new Uint8Array(64 * 1024);
+    const count = readInto(file, bytes, SEGMENT_HEADER_SIZE);
+    return bytes.subarray(0, count).some((byte) => byte !== 0);
+  } finally {
+    file.close();
+  }
+}

@@ -1,0 +1,119 @@
+import { assert } from '../base/assert.ts';
+import { Arena } from '../radix/arena.ts';
+import { Memtable } from './memtable.ts';
+import type { ReadState } from './read-state.ts';
+
+/** Frozen memtables that may wait to be flushed before writes wait for them. */
+const FROZEN_COUNT_MAX = 2;
+/** What an arena has beyond the size at which its memtable is full: the last entry may be this large without one of its own. */
+const ARENA_SLACK = 1024 * 1024;
+/** Arenas kept for the next memtables: touched pages are dear. */
+const SPARE_COUNT_MAX = 2;
+
+/** The memtable that takes entries, and those that wait to become tables. Entries go from it to nowhere else. */
+export class MemtableQueue {
+  readonly #state: ReadState;
+  readonly #sizeTarget: number;
+  readonly #isShared: boolean;
+  readonly #onFrozen: () => void;
+  readonly #spares: Arena[] = [];
+  #active: Memtable;
+  /** Oldest first. */
+  #frozen: Memtable[] = [];
+
+  /** `onFrozen` hears of every memtable that is to be flushed. */
+  constructor(
+    state: ReadState,
+    options: { readonly sizeTarget: number; readonly isShared: boolean },
+    onFrozen: () => void,
+  ) {
+    this.#state = state;
+    this.#sizeTarget = options.sizeTarget;
+    this.#isShared = options.isShared;
+    this.#onFrozen = onFrozen;
+    this.#active = this.#make(0);
+    this.#show();
+  }
+
+  get active(): Memtable {
+    return this.#active;
+  }
+
+  get frozenCount(): number {
+    return this.#frozen.length;
+  }
+
+  /** The one to be flushed next. */
+  get oldestFrozen(): Memtable | undefined {
+    return this.#frozen[0];
+  }
+
+  get size(): number {
+    return this.#frozen.reduce((sum, { size }) => sum + size, this.#active.size);
+  }
+
+  /** False if whoever wants to write should wait for a flush. */
+  get hasRoom(): boolean {
+    return this.#active.size < this.#sizeTarget || this.#frozen.length < FROZEN_COUNT_MAX;
+  }
+
+  /** The memtable that takes an entry of this size: a new one if the active one is full. */
+  memtableFor(keySize: number, valueSize: number): Memtable {
+    if (!this.#active.hasRoom(keySize, valueSize)) {
+      this.freeze();
+      if (!this.#active.hasRoom(keySize, valueSize)) {
+        // An entry that fits no ordinary arena gets one of its own.
+        this.#active = this.#make(this.#active.sizeFor(keySize, valueSize));
+        this.#show();
+      }
+    }
+    return this.#active;
+  }
+
+  /** Closes the active memtable, if there is anything in it, so that it gets flushed. */
+  freeze(): void {
+    if (this.#active.isEmpty) {
+      return;
+    }
+    const { position, maxSequence } = this.#active;
+    this.#frozen.push(this.#active);
+    this.#active = this.#make(0);
+    this.#active.position = position;
+    this.#active.maxSequence = maxSequence;
+    this.#show();
+    this.#onFrozen();
+  }
+
+  /** The oldest frozen memtable is in tables: reads don't look at it any more. */
+  dropOldest(): void {
+    const memtable = this.#frozen.shift();
+    assert(memtable !== undefined, 'a memtable was flushed');
+    this.#show();
+    const { arena } = memtable;
+    // Whoever still reads it keeps it; then it is not used again.
+    if (memtable.pinCount === 0 && arena.size === this.#arenaSize) {
+      if (this.#spares.length < SPARE_COUNT_MAX) {
+        this.#spares.push(arena);
+      }
+    }
+  }
+
+  get #arenaSize(): number {
+    return this.#sizeTarget + ARENA_SLACK;
+  }
+
+  #make(extraSize: number): Memtable {
+    const size = this.#arenaSize;
+    const spare = extraSize === 0 ? this.#spares.pop() : undefined;
+    if (spare !== undefined) {
+      spare.reset();
+      return Memtable.create(spare, this.#sizeTarget);
+    }
+    const needed = Math.max(size, extraSize + ARENA_SLACK);
+    return Memtable.create(Arena.create(needed, this.#isShared), this.#sizeTarget);
+  }
+
+  #show(): void {
+    this.#state.memtables = [this.#active, ...this.#frozen.toReversed()];
+  }
+}

@@ -1,0 +1,140 @@
+/** Writes as callers give them, checked and turned into bytes. */
+import { checkRange, rejectUnknownNames } from '../base/arguments.ts';
+import { VarveError } from '../base/errors.ts';
+import type { KvBytes, KvGuard, KvInput, KvOperation, KvPutOptions } from './contract.ts';
+import { OperationKind } from './format.ts';
+import { boundsOf, keyBytesOf, type ValueCodec } from './kv-bytes.ts';
+import type { PreparedGuard, PreparedOperation } from './pending-batch.ts';
+
+/** What a batch is made of. */
+export interface PreparedWrite {
+  readonly operations: readonly PreparedOperation[];
+  readonly guards: readonly PreparedGuard[];
+}
+
+const putNames: ReadonlySet<string> = new Set(['type', 'key', 'value']);
+const deleteNames: ReadonlySet<string> = new Set(['type', 'key']);
+const rangeNames: ReadonlySet<string> = new Set(['type', 'gte', 'gt', 'lte', 'lt', 'prefix']);
+
+export function prepareOperations<Value>(
+  operations: readonly KvOperation<Value>[],
+  codec: ValueCodec<Value>,
+): PreparedOperation[] {
+  const prepared: PreparedOperation[] = [];
+  for (const operation of operations) {
+    const made = prepareOperation(operation, codec);
+    if (made !== undefined) {
+      prepared.push(made);
+    }
+  }
+  return prepared;
+}
+
+/** Undefined for a range that no key is in. */
+function prepareOperation<Value>(
+  operation: KvOperation<Value>,
+  codec: ValueCodec<Value>,
+): PreparedOperation | undefined {
+  switch (operation.type) {
+    case 'put': {
+      rejectUnknownNames(operation, putNames, 'field of a put');
+      const value = codec.encode(operation.value);
+      return { kind: OperationKind.put, key: keyBytesOf(operation.key), value };
+    }
+    case 'delete':
+      rejectUnknownNames(operation, deleteNames, 'field of a delete');
+      return { kind: OperationKind.delete, key: keyBytesOf(operation.key), value: undefined };
+    case 'deleteRange': {
+      rejectUnknownNames(operation, rangeNames, 'field of a deleted range');
+      const bounds = boundsOf(operation);
+      if (bounds === undefined) {
+        return undefined;
+      }
+      const { start, end } = bounds;
+      return { kind: OperationKind.deleteRange, key: keyBytesOf(start), value: end };
+    }
+    default:
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `An operation's type is "put", "delete" or "deleteRange", not ${JSON.stringify((operation as { type?: unknown }).type)}.`,
+        { applied: 'no' },
+      );
+  }
+}
+
+/** Entries to be ingested, as bytes. A list stays a list, which costs less than a promise an entry. */
+export function entriesAsBytes<Value>(
+  entries:
+    | Iterable<readonly [KvBytes, KvInput<Value>]>
+    | AsyncIterable<readonly [KvBytes, KvInput<Value>]>,
+  codec: ValueCodec<Value>,
+): Iterable<[Uint8Array, Uint8Array]> | AsyncIterable<[Uint8Array, Uint8Array]> {
+  return Symbol.iterator in entries
+    ? bytesOfEach(entries, codec)
+    : bytesOfEachLater(entries, codec);
+}
+
+function* bytesOfEach<Value>(
+  entries: Iterable<readonly [KvBytes, KvInput<Value>]>,
+  codec: ValueCodec<Value>,
+): Generator<[Uint8Array, Uint8Array]> {
+  for (const [key, value] of entries) {
+    yield [keyBytesOf(key), codec.encode(value)];
+  }
+}
+
+async function* bytesOfEachLater<Value>(
+  entries: AsyncIterable<readonly [KvBytes, KvInput<Value>]>,
+  codec: ValueCodec<Value>,
+): AsyncGenerator<[Uint8Array, Uint8Array]> {
+  for await (const [key, value] of entries) {
+    yield [keyBytesOf(key), codec.encode(value)];
+  }
+}
+
+/** The guards that a put's or a delete's own conditions come to. */
+export function conditionsOf(
+  key: Uint8Array,
+  { ifAbsent = false, ifVersion }: Pick<KvPutOptions, 'ifAbsent' | 'ifVersion'>,
+): PreparedWrite['guards'] {
+  if (typeof ifAbsent !== 'boolean') {
+    throw new VarveError('INVALID_ARGUMENT', 'ifAbsent must be true or false.', { applied: 'no' });
+  }
+  if (ifVersion === undefined) {
+    return ifAbsent ? [{ kind: 'absent', key }] : [];
+  }
+  checkRange('ifVersion', ifVersion, 0, Number.MAX_SAFE_INTEGER);
+  if (ifAbsent) {
+    throw new VarveError('INVALID_ARGUMENT', 'Give ifAbsent or ifVersion, not both.', {
+      applied: 'no',
+    });
+  }
+  return [{ kind: 'version', key, version: ifVersion }];
+}
+
+export function prepareGuards(guards: readonly KvGuard[] = []): PreparedGuard[] {
+  return guards.map((guard) => {
+    if ('prefix' in guard) {
+      checkTrue('empty', guard.empty);
+      return { kind: 'empty', prefix: keyBytesOf(guard.prefix) };
+    }
+    const key = keyBytesOf(guard.key);
+    if ('version' in guard) {
+      checkRange('version', guard.version, 0, Number.MAX_SAFE_INTEGER);
+      return { kind: 'version', key, version: guard.version };
+    }
+    checkTrue('absent', guard.absent);
+    return { kind: 'absent', key };
+  });
+}
+
+function checkTrue(name: string, value: boolean): void {
+  // From JavaScript anything can come.
+  if (!Object.is(value, true)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `A guard says { key, version }, { key, absent: true } or { prefix, empty: true }; ${name} is ${String(value)}.`,
+      { applied: 'no' },
+    );
+  }
+}

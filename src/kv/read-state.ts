@@ -1,0 +1,168 @@
+/** Everything a read looks at, newest first: memtables, then tables. */
+import { type Cursor, EntryKind, type Found } from './cursor.ts';
+import { LevelCursor } from './level-cursor.ts';
+import type { Memtable } from './memtable.ts';
+import { mergeCursors } from './merge-cursor.ts';
+import { RangeTombstones } from './range-tombstones.ts';
+import { hashKey } from '../collections/bloom-filter.ts';
+import type { TableMeta } from './table-meta.ts';
+import type { TableHandle, TableSet, TableView } from './table-set.ts';
+
+export class ReadState {
+  /** The active one first, then the frozen ones from the newest to the oldest. Replaced when that changes, never changed. */
+  memtables: readonly Memtable[];
+  readonly #tables: TableSet;
+  readonly #hash = new Uint32Array(2);
+
+  constructor(memtables: readonly Memtable[], tables: TableSet) {
+    this.memtables = memtables;
+    this.#tables = tables;
+  }
+
+  /** Finds what a reader at `sequence` sees of a key. False if that is nothing. */
+  get(key: Uint8Array, sequence: number, found: Found): boolean {
+    const { memtables } = this;
+    let cover = 0;
+    for (let index = 0; index < memtables.length; index += 1) {
+      const memtable = memtables[index]!;
+      if (!memtable.rangeTombstones.isEmpty) {
+        cover = memtable.rangeTombstones.newestCovering(key, 0, key.length, sequence);
+      }
+      if (memtable.get(key, sequence, found)) {
+        return found.kind === EntryKind.put && found.sequence > cover;
+      }
+      if (cover > 0) {
+        // Everything further down is older than the deletion.
+        return false;
+      }
+    }
+    return this.#getFromTables(key, sequence, found);
+  }
+
+  #getFromTables(key: Uint8Array, sequence: number, found: Found): boolean {
+    const view = this.#tables.current;
+    if (view.depth === 0) {
+      return false;
+    }
+    const { levels, handles } = view;
+    hashKey(key, 0, key.length, this.#hash);
+    const levelZero = handles[0]!;
+    for (let index = 0; index < levelZero.length; index += 1) {
+      if (levels.mayHold(0, index, key)) {
+        const answer = this.#getFromTable(levelZero[index]!, key, sequence, found);
+        if (answer !== undefined) {
+          return answer;
+        }
+      }
+    }
+    for (let level = 1; level < view.depth; level += 1) {
+      const index = levels.tableFor(level, key);
+      if (index >= 0) {
+        const answer = this.#getFromTable(handles[level]![index]!, key, sequence, found);
+        if (answer !== undefined) {
+          return answer;
+        }
+      }
+    }
+    return false;
+  }
+
+  /** Undefined if the table doesn't know the key. */
+  #getFromTable(
+    handle: TableHandle,
+    key: Uint8Array,
+    sequence: number,
+    found: Found,
+  ): boolean | undefined {
+    const tables = this.#tables;
+    const hasRanges = handle.meta.rangeDeleteCount > 0;
+    const cover = hasRanges
+      ? tables.rangeTombstones(handle).newestCovering(key, 0, key.length, sequence)
+      : 0;
+    if (tables.reader(handle).get(key, this.#hash, sequence, found)) {
+      return found.kind === EntryKind.put && found.sequence > cover;
+    }
+    return cover > 0 ? false : undefined;
+  }
+
+  /** Everything there is now, held until it is released. */
+  pin(fillCache: boolean): PinnedSources {
+    return new PinnedSources(this.memtables, this.#tables, fillCache);
+  }
+}
+
+/** The sources of a read that lasts. What is written meanwhile may show in them, with higher sequences. */
+export class PinnedSources {
+  readonly #memtables: readonly Memtable[];
+  readonly #tables: TableSet;
+  readonly #view: TableView;
+  readonly #fillCache: boolean;
+  readonly #handles: TableHandle[] = [];
+  #isReleased = false;
+
+  constructor(memtables: readonly Memtable[], tables: TableSet, fillCache: boolean) {
+    this.#memtables = memtables;
+    this.#tables = tables;
+    this.#view = tables.pin(tables.current);
+    this.#fillCache = fillCache;
+    for (const memtable of memtables) {
+      memtable.pinCount += 1;
+    }
+  }
+
+  cursor(): Cursor {
+    const sources: Cursor[] = this.#memtables
+      .filter(({ isEmpty }) => !isEmpty)
+      .map((memtable) => memtable.cursor());
+    const { handles } = this.#view;
+    for (const handle of handles[0]!) {
+      sources.push(this.#openCursor(handle));
+    }
+    for (let level = 1; level < this.#view.depth; level += 1) {
+      const tables = this.#view.levels.tables(level);
+      if (tables.length > 0) {
+        const open = ({ number }: TableMeta): Cursor =>
+          this.#openCursor(this.#tables.handle(number));
+        sources.push(new LevelCursor(tables, open));
+      }
+    }
+    return mergeCursors(sources);
+  }
+
+  /** Deleted ranges of all sources, or undefined if there are none. */
+  rangeTombstones(): RangeTombstones | undefined {
+    const ofMemtables = this.#memtables
+      .map(({ rangeTombstones }) => rangeTombstones)
+      .filter(({ isEmpty }) => !isEmpty);
+    const ofTables = this.#view.hasRangeTombstones
+      ? this.#view.handles
+          .flat()
+          .filter(({ meta }) => meta.rangeDeleteCount > 0)
+          .map((handle) => this.#tables.rangeTombstones(handle))
+      : [];
+    const all = [...ofMemtables, ...ofTables];
+    return all.length < 2
+      ? all[0]
+      : RangeTombstones.from(all.flatMap((ranges) => ranges.clip(undefined, undefined)));
+  }
+
+  release(): void {
+    if (this.#isReleased) {
+      return;
+    }
+    this.#isReleased = true;
+    for (const handle of this.#handles) {
+      handle.cursorCount -= 1;
+    }
+    for (const memtable of this.#memtables) {
+      memtable.pinCount -= 1;
+    }
+    this.#tables.unpin(this.#view);
+  }
+
+  #openCursor(handle: TableHandle): Cursor {
+    handle.cursorCount += 1;
+    this.#handles.push(handle);
+    return this.#tables.reader(handle).cursor({ fillCache: this.#fillCache });
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * The entries from one restart to the next, decoded: what a cursor needs to go backwards, since keys can only be put
+ * together forwards.
+ */
+import { type Block, blockDamage, restartEntry, restartValue } from './block.ts';
+import { copyBytes } from './block-builder.ts';
+import { KEY_SIZE_MAX } from './format.ts';
+import { readVarint, varintSize } from './varint.ts';
+
+/** A restart interval is persisted as a byte. */
+const ENTRY_COUNT_MAX = 256;
+
+export class EntryRun {
+  keys: Uint8Array = new Uint8Array(1_024);
+  count = 0;
+  /** Index in the block of the run's first entry. */
+  firstEntry = 0;
+  readonly keyStarts: Uint32Array = new Uint32Array(ENTRY_COUNT_MAX);
+  readonly keyEnds: Uint32Array = new Uint32Array(ENTRY_COUNT_MAX);
+  /** Value size × 4 + kind. */
+  readonly tags: Uint32Array = new Uint32Array(ENTRY_COUNT_MAX);
+  /** Where the entries end. */
+  readonly ends: Uint32Array = new Uint32Array(ENTRY_COUNT_MAX);
+  readonly valueStarts: Uint32Array = new Uint32Array(ENTRY_COUNT_MAX);
+  readonly valueEnds: Uint32Array = new Uint32Array(ENTRY_COUNT_MAX);
+
+  load(block: Block, restart: number): void {
+    const { bytes, entriesStart, entriesEnd } = block;
+    this.firstEntry = restart * block.restartInterval;
+    this.count = Math.min(block.restartInterval, block.count - this.firstEntry);
+    let at = restartEntry(block, restart);
+    let valueEnd = restartValue(block, restart);
+    let keyStart = 0;
+    let keySize = 0;
+    let used = 0;
+    for (let index = 0; index < this.count; index += 1) {
+      const shared = readVarint(bytes, at);
+      at += varintSize(shared);
+      const unshared = readVarint(bytes, at);
+      at += varintSize(unshared);
+      const tag = readVarint(bytes, at);
+      at += varintSize(tag);
+      const valueStart = valueEnd;
+      valueEnd += tag >>> 2;
+      if (
+        at + unshared > entriesEnd ||
+        valueEnd > entriesStart ||
+        shared > keySize ||
+        shared + unshared > KEY_SIZE_MAX
+      ) {
+        throw blockDamage(block, 'an entry does not fit its block');
+      }
+      this.#reserve(used, shared + unshared);
+      const { keys } = this;
+      const sharedEnd = copyBytes(keys, keyStart, keyStart + shared, keys, used);
+      const keyEnd = copyBytes(bytes, at, at + unshared, keys, sharedEnd);
+      this.keyStarts[index] = used;
+      this.keyEnds[index] = keyEnd;
+      this.tags[index] = tag;
+      this.valueStarts[index] = valueStart;
+      this.valueEnds[index] = valueEnd;
+      keyStart = used;
+      keySize = shared + unshared;
+      used = keyEnd;
+      at += unshared;
+      this.ends[index] = at;
+    }
+  }
+
+  #reserve(used: number, size: number): void {
+    if (used + size > this.keys.length) {
+      const grown = new Uint8Array((used + size) * 2);
+      grown.set(this.keys.subarray(0, used));
+      this.keys = grown;
+    }
+  }
+}

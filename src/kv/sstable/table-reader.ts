@@ -1,0 +1,188 @@
+/** Reads one table. */
+import { assert } from '../../base/assert.ts';
+import { CorruptionError } from '../../base/errors.ts';
+import { compareBytes } from '../../base/compare-bytes.ts';
+import type { BloomFilter } from '../../collections/bloom-filter.ts';
+import type { FileSystem } from '../../io/file-system.ts';
+import type { Found } from '../cursor.ts';
+import type { RangeTombstone } from '../range-tombstones.ts';
+import type { TableMeta } from '../table-meta.ts';
+import { findInBlock } from './block.ts';
+import type { BlockCache } from './block-cache.ts';
+import { BlockSource } from './block-source.ts';
+import type { ReadCounters } from './read-counters.ts';
+import { TableCursor } from './table-cursor.ts';
+import { checkMeta, openTableFile, readTableParts, type TableParts } from './table-file.ts';
+import type { TableIndex } from './table-index.ts';
+import type { TableOrigin } from './table-properties.ts';
+import { verifyTable } from './table-verifier.ts';
+
+/**
+ * An open table. Reads throw `CORRUPT` with file and offset where bytes are not what was written. Index and filter are in
+ * memory while it is open; data blocks come by way of the cache.
+ */
+export class TableReader {
+  readonly meta: TableMeta;
+  readonly origin: TableOrigin;
+  /** Bytes of index and filter in memory, which the cache does not count. */
+  readonly memorySize: number;
+  readonly #path: string;
+  readonly #fileSystem: FileSystem;
+  readonly #parts: TableParts;
+  readonly #index: TableIndex;
+  readonly #filter: BloomFilter | undefined;
+  readonly #source: BlockSource;
+  readonly #counters: ReadCounters;
+  readonly #minKey: Uint8Array;
+  readonly #maxKey: Uint8Array;
+  /** -1 if the table was not ingested. */
+  readonly #ingestSequence: number;
+  readonly #rangeTombstones: readonly RangeTombstone[];
+  #isOpen = true;
+
+  private constructor(
+    fileSystem: FileSystem,
+    path: string,
+    meta: TableMeta,
+    parts: TableParts,
+    source: BlockSource,
+  ) {
+    this.meta = meta;
+    this.origin = parts.properties;
+    this.memorySize = parts.memorySize;
+    this.#path = path;
+    this.#fileSystem = fileSystem;
+    this.#parts = parts;
+    this.#index = parts.index;
+    this.#filter = parts.filter;
+    this.#source = source;
+    this.#counters = source.counters;
+    this.#minKey = meta.minKey;
+    this.#maxKey = meta.maxKey;
+    this.#ingestSequence = meta.ingestSequence ?? -1;
+    this.#rangeTombstones =
+      meta.ingestSequence === undefined
+        ? parts.rangeTombstones
+        : withSequence(parts.rangeTombstones, meta.ingestSequence);
+  }
+
+  /** Opens the table that `meta` describes; any other is refused as damage. */
+  static open(
+    fileSystem: FileSystem,
+    path: string,
+    meta: TableMeta,
+    identity: Uint8Array,
+    cache: BlockCache,
+    counters: ReadCounters,
+  ): TableReader {
+    const file = openTableFile(fileSystem, path);
+    try {
+      const size = file.size();
+      if (size !== meta.size) {
+        throw new CorruptionError(
+          path,
+          Math.min(size, meta.size),
+          `the table has ${size} bytes instead of ${meta.size}`,
+        );
+      }
+      const parts = readTableParts(file, identity);
+      checkMeta(path, meta, parts.meta);
+      const source = new BlockSource(file, parts.index, parts.place, cache, counters);
+      return new TableReader(fileSystem, path, meta, parts, source);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Finds the newest version of `key` that is not newer than `sequence`. `hash` is what `hashKey` gives for the key. The
+   * value in `found` lies in a block that stays as it is. Deleted ranges are not looked at. Reads one block at most, and
+   * none if the table's bounds or its filter rule the key out.
+   */
+  get(key: Uint8Array, hash: Uint32Array, sequence: number, found: Found): boolean {
+    assert(this.#isOpen, 'a table is read only while it is open');
+    this.#counters.tableGets += 1;
+    const ingestSequence = this.#ingestSequence;
+    if (ingestSequence > sequence || !this.#isWithinBounds(key)) {
+      return false;
+    }
+    if (this.#filter !== undefined) {
+      this.#counters.filterChecks += 1;
+      if (!this.#filter.mayHave(hash[0]!, hash[1]!)) {
+        this.#counters.filterMisses += 1;
+        return false;
+      }
+    }
+    const sought = ingestSequence >= 0 ? Number.MAX_SAFE_INTEGER : sequence;
+    const index = this.#index.find(key, sought);
+    if (index === this.#index.count) {
+      return false;
+    }
+    if (!findInBlock(this.#source.load(index), key, sought, found)) {
+      return false;
+    }
+    if (ingestSequence >= 0) {
+      found.sequence = ingestSequence;
+    }
+    return true;
+  }
+
+  /** Fragments in order of their starts, those of one range from the newest to the oldest. */
+  rangeTombstones(): readonly RangeTombstone[] {
+    return this.#rangeTombstones;
+  }
+
+  /**
+   * A cursor that is not yet placed. It does not outlive the table. `fillCache`: the cache keeps the blocks that it reads,
+   * by default; a scan of much that is read once should not drive out what is read often.
+   */
+  cursor(options: { readonly fillCache?: boolean } = {}): TableCursor {
+    assert(this.#isOpen, 'a table is read only while it is open');
+    return new TableCursor(this.#source, this.#ingestSequence, options.fillCache ?? true);
+  }
+
+  /**
+   * Reads the whole file and throws `CORRUPT` unless digest, blocks, order, counts, bounds, index and filter are all
+   * right. The cache is left alone.
+   */
+  verify(): void {
+    assert(this.#isOpen, 'a table is read only while it is open');
+    const file = openTableFile(this.#fileSystem, this.#path);
+    try {
+      verifyTable(file, this.#parts);
+    } finally {
+      file.close();
+    }
+  }
+
+  /** Roughly how many bytes of the file hold the keys in [from, to), as the index tells: whole blocks are counted. */
+  sizeOfRange(from?: Uint8Array, to?: Uint8Array): number {
+    const start = from === undefined ? 0 : this.#index.find(from, Number.MAX_SAFE_INTEGER);
+    const end =
+      to === undefined ? this.#index.count : this.#index.find(to, Number.MAX_SAFE_INTEGER);
+    return end <= start ? 0 : this.#index.offsets[end]! - this.#index.offsets[start]!;
+  }
+
+  close(): void {
+    assert(this.#isOpen, 'a table is closed once');
+    this.#isOpen = false;
+    this.#source.close();
+  }
+
+  #isWithinBounds(key: Uint8Array): boolean {
+    const minKey = this.#minKey;
+    const maxKey = this.#maxKey;
+    return (
+      compareBytes(key, 0, key.length, minKey, 0, minKey.length) >= 0 &&
+      compareBytes(key, 0, key.length, maxKey, 0, maxKey.length) <= 0
+    );
+  }
+}
+
+function withSequence(
+  fragments: readonly RangeTombstone[],
+  sequence: number,
+): readonly RangeTombstone[] {
+  return fragments.map(({ start, end }) => ({ start, end, sequence }));
+}
