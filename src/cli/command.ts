@@ -16,6 +16,18 @@ export interface Command {
   run(invocation: Invocation): Promise<ExitCode>;
 }
 
+/** Commands that are listed together: `varve …`, `varve kv …`. */
+export interface CommandGroup {
+  /** What the names of its commands begin with: nothing, or a word and a space. */
+  readonly prefix: string;
+  readonly title: string;
+  /** In the list of the group that it is in. */
+  readonly summary: string;
+  readonly commands: readonly Command[];
+  readonly groups: readonly CommandGroup[];
+  readonly firstSteps: readonly string[];
+}
+
 export interface CommandOption {
   /** Name of the value in help; undefined for a switch. */
   readonly value?: string;

@@ -18,12 +18,12 @@ export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 /** As `varve --help` lists them. */
 export const exitCodeHelp: readonly (readonly [ExitCode, string])[] = [
   [ExitCode.ok, 'done'],
-  [ExitCode.damageFound, 'verify found damage'],
+  [ExitCode.damageFound, 'verify found damage, or repair has something to do'],
   [ExitCode.invalid, 'the call or its input is wrong: fix it'],
   [ExitCode.conflict, 'somebody else was first, or a key was used before for other content'],
   [ExitCode.unavailable, 'the store is in use, or the disk is full: try later'],
-  [ExitCode.damaged, 'the store is damaged and was not opened: see varve verify'],
-  [ExitCode.notFound, 'get found no such event'],
+  [ExitCode.damaged, 'the store is damaged and was not opened: see verify, repair'],
+  [ExitCode.notFound, 'get found no such event or key'],
   [ExitCode.internal, 'a defect of varve: please report it'],
   [ExitCode.interrupted, 'stopped by Ctrl-C'],
 ];

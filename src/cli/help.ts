@@ -1,18 +1,22 @@
-import { type Command, sharedOptions } from './command.ts';
+import { type Command, type CommandGroup, sharedOptions } from './command.ts';
 import { exitCodeHelp } from './exit-code.ts';
 import { alignPairs, wrap } from './text.ts';
 
 const WIDTH = 80;
 
-export function overviewHelp(commands: readonly Command[]): string {
+export function overviewHelp(group: CommandGroup): string {
+  const { prefix, title, commands, groups, firstSteps } = group;
   return [
-    'varve — an embedded event store that you can prove',
+    `varve${prefix === '' ? '' : ` ${prefix.trim()}`} — ${title}`,
     '',
-    'Usage: varve <command> [arguments] [options]',
+    `Usage: varve ${prefix}<command> [arguments] [options]`,
     '',
     'Commands',
     ...alignPairs(
-      commands.map(({ name, summary }) => [name, summary]),
+      [
+        ...commands.map(({ name, summary }) => [name, summary] as const),
+        ...groups.map(({ prefix: name, summary }) => [name.trim(), summary] as const),
+      ],
       '  ',
     ),
     '',
@@ -26,9 +30,7 @@ export function overviewHelp(commands: readonly Command[]): string {
     ),
     '',
     'First steps',
-    '  $ varve append ./my-store orders/1 --type OrderPlaced --data \'{"total":42}\'',
-    '  $ varve read ./my-store',
-    '  $ varve verify ./my-store',
+    ...firstSteps.map((line) => `  $ ${line}`),
   ].join('\n');
 }
 

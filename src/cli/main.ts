@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { appendCommand } from './append.ts';
-import { type Command, parseCommandLine } from './command.ts';
+import { type CommandGroup, parseCommandLine } from './command.ts';
 import { dumpCommand } from './dump.ts';
 import { CommandError, describeFailure, ExitCode } from './exit-code.ts';
 import { exportCommand } from './export.ts';
 import { getCommand } from './get.ts';
 import { commandHelp, overviewHelp } from './help.ts';
 import { importCommand } from './import.ts';
+import { kvGroup } from './kv-group.ts';
 import { readCommand } from './read.ts';
 import { statsCommand } from './stats.ts';
 import { streamsCommand } from './streams.ts';
@@ -15,17 +16,28 @@ import { OutputClosed, Terminal } from './terminal.ts';
 import { printable } from './text.ts';
 import { verifyCommand } from './verify.ts';
 
-const commands: readonly Command[] = [
-  importCommand,
-  appendCommand,
-  readCommand,
-  streamsCommand,
-  getCommand,
-  verifyCommand,
-  statsCommand,
-  exportCommand,
-  dumpCommand,
-];
+const root: CommandGroup = {
+  prefix: '',
+  title: 'an embedded event store that you can prove',
+  summary: '',
+  commands: [
+    importCommand,
+    appendCommand,
+    readCommand,
+    streamsCommand,
+    getCommand,
+    verifyCommand,
+    statsCommand,
+    exportCommand,
+    dumpCommand,
+  ],
+  groups: [kvGroup],
+  firstSteps: [
+    'varve append ./my-store orders/1 --type OrderPlaced --data \'{"total":42}\'',
+    'varve read ./my-store',
+    'varve verify ./my-store',
+  ],
+};
 
 async function main(args: readonly string[], terminal: Terminal): Promise<void> {
   // Not process.exit: what is still on its way to stdout would be lost.
@@ -55,20 +67,39 @@ async function dispatch(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<ExitCode> {
-  const [first, ...rest] = args;
-  if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
-    const named = commands.find(({ name }) => name === rest[0]);
-    await terminal.line(named === undefined ? overviewHelp(commands) : commandHelp(named));
-    return first === undefined ? ExitCode.invalid : ExitCode.ok;
-  }
-  if (first === '--version') {
+  if (args[0] === '--version') {
     await terminal.line(readVersion());
     return ExitCode.ok;
   }
-  const command = commands.find(({ name }) => name === first);
+  return dispatchIn(root, args, terminal, signal);
+}
+
+async function dispatchIn(
+  group: CommandGroup,
+  args: readonly string[],
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<ExitCode> {
+  const { prefix, commands, groups } = group;
+  const [first, ...rest] = args;
+  const isHelp = first === '--help' || first === '-h' || first === 'help';
+  const inner = groups.find((candidate) => candidate.prefix === `${isHelp ? rest[0] : first} `);
+  if (inner !== undefined) {
+    return dispatchIn(inner, isHelp ? ['help', ...rest.slice(1)] : rest, terminal, signal);
+  }
+  if (first === undefined || isHelp) {
+    const named = commands.find(({ name }) => name === `${prefix}${rest[0]}`);
+    await terminal.line(named === undefined ? overviewHelp(group) : commandHelp(named));
+    return first === undefined ? ExitCode.invalid : ExitCode.ok;
+  }
+  const command = commands.find(({ name }) => name === `${prefix}${first}`);
   if (command === undefined) {
-    throw new CommandError(`There is no command ${JSON.stringify(first)}.`, {
-      advice: `There are: ${commands.map(({ name }) => name).join(', ')}. See: varve --help`,
+    const names = [
+      ...commands.map(({ name }) => name),
+      ...groups.map((each) => each.prefix.trim()),
+    ];
+    throw new CommandError(`There is no command ${JSON.stringify(`${prefix}${first}`)}.`, {
+      advice: `There are: ${names.join(', ')}. See: varve ${prefix}--help`,
     });
   }
   const { positionals, options } = parseCommandLine(command, rest);

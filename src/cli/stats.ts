@@ -55,7 +55,7 @@ export const statsCommand: Command = {
   },
 };
 
-function recoveryText(
+export function recoveryText(
   quarantined: { readonly size: number; readonly file: string } | undefined,
 ): string {
   return quarantined === undefined

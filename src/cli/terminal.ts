@@ -1,7 +1,7 @@
 /** Where the command speaks: results on stdout, everything else on stderr. */
 import type { WriteStream } from 'node:tty';
 import { CommandError } from './exit-code.ts';
-import { wrap } from './text.ts';
+import { printable, wrap } from './text.ts';
 
 export type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow';
 
@@ -69,8 +69,15 @@ export class Terminal {
     }
   }
 
+  /** What could do something to a terminal is escaped, which changes no value. */
   async json(value: unknown): Promise<void> {
-    await this.line(JSON.stringify(value));
+    await this.line(printable(JSON.stringify(value)));
+  }
+
+  /** Bytes as they are. */
+  async bytes(bytes: Uint8Array): Promise<void> {
+    await this.flush();
+    await this.#write(bytes);
   }
 
   async flush(): Promise<void> {
@@ -78,9 +85,13 @@ export class Terminal {
     const text = this.#buffer;
     this.#buffer = '';
     if (text !== '') {
-      await new Promise<void>((resolve) => this.#out.write(text, () => resolve()));
-      this.#checkOut();
+      await this.#write(text);
     }
+  }
+
+  async #write(content: string | Uint8Array): Promise<void> {
+    await new Promise<void>((resolve) => this.#out.write(content, () => resolve()));
+    this.#checkOut();
   }
 
   /** A remark for people. */

@@ -4,6 +4,7 @@
 import { availableParallelism } from 'node:os';
 import {
   isMainThread,
+  markAsUntransferable,
   MessagePort,
   parentPort,
   receiveMessageOnPort,
@@ -42,6 +43,15 @@ export interface ThreadStarter {
 /** True if this environment has threads and memory that they can share. */
 export function canShareMemory(): boolean {
   return typeof SharedArrayBuffer === 'function' && typeof Worker === 'function';
+}
+
+/**
+ * Memory that can't be given away to another thread: whoever posts a piece of it posts a copy, and the other pieces stay where they are.
+ */
+export function makeLastingMemory(size: number): ArrayBuffer {
+  const memory = new ArrayBuffer(size);
+  markAsUntransferable(memory);
+  return memory;
 }
 
 const processorCount = availableParallelism();

@@ -242,7 +242,9 @@ export interface KvStore<Value = Uint8Array> {
    * written meanwhile, with higher versions, win. Throws `INVALID_ARGUMENT` for keys out of order, having changed nothing.
    */
   ingest(
-    entries: Iterable<readonly [KvBytes, KvInput<Value>]> | AsyncIterable<readonly [KvBytes, KvInput<Value>]>,
+    entries:
+      | Iterable<readonly [KvBytes, KvInput<Value>]>
+      | AsyncIterable<readonly [KvBytes, KvInput<Value>]>,
     options?: Pick<KvWriteOptions, 'position'>,
   ): Promise<number>;
 

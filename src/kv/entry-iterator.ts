@@ -55,7 +55,7 @@ export class EntryIterator {
     this.#sources = state.pin(options.fillCache);
     try {
       this.#ranges = this.#sources.rangeTombstones();
-      this.#cursor = this.#sources.cursor();
+      this.#cursor = this.#sources.cursor(this.#ranges, options.sequence);
     } catch (error) {
       this.#sources.release();
       throw error;

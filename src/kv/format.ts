@@ -36,9 +36,14 @@ export function encodeOperation(
   bytes[start + 5] = (valueSize >>> 8) & 0xff;
   bytes[start + 6] = (valueSize >>> 16) & 0xff;
   bytes[start + 7] = valueSize >>> 24;
-  bytes.set(key, start + OPERATION_HEADER_SIZE);
   const valueStart = start + OPERATION_HEADER_SIZE + keySize;
-  bytes.set(value, valueStart);
+  // An array whose memory its maker has given away is empty, and can't be copied from.
+  if (keySize > 0) {
+    bytes.set(key, start + OPERATION_HEADER_SIZE);
+  }
+  if (valueSize > 0) {
+    bytes.set(value, valueStart);
+  }
   return valueStart + valueSize;
 }
 

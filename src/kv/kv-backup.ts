@@ -30,6 +30,9 @@ const COPY_SIZE = 1024 * 1024;
  */
 export async function backupKv(parts: BackupParts, target: string): Promise<void> {
   const { fileSystem, tables, maintenance, random } = parts;
+  if (typeof target !== 'string' || target === '') {
+    throw new VarveError('INVALID_ARGUMENT', 'Give the folder to back up to.');
+  }
   const path = absolutePath(target);
   checkTarget(parts, path);
   const { state } = maintenance;
@@ -38,6 +41,7 @@ export async function backupKv(parts: BackupParts, target: string): Promise<void
     makeFolders(fileSystem, tablesDirectory(path));
     for (const { meta } of view.handles.flat()) {
       const source = tablePath(parts.directory, meta.number);
+      tables.checkOpen();
       await linkOrCopy(parts, source, tablePath(path, meta.number));
     }
     fileSystem.syncDirectory(tablesDirectory(path));
@@ -51,6 +55,7 @@ export async function backupKv(parts: BackupParts, target: string): Promise<void
     // Everything is in tables: the copy's log begins behind it.
     createJournal({ fileSystem, directory, identity }, random, lastSequence);
   }
+  tables.checkOpen();
   // Order: everything else is durable before the file that makes the folder a store.
   fileSystem.syncDirectory(path);
   const content = encodeManifest({ ...state, flushedSequence: lastSequence });

@@ -1,4 +1,5 @@
 /** What callers give as keys, values and ranges, as bytes. */
+import { rejectUnknownNames } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
 import { successorOfPrefix } from '../radix/path.ts';
 import type { KvBytes, KvInput, KvRange } from './contract.ts';
@@ -123,6 +124,19 @@ export function viewOfBytes(bytes: Uint8Array, start: number, end: number): Uint
 }
 
 const EMPTY = new Uint8Array(0);
+
+const boundNames: ReadonlySet<string> = new Set(['gte', 'gt', 'lte', 'lt', 'prefix']);
+
+/** What is no range must not pass as the range of all keys. */
+export function checkRangeObject(range: KvRange): void {
+  rejectUnknownNames(range, boundNames, 'bound');
+  if (Array.isArray(range) || ArrayBuffer.isView(range)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      'A range is an object with gte, gt, lte, lt or prefix.',
+    );
+  }
+}
 
 /** A range as its first key and the first key behind it. Undefined: no key is in it. */
 export function boundsOf(range: KvRange): EntryBounds | undefined {

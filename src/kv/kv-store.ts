@@ -1,5 +1,5 @@
 import { rejectUnknownNames, checkRange } from '../base/arguments.ts';
-import { VarveError } from '../base/errors.ts';
+import { asVarveError, systemCode, VarveError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 import type { DirectoryLock } from '../io/file-system.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -30,7 +30,14 @@ import { type Found, makeFound } from './cursor.ts';
 import { CopySlab } from './copy-slab.ts';
 import { type EntryBounds, EntryIterator } from './entry-iterator.ts';
 import { OperationKind } from './format.ts';
-import { boundsOf, keyBytesOf, ownCopyOf, type ValueCodec, viewOfBytes } from './kv-bytes.ts';
+import {
+  boundsOf,
+  checkRangeObject,
+  keyBytesOf,
+  ownCopyOf,
+  type ValueCodec,
+  viewOfBytes,
+} from './kv-bytes.ts';
 import { AsyncIterator, type ItemOf, type OpenIterators, SyncIterator } from './kv-iterator.ts';
 import { backupKv, type BackupParts } from './kv-backup.ts';
 import { listEntries } from './kv-listing.ts';
@@ -44,6 +51,8 @@ import {
   conditionsOf,
   entriesAsBytes,
   prepareGuards,
+  checkFlags,
+  checkList,
   prepareOperations,
   type PreparedWrite,
 } from './prepared-write.ts';
@@ -68,6 +77,9 @@ export interface KvStoreParts<Value> extends StatsParts, BackupParts {
   readonly recovery: KvRecovery;
 }
 
+/** What a value that is kept may keep from being reclaimed: little for a single read, more where many are read together. */
+const COPY_SLAB_SIZE = 8 * 1024;
+const SCAN_SLAB_SIZE = 64 * 1024;
 /** A log that holds less than this is replayed at the next open rather than flushed when the store is closed. */
 const REPLAYED_SIZE_MAX = 1024 * 1024;
 
@@ -78,7 +90,6 @@ const batchNames: ReadonlySet<string> = new Set([...writeNames, 'guards']);
 const renameNames: ReadonlySet<string> = new Set([...writeNames, 'prefix', 'overwrite']);
 const ingestNames: ReadonlySet<string> = new Set(['position']);
 const rangeNames = ['gte', 'gt', 'lte', 'lt', 'prefix'];
-const rangeSet: ReadonlySet<string> = new Set(rangeNames);
 const iterateNames: ReadonlySet<string> = new Set([
   ...rangeNames,
   'reverse',
@@ -97,6 +108,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   readonly #writer: KvWriter;
   readonly #found: Found = makeFound();
   readonly #iterators: OpenIterators;
+  readonly #copies = new CopySlab(COPY_SLAB_SIZE);
   #closing: Promise<void> | undefined;
 
   constructor(parts: KvStoreParts<Value>) {
@@ -123,7 +135,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     }
     return options?.borrow === true
       ? this.#codec.borrow(found.bytes, found.start, found.end)
-      : this.#codec.decode(found.bytes, found.start, found.end);
+      : this.#codec.copy(this.#copies, found.bytes, found.start, found.end);
   }
 
   async get(key: KvBytes, options?: KvReadOptions): Promise<Value | undefined> {
@@ -145,6 +157,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   async getMany(keys: readonly KvBytes[], options?: KvReadOptions): Promise<(Value | undefined)[]> {
+    checkList(keys, 'keys');
     return keys.map((key) => this.getSync(key, { ...options, borrow: false }));
   }
 
@@ -188,6 +201,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     rejectUnknownNames(options, renameNames, 'option');
     this.#checkOpen();
     const { prefix: isPrefix = false, overwrite: mayOverwrite = false, ...rest } = options;
+    checkFlags({ prefix: isPrefix, overwrite: mayOverwrite });
     const work = {
       from: ownCopyOf(keyBytesOf(from)),
       to: ownCopyOf(keyBytesOf(to)),
@@ -206,7 +220,9 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   async ingest(
-    entries: Iterable<readonly [KvBytes, KvInput<Value>]> | AsyncIterable<readonly [KvBytes, KvInput<Value>]>,
+    entries:
+      | Iterable<readonly [KvBytes, KvInput<Value>]>
+      | AsyncIterable<readonly [KvBytes, KvInput<Value>]>,
     options: Pick<KvWriteOptions, 'position'> = {},
   ): Promise<number> {
     rejectUnknownNames(options, ingestNames, 'option');
@@ -216,7 +232,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       this.#checkPosition(position);
     }
     const { memtables, maintenance } = this.#parts;
-    return maintenance.ingest(entriesAsBytes(entries, this.#codec), position, async () => {
+    const isReady = async (): Promise<number> => {
       const mark = { kind: OperationKind.mark, key: EMPTY, value: undefined };
       // Order: what was written before the mark is flushed with it, what is written after it is newer than what is ingested.
       const sequence = await this.#write({ operations: [mark], guards: [] }, {}, () =>
@@ -224,7 +240,15 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       );
       await maintenance.whenFlushed(sequence);
       return sequence;
-    });
+    };
+    try {
+      return await maintenance.ingest(entriesAsBytes(entries, this.#codec), position, isReady);
+    } catch (error) {
+      // What the caller's own entries throw is the caller's.
+      throw systemCode(error) === undefined
+        ? error
+        : asVarveError(error, 'The entries could not be ingested', 'unknown');
+    }
   }
 
   iterateSync(options: KvIterateOptions & { readonly keysOnly: true }): KvIterator<Uint8Array>;
@@ -234,6 +258,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#checkOpen();
     const { limit = Infinity, keysOnly = false, borrow = false, reverse = false } = options;
     const { keepOpen = false } = options;
+    checkFlags({ keysOnly, borrow, reverse, keepOpen });
     if (limit !== Infinity) {
       checkRange('limit', limit, -1, Number.MAX_SAFE_INTEGER);
     }
@@ -338,7 +363,11 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   async backup(directory: string): Promise<void> {
     this.#checkOpen();
     await this.flush();
-    await backupKv(this.#parts, directory);
+    try {
+      await backupKv(this.#parts, directory);
+    } catch (error) {
+      throw asVarveError(error, `The store could not be backed up to ${directory}`);
+    }
   }
 
   tables(): readonly (TableMeta & { readonly level: number })[] {
@@ -383,7 +412,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     await attempt(async () => journal?.close());
     await attempt(async () => lock.release());
     if (failure !== undefined) {
-      throw failure as Error;
+      throw asVarveError(failure, 'The store was closed, and not everything could be put in order');
     }
   }
 
@@ -423,7 +452,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
         codec.borrow(entries.valueBytes, entries.valueStart, entries.valueEnd),
       ];
     }
-    const slab = new CopySlab();
+    const slab = new CopySlab(SCAN_SLAB_SIZE);
     return (entries) => [
       slab.copy(entries.keyBytes, entries.keyStart, entries.keyEnd),
       codec.copy(slab, entries.valueBytes, entries.valueStart, entries.valueEnd),
@@ -479,22 +508,11 @@ export class LocalKvStore<Value> implements KvStore<Value> {
 
 const EMPTY = new Uint8Array(0);
 
-/** What is no range must not pass as the range of all keys. */
-function checkRangeObject(range: KvRange): void {
-  rejectUnknownNames(range, rangeSet, 'bound');
-  if (Array.isArray(range) || ArrayBuffer.isView(range)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      'A range is an object with gte, gt, lte, lt or prefix.',
-    );
-  }
-}
-
 function keyOf(isBorrowed: boolean): ItemOf<Uint8Array> {
   if (isBorrowed) {
     return (entries) => viewOfBytes(entries.keyBytes, entries.keyStart, entries.keyEnd);
   }
-  const slab = new CopySlab();
+  const slab = new CopySlab(SCAN_SLAB_SIZE);
   return (entries) => slab.copy(entries.keyBytes, entries.keyStart, entries.keyEnd);
 }
 

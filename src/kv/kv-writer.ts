@@ -2,7 +2,7 @@
  * Gives batches their sequences, in the order of the calls: into the log's lane and into the memtable in one step, so that what is visible
  * is also on its way to the disk. A batch that finds no room waits, and everybody behind it.
  */
-import { VarveError } from '../base/errors.ts';
+import { asVarveError, systemCode, VarveError } from '../base/errors.ts';
 import { reached } from '../base/reached.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import { frameBodySizeMax } from '../journal/format.ts';
@@ -22,8 +22,9 @@ export interface KvWriterParts {
   readonly clock: Clock;
   /** How far compaction is behind. */
   readonly pressure: () => 'none' | 'slow' | 'stop';
-  /** Why the background makes no progress, if it doesn't. */
-  readonly backgroundError: () => Error | undefined;
+  /** Why memory is not freed, and why compaction doesn't catch up, if that is so. */
+  readonly flushError: () => Error | undefined;
+  readonly compactionError: () => Error | undefined;
   /** Why a batch may not be applied, if it may not. */
   readonly refusal: (batch: PendingBatch) => VarveError | undefined;
   readonly lastKey: () => Uint8Array | undefined;
@@ -179,10 +180,10 @@ export class KvWriter {
 
   /** True while there is no room in memory or compaction is too far behind. */
   #isHeldUp(batch: PendingBatch): boolean {
-    const { memtables, pressure, clock, backgroundError } = this.#parts;
+    const { memtables, pressure, clock, flushError, compactionError } = this.#parts;
     const state = pressure();
     if (state === 'stop' || !memtables.hasRoom) {
-      const cause = backgroundError();
+      const cause = memtables.hasRoom ? compactionError() : flushError();
       if (cause === undefined) {
         reached('writes stopped');
         return true;
@@ -270,11 +271,17 @@ export class KvWriter {
   }
 
   #insert(operations: readonly PreparedOperation[], firstSequence: number): void {
-    const { memtables } = this.#parts;
+    const { memtables, journal } = this.#parts;
     let sequence = firstSequence;
+    let previous: MemtableQueue['active'] | undefined;
     for (const { kind, key, value } of operations) {
       const bytes = value ?? EMPTY;
       const memtable = memtables.memtableFor(key.length, bytes.length);
+      if (previous !== undefined && previous !== memtable && journal === undefined) {
+        // Nothing else would bring back the rest of the batch after a crash.
+        previous.endsAmidBatch = true;
+      }
+      previous = memtable;
       if (kind === OperationKind.deleteRange) {
         applyRange(memtable, sequence, key, bytes, this.#parts.readers());
       } else {
@@ -337,6 +344,9 @@ function tooLarge(size: number): VarveError {
 function undecided(error: unknown): VarveError {
   if (error instanceof VarveError) {
     return error;
+  }
+  if (systemCode(error) !== undefined) {
+    return asVarveError(error, 'What the write depends on could not be read', 'no');
   }
   return new VarveError('INTERNAL', 'The write could not be decided.', {
     cause: error,

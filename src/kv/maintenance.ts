@@ -6,10 +6,10 @@
  *
  * At every arrow the machine may stop: what is to the left of it holds everything.
  */
-import { asVarveError, systemCode, VarveError } from '../base/errors.ts';
+import { systemCode, VarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { reached } from '../base/reached.ts';
-import type { Clock, Timer } from '../io/clock.ts';
+import type { Clock } from '../io/clock.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Background } from './compaction/background.ts';
 import { type CompactionPlan, pickCompaction } from './compaction/compaction-picker.ts';
@@ -26,6 +26,7 @@ import type { Memtable } from './memtable.ts';
 import type { MemtableQueue } from './memtable-queue.ts';
 import type { SnapshotList } from './snapshot-list.ts';
 import type { TableSet } from './table-set.ts';
+import { WorkLoop } from './work-loop.ts';
 
 export interface MaintenanceParts {
   readonly background: Background;
@@ -56,9 +57,6 @@ export interface WorkCounts {
   bytesWritten: number;
 }
 
-const RETRY_MS_MIN = 100;
-const RETRY_MS_MAX = 30_000;
-
 interface Waiter {
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
@@ -77,22 +75,20 @@ export class Maintenance {
   readonly #parts: MaintenanceParts;
   readonly #settings: MaintenanceSettings;
   readonly #manifest: ManifestKeeper;
-  #isFlushing = false;
-  #isCompacting = false;
-  /** The loops that run, or ran last; they never reject. */
-  #flushing: Promise<void> = Promise.resolve();
-  #compacting: Promise<void> = Promise.resolve();
+  readonly #flushing: WorkLoop;
+  readonly #compacting: WorkLoop;
   #isClosing = false;
-  /** The oldest frozen memtable's tables, made and not yet in the manifest. */
-  #madeTables: JobResult | undefined;
+  /** Tables of frozen memtables, made and not yet in the manifest. */
+  readonly #made = new Map<Memtable, JobResult>();
   readonly #manual: ManualCompactions;
   /** Tables that can't be read: nobody tries to merge them again. */
   readonly #damaged = new Set<number>();
   /** The tables being merged. */
   #running: CompactionPlan | undefined;
-  #error: Error | undefined;
-  #retryMs = RETRY_MS_MIN;
-  #retry: Timer | undefined;
+  /** The last damage that was met. */
+  #damage: VarveError | undefined;
+  /** Why the log has ended, if it has. */
+  #logFailure: VarveError | undefined;
   #idleWaiters: Waiter[] = [];
   #flushWaiters: (Waiter & { readonly sequence: number })[] = [];
   #durableWaiters: { readonly position: number; readonly resolve: () => void }[] = [];
@@ -103,6 +99,15 @@ export class Maintenance {
     this.#manual = new ManualCompactions(settings.compaction);
     this.#manifest = new ManifestKeeper(parts.background, parts.numbers, state);
     this.pressure = pressureOf(state.levels, settings.compaction);
+    const ended = (): void => this.#rest();
+    this.#flushing = new WorkLoop(parts.clock, () => this.#flushAll(), {
+      failed: (error) => this.#flushFailed(error),
+      ended,
+    });
+    this.#compacting = new WorkLoop(parts.clock, () => this.#compactAll(), {
+      failed: (error) => this.#compactionFailed(error, 'retried'),
+      ended,
+    });
   }
 
   get state(): ManifestState {
@@ -111,7 +116,17 @@ export class Maintenance {
 
   /** The last failure, until that work has succeeded. */
   get error(): Error | undefined {
-    return this.#error;
+    return this.flushError ?? this.#compacting.error ?? this.#damage;
+  }
+
+  /** Why no memtable becomes a table, if that is so. */
+  get flushError(): Error | undefined {
+    return this.#logFailure ?? this.#flushing.error;
+  }
+
+  /** Why tables are not merged, if that is so. Damage is a reason only when there is nothing else to merge. */
+  get compactionError(): Error | undefined {
+    return this.#compacting.error ?? (this.#compacting.isRunning ? undefined : this.#damage);
   }
 
   get debt(): number {
@@ -120,15 +135,10 @@ export class Maintenance {
 
   /** Begins what there is to do. */
   schedule(): void {
-    if (this.#isClosing || this.#retry !== undefined) {
-      return;
+    if (this.#parts.memtables.frozenCount > 0) {
+      this.#flushing.start();
     }
-    if (!this.#isFlushing && this.#parts.memtables.frozenCount > 0) {
-      this.#flushing = this.#flushAll();
-    }
-    if (!this.#isCompacting) {
-      this.#compacting = this.#compactAll();
-    }
+    this.#compacting.start();
   }
 
   /** Everything below the position is durable in the log. */
@@ -144,7 +154,8 @@ export class Maintenance {
 
   /** The log has ended: what waits for it never comes. */
   logFailed(error: VarveError): void {
-    this.#fail(error, 'final');
+    this.#logFailure = error;
+    this.#flushFailed(error);
     const waiters = this.#durableWaiters;
     this.#durableWaiters = [];
     for (const { resolve } of waiters) {
@@ -157,30 +168,32 @@ export class Maintenance {
     if (this.state.flushedSequence >= sequence) {
       return;
     }
-    if (this.#error !== undefined) {
-      throw this.#error;
+    if (this.#logFailure !== undefined) {
+      throw this.#logFailure;
     }
     await new Promise<void>((resolve, reject) => {
       this.#flushWaiters.push({ sequence, resolve, reject });
-      this.schedule();
+      this.#flushing.startNow();
     });
   }
 
   /** Resolves when there is nothing to do. Rejects if what there is can't be done now. */
   async settled(): Promise<void> {
-    this.schedule();
-    if (this.#error !== undefined) {
-      throw this.#error;
+    if (this.#logFailure !== undefined) {
+      throw this.#logFailure;
     }
-    if (!this.#isIdle) {
-      await new Promise<void>((resolve, reject) => this.#idleWaiters.push({ resolve, reject }));
-    }
+    const settled = new Promise<void>((resolve, reject) => {
+      this.#idleWaiters.push({ resolve, reject });
+    });
+    this.#flushing.startNow();
+    this.#compacting.startNow();
+    await settled;
   }
 
   /** Merges the tables of a range of keys, both ends included, level by level. */
   async compactRange(from: Uint8Array | undefined, to: Uint8Array | undefined): Promise<void> {
     const merged = this.#manual.add(from, to);
-    this.schedule();
+    this.#compacting.startNow();
     await merged;
   }
 
@@ -220,10 +233,11 @@ export class Maintenance {
       }
     } finally {
       this.#isClosing = true;
-      this.#retry?.cancel();
+      this.#flushing.stop();
+      this.#compacting.stop();
       // Order: what has been made gets into the manifest before nothing can any more, or it would be left lying about.
       this.#parts.background.cancel();
-      await Promise.all([this.#flushing, this.#compacting]);
+      await Promise.all([this.#flushing.whenOver(), this.#compacting.whenOver()]);
       await this.#manifest.settled();
       await this.#parts.background.close();
       const closed = new VarveError('CLOSED', 'The store has been closed.');
@@ -238,33 +252,24 @@ export class Maintenance {
     memtables.freeze();
     const last = memtables.active.maxSequence;
     if (memtables.frozenCount > 0) {
-      this.#retry?.cancel();
-      this.#retry = undefined;
-      this.#error = undefined;
       await this.whenFlushed(last);
     }
   }
 
   get #isIdle(): boolean {
-    return !this.#isFlushing && !this.#isCompacting && this.#parts.memtables.frozenCount === 0;
+    const isBusy = this.#flushing.isRunning || this.#compacting.isRunning;
+    return !isBusy && this.#parts.memtables.frozenCount === 0;
   }
 
   async #flushAll(): Promise<void> {
-    this.#isFlushing = true;
-    try {
-      for (;;) {
-        const memtable = this.#parts.memtables.oldestFrozen;
-        if (memtable === undefined || this.#isClosing || !(await this.#isDurable(memtable))) {
-          break;
-        }
-        await this.#flush(memtable);
-        this.#succeeded();
+    while (!this.#isClosing) {
+      const memtables = this.#parts.memtables.oldestGroup();
+      const last = memtables.at(-1);
+      if (last === undefined || !(await this.#isDurable(last))) {
+        break;
       }
-    } catch (error) {
-      this.#fail(error, 'retried');
-    } finally {
-      this.#isFlushing = false;
-      this.#rest();
+      await this.#flush(memtables, last);
+      this.#flushing.succeeded();
     }
   }
 
@@ -283,28 +288,24 @@ export class Maintenance {
     return journal.failure === undefined;
   }
 
-  async #flush(memtable: Memtable): Promise<void> {
-    const { background, snapshots } = this.#parts;
-    // Tables that were made when only the manifest failed are not made again.
-    const made = (this.#madeTables ??= await background.run({
-      kind: 'flush',
-      settings: this.#settings.tables,
-      snapshots: snapshots.sequences(),
-      memtable: memtable.freeze(),
-      rangeTombstones: memtable.rangeTombstones.clip(undefined, undefined),
-    }));
+  /** All of them at once: a batch that spans them shows as a whole. */
+  async #flush(memtables: readonly Memtable[], last: Memtable): Promise<void> {
+    let made: JobResult = { tables: [], bytesRead: 0, bytesWritten: 0 };
+    for (const memtable of memtables) {
+      made = combined(made, await this.#makeTables(memtable));
+    }
     await this.#edit(
       made,
       (state) => ({
         ...state,
         levels: state.levels.apply({ added: [{ level: 0, tables: made.tables }], removed: [] }),
-        lastSequence: Math.max(state.lastSequence, memtable.maxSequence),
-        flushedSequence: memtable.maxSequence,
-        flushedPosition: Math.max(state.flushedPosition, memtable.position),
+        lastSequence: Math.max(state.lastSequence, last.maxSequence),
+        flushedSequence: last.maxSequence,
+        flushedPosition: Math.max(state.flushedPosition, last.position),
       }),
-      () => this.#parts.memtables.dropOldest(),
+      () => this.#parts.memtables.dropOldest(memtables.length),
     );
-    this.#madeTables = undefined;
+    this.#made.clear();
     this.counts.flushes += 1;
     reached('flushed a memtable');
     const { flushedSequence } = this.state;
@@ -315,21 +316,29 @@ export class Maintenance {
     this.schedule();
   }
 
+  /** Tables that were made when only the manifest, or a later memtable, failed are not made again. */
+  async #makeTables(memtable: Memtable): Promise<JobResult> {
+    const { background, snapshots } = this.#parts;
+    const made =
+      this.#made.get(memtable) ??
+      (await background.run({
+        kind: 'flush',
+        settings: this.#settings.tables,
+        snapshots: snapshots.sequences(),
+        memtable: memtable.freeze(),
+        rangeTombstones: memtable.rangeTombstones.clip(undefined, undefined),
+      }));
+    this.#made.set(memtable, made);
+    return made;
+  }
+
   async #compactAll(): Promise<void> {
-    this.#isCompacting = true;
-    try {
-      while (!this.#isClosing) {
-        const plan = this.#nextPlan();
-        if (plan === undefined) {
-          break;
-        }
-        await this.#compact(plan);
+    while (!this.#isClosing) {
+      const plan = this.#nextPlan();
+      if (plan === undefined) {
+        break;
       }
-    } catch (error) {
-      this.#fail(error, 'retried');
-    } finally {
-      this.#isCompacting = false;
-      this.#rest();
+      await this.#compact(plan);
     }
   }
 
@@ -338,8 +347,12 @@ export class Maintenance {
     const damaged = this.#damaged;
     const oldestSnapshot = this.#parts.snapshots.sequences()[0] ?? Infinity;
     return (
-      this.#manual.nextPlan(levels, damaged, oldestSnapshot, () => this.#error ?? damagedInput()) ??
-      pickCompaction(levels, cursors, this.#settings.compaction, damaged, oldestSnapshot)
+      this.#manual.nextPlan(
+        levels,
+        damaged,
+        oldestSnapshot,
+        () => this.#damage ?? damagedInput(),
+      ) ?? pickCompaction(levels, cursors, this.#settings.compaction, damaged, oldestSnapshot)
     );
   }
 
@@ -366,7 +379,7 @@ export class Maintenance {
       } else {
         this.counts.compactions += 1;
       }
-      this.#succeeded();
+      this.#compacting.succeeded();
     } catch (error) {
       if (error instanceof VarveError && error.code === 'CORRUPT') {
         this.#noteDamage(plan, error);
@@ -383,7 +396,8 @@ export class Maintenance {
     for (const { number } of inputs.flat()) {
       this.#damaged.add(number);
     }
-    this.#fail(error, 'final');
+    this.#damage = error;
+    this.#compactionFailed(error, 'final');
   }
 
   /** Changes what the store consists of; nothing of it shows before it is durable. */
@@ -403,48 +417,51 @@ export class Maintenance {
     this.#parts.progress();
   }
 
-  #succeeded(): void {
-    if (this.#damaged.size === 0 && this.#parts.journal?.failure === undefined) {
-      this.#error = undefined;
+  #flushFailed(error: VarveError): void {
+    const waiters = this.#flushWaiters;
+    this.#flushWaiters = [];
+    this.#reject(waiters, error);
+    this.#failed(error, this.#logFailure === undefined ? 'retried' : 'final');
+  }
+
+  #compactionFailed(error: VarveError, fate: 'retried' | 'final'): void {
+    if (fate === 'retried') {
+      this.#manual.rejectAll(error);
     }
-    this.#retryMs = RETRY_MS_MIN;
+    this.#failed(error, fate);
   }
 
   /** Nothing was lost: what failed is done again after a while, unless that is pointless. */
-  #fail(cause: unknown, fate: 'retried' | 'final'): void {
-    const { clock, logger } = this.#parts;
-    if (this.#isClosing || (cause instanceof VarveError && cause.code === 'ABORTED')) {
-      return;
-    }
-    const error = asVarveError(cause, 'Tables can not be made');
-    this.#error = error;
+  #failed(error: VarveError, fate: 'retried' | 'final'): void {
+    const cause = error.cause ?? error;
     reached('work in the background failed');
-    logger({
+    this.#parts.logger({
       level: 'warn',
       event: 'background-failed',
       message: 'Making or merging tables failed. Nothing is lost; it is tried again.',
       details: { cause, code: systemCode(cause), fate },
     });
-    if (fate === 'retried' && this.#retry === undefined) {
-      this.#retry = clock.schedule(this.#retryMs, () => {
-        this.#retry = undefined;
-        this.schedule();
-      });
-      this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
-    }
-    const waiters = [...this.#idleWaiters, ...this.#flushWaiters];
+    const waiters = this.#idleWaiters;
     this.#idleWaiters = [];
-    this.#flushWaiters = [];
     this.#reject(waiters, error);
     this.#parts.progress();
   }
 
   /** A loop has ended. */
   #rest(): void {
-    if (this.#isIdle && this.#retry === undefined) {
+    if (this.#isIdle) {
+      const { error } = this;
       const waiters = this.#idleWaiters;
       this.#idleWaiters = [];
-      this.#resolve(waiters);
+      if (error === undefined) {
+        this.#resolve(waiters);
+      } else {
+        this.#reject(waiters, error);
+      }
+    }
+    if (this.#damage !== undefined) {
+      // Who waits for tables to be merged may wait in vain.
+      this.#parts.progress();
     }
   }
 
@@ -459,6 +476,14 @@ export class Maintenance {
       reject(error);
     }
   }
+}
+
+function combined(one: JobResult, other: JobResult): JobResult {
+  return {
+    tables: [...one.tables, ...other.tables],
+    bytesRead: one.bytesRead + other.bytesRead,
+    bytesWritten: one.bytesWritten + other.bytesWritten,
+  };
 }
 
 function damagedInput(): VarveError {

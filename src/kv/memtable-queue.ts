@@ -43,9 +43,14 @@ export class MemtableQueue {
     return this.#frozen.length;
   }
 
-  /** The one to be flushed next. */
-  get oldestFrozen(): Memtable | undefined {
-    return this.#frozen[0];
+  /** Those to be flushed next, together: from the oldest on to the first that ends where a batch does. */
+  oldestGroup(): readonly Memtable[] {
+    const last = this.#frozen.findIndex(({ endsAmidBatch }) => !endsAmidBatch);
+    if (last >= 0 || this.#frozen.length === 0) {
+      return this.#frozen.slice(0, last + 1);
+    }
+    this.freeze();
+    return this.#frozen;
   }
 
   get size(): number {
@@ -84,15 +89,19 @@ export class MemtableQueue {
     this.#onFrozen();
   }
 
-  /** The oldest frozen memtable is in tables: reads don't look at it any more. */
-  dropOldest(): void {
-    const memtable = this.#frozen.shift();
-    assert(memtable !== undefined, 'a memtable was flushed');
+  /** The oldest frozen memtables are in tables: reads don't look at them any more. */
+  dropOldest(count: number): void {
+    assert(count <= this.#frozen.length, 'memtables that were flushed were frozen');
+    const dropped = this.#frozen.slice(0, count);
+    this.#frozen = this.#frozen.slice(count);
     this.#show();
-    const { arena } = memtable;
-    // Whoever still reads it keeps it; then it is not used again.
-    if (memtable.pinCount === 0 && arena.size === this.#arenaSize) {
-      if (this.#spares.length < SPARE_COUNT_MAX) {
+    for (const { arena, pinCount } of dropped) {
+      // Whoever still reads it keeps it; then it is not used again.
+      if (
+        pinCount === 0 &&
+        arena.size === this.#arenaSize &&
+        this.#spares.length < SPARE_COUNT_MAX
+      ) {
         this.#spares.push(arena);
       }
     }

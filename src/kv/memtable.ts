@@ -39,6 +39,8 @@ export class Memtable {
   maxSequence = 0;
   /** What a store without a log was told with the last batch in here. */
   position = 0;
+  /** Of a store without a log: its last batch goes on in the next memtable. */
+  endsAmidBatch = false;
   /** Readers that still look at it. */
   pinCount = 0;
   readonly #sizeTarget: number;
@@ -100,7 +102,9 @@ export class Memtable {
     words[at + OLDER] = older;
     words[at + NEWER] = 0;
     words[at + VALUE_SIZE] = value.length;
-    arena.bytes.set(value, version + HEADER_SIZE);
+    if (value.length > 0) {
+      arena.bytes.set(value, version + HEADER_SIZE);
+    }
     if (older !== 0) {
       words[(older >>> 2) + NEWER] = version;
     }

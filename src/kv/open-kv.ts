@@ -2,11 +2,11 @@ import { asVarveError, VarveError } from '../base/errors.ts';
 import { guardedLogger, type Logger, silentLogger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import type { Clock } from '../io/clock.ts';
-import { type ComponentModule, isComponentModule, loadComponent } from '../io/component.ts';
+import { type ComponentModule, isComponentModule } from '../io/component.ts';
 import type { FileSystem } from '../io/file-system.ts';
+import { fileSystemOf } from '../io/file-system-of.ts';
 import { makeFolders, syncParents } from '../io/folders.ts';
 import { nodeClock } from '../io/node-clock.ts';
-import { NodeFileSystem } from '../io/node-file-system.ts';
 import { nodeRandom } from '../io/node-random.ts';
 import { absolutePath } from '../io/path.ts';
 import { canShareMemory } from '../io/thread.ts';
@@ -93,13 +93,6 @@ async function resolveComponents(
     usesThreads: options.background !== 'inline' && canUseThreads,
     namedFileSystem,
   };
-}
-
-async function fileSystemOf(given: KvComponents['fileSystem']): Promise<FileSystem> {
-  if (given === undefined) {
-    return new NodeFileSystem();
-  }
-  return isComponentModule(given) ? loadComponent<FileSystem>(given) : given;
 }
 
 async function openLocked<Value>(

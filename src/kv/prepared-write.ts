@@ -20,8 +20,10 @@ export function prepareOperations<Value>(
   operations: readonly KvOperation<Value>[],
   codec: ValueCodec<Value>,
 ): PreparedOperation[] {
+  checkList(operations, 'operations');
   const prepared: PreparedOperation[] = [];
-  for (const operation of operations) {
+  // A value's toJSON may add to the list: what it adds is not part of this call.
+  for (const operation of [...operations]) {
     const made = prepareOperation(operation, codec);
     if (made !== undefined) {
       prepared.push(made);
@@ -35,6 +37,7 @@ function prepareOperation<Value>(
   operation: KvOperation<Value>,
   codec: ValueCodec<Value>,
 ): PreparedOperation | undefined {
+  checkObject(operation, 'An operation');
   switch (operation.type) {
     case 'put': {
       rejectUnknownNames(operation, putNames, 'field of a put');
@@ -113,7 +116,9 @@ export function conditionsOf(
 }
 
 export function prepareGuards(guards: readonly KvGuard[] = []): PreparedGuard[] {
+  checkList(guards, 'guards');
   return guards.map((guard) => {
+    checkObject(guard, 'A guard');
     if ('prefix' in guard) {
       checkTrue('empty', guard.empty);
       return { kind: 'empty', prefix: keyBytesOf(guard.prefix) };
@@ -126,6 +131,29 @@ export function prepareGuards(guards: readonly KvGuard[] = []): PreparedGuard[] 
     checkTrue('absent', guard.absent);
     return { kind: 'absent', key };
   });
+}
+
+/** From JavaScript anything can come. */
+export function checkList(given: unknown, what: string): void {
+  if (!Array.isArray(given)) {
+    throw new VarveError('INVALID_ARGUMENT', `Give the ${what} as an array.`, { applied: 'no' });
+  }
+}
+
+function checkObject(given: unknown, what: string): void {
+  if (typeof given !== 'object' || given === null) {
+    throw new VarveError('INVALID_ARGUMENT', `${what} is an object, not ${String(given)}.`, {
+      applied: 'no',
+    });
+  }
+}
+
+export function checkFlags(flags: Readonly<Record<string, unknown>>): void {
+  for (const name in flags) {
+    if (typeof flags[name] !== 'boolean') {
+      throw new VarveError('INVALID_ARGUMENT', `The option ${name} is true or false.`);
+    }
+  }
 }
 
 function checkTrue(name: string, value: boolean): void {

@@ -5,7 +5,9 @@ import type { Memtable } from './memtable.ts';
 import { mergeCursors } from './merge-cursor.ts';
 import { RangeTombstones } from './range-tombstones.ts';
 import { hashKey } from '../collections/bloom-filter.ts';
+import { newestSequence } from './manifest/levels.ts';
 import type { TableMeta } from './table-meta.ts';
+import { UncoveredCursor } from './uncovered-cursor.ts';
 import type { TableHandle, TableSet, TableView } from './table-set.ts';
 
 export class ReadState {
@@ -97,7 +99,7 @@ export class PinnedSources {
   readonly #tables: TableSet;
   readonly #view: TableView;
   readonly #fillCache: boolean;
-  readonly #handles: TableHandle[] = [];
+  readonly #handles = new Set<TableHandle>();
   #isReleased = false;
 
   constructor(memtables: readonly Memtable[], tables: TableSet, fillCache: boolean) {
@@ -110,19 +112,27 @@ export class PinnedSources {
     }
   }
 
-  cursor(): Cursor {
+  /** All entries in order, but for those that `ranges` hide in whole stretches from a reader at `sequence`. */
+  cursor(ranges: RangeTombstones | undefined, sequence: number): Cursor {
+    const uncovered = (source: Cursor, newest: number): Cursor =>
+      ranges === undefined ? source : new UncoveredCursor(source, ranges, sequence, newest);
     const sources: Cursor[] = this.#memtables
       .filter(({ isEmpty }) => !isEmpty)
-      .map((memtable) => memtable.cursor());
+      .map((memtable) => uncovered(memtable.cursor(), memtable.maxSequence));
     const { handles } = this.#view;
     for (const handle of handles[0]!) {
-      sources.push(this.#openCursor(handle));
+      sources.push(uncovered(this.#openCursor(handle), newestSequence(handle.meta)));
     }
     for (let level = 1; level < this.#view.depth; level += 1) {
       const tables = this.#view.levels.tables(level);
       if (tables.length > 0) {
-        const open = ({ number }: TableMeta): Cursor =>
-          this.#openCursor(this.#tables.handle(number));
+        let current: TableHandle | undefined;
+        const open = (meta: TableMeta): Cursor => {
+          // A level has one cursor at a time: the table that it leaves need not stay open.
+          this.#leave(current);
+          current = this.#tables.handle(meta.number);
+          return uncovered(this.#openCursor(current), newestSequence(meta));
+        };
         sources.push(new LevelCursor(tables, open));
       }
     }
@@ -160,9 +170,15 @@ export class PinnedSources {
     this.#tables.unpin(this.#view);
   }
 
+  #leave(handle: TableHandle | undefined): void {
+    if (handle !== undefined && this.#handles.delete(handle)) {
+      handle.cursorCount -= 1;
+    }
+  }
+
   #openCursor(handle: TableHandle): Cursor {
     handle.cursorCount += 1;
-    this.#handles.push(handle);
+    this.#handles.add(handle);
     return this.#tables.reader(handle).cursor({ fillCache: this.#fillCache });
   }
 }

@@ -1,6 +1,6 @@
+import { checkRange, rejectUnknownNames } from '../base/arguments.ts';
 import type { Clock } from '../io/clock.ts';
 import type { Codec } from '../log/codecs.ts';
-import { checkRange, rejectUnknownNames } from './options.ts';
 
 /** Settings of a client; all optional. */
 export interface AttachOptions {

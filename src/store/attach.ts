@@ -1,3 +1,4 @@
+import { rejectUnknownNames } from '../base/arguments.ts';
 import { type PackedError, unpackError } from '../base/error-transfer.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
@@ -17,7 +18,6 @@ import {
   type Welcome,
 } from './client-protocol.ts';
 import type { StoreClient } from './contract.ts';
-import { rejectUnknownNames } from './options.ts';
 import { AttachedStore } from './store-client.ts';
 
 const componentNames = new Set(['clock', 'codecs']);

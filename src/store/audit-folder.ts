@@ -1,8 +1,8 @@
 import { asVarveError, CorruptionError } from '../base/errors.ts';
+import { fileSystemOf } from '../io/file-system-of.ts';
 import { nodeClock } from '../io/node-clock.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
 import { type AuditReport, auditLog } from '../log/audit.ts';
-import { fileSystemOf } from './components.ts';
 import type { VerifyOptions } from './contract.ts';
 import { readIdentity } from './identity.ts';
 import type { StoreComponents } from './options.ts';

@@ -6,6 +6,8 @@ import { MemoryIdempotencyIndex } from '../idempotency/memory-index.ts';
 import type { Clock } from '../io/clock.ts';
 import { type ComponentModule, isComponentModule } from '../io/component.ts';
 import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
+import { fileSystemOf } from '../io/file-system-of.ts';
+import { makeFolders } from '../io/folders.ts';
 import { nodeClock } from '../io/node-clock.ts';
 import { nodeRandom } from '../io/node-random.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
@@ -22,7 +24,6 @@ import { MemoryLeafStore } from '../log/leaf-store.ts';
 import { LogEncoder } from '../log/log-encoder.ts';
 import { logWriterThread } from '../log/log-writer.ts';
 import { CommitLog } from './commit-log.ts';
-import { fileSystemOf } from './components.ts';
 import type { EventStore, StoreRecovery } from './contract.ts';
 import { DuplicateFinder } from './duplicate-finder.ts';
 import { LocalEventStore } from './event-store.ts';
@@ -36,7 +37,6 @@ import {
 import {
   inspectFolder,
   LOG_DIRECTORY_NAME,
-  makeFolders,
   openIdentity,
   QUARANTINE_DIRECTORY_NAME,
   renewNames,

@@ -1,3 +1,4 @@
+import { checkRange, rejectUnknownNames, withoutUndefined } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
@@ -91,36 +92,6 @@ export function resolveOptions(given: StoreOptions = {}): ResolvedOptions {
   checkRange('maxDelayMs', options.maxDelayMs, 0, 1_000);
   checkRange('maxOpenFiles', options.maxOpenFiles, 1, 10_000);
   return options;
-}
-
-/** An option that is there and undefined is not given. */
-function withoutUndefined(given: StoreOptions): StoreOptions {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-}
-
-/** A misspelt option must not pass as its default: `expectedRevison` would be a lost update. */
-export function rejectUnknownNames(given: object, known: ReadonlySet<string>, what: string): void {
-  if (typeof given !== 'object' || given === null) {
-    throw new VarveError('INVALID_ARGUMENT', `Give an object here: each ${what} has a name.`);
-  }
-  // Own or inherited: whatever a reader of the object would see.
-  for (const name in given) {
-    if (!known.has(name)) {
-      throw new VarveError(
-        'INVALID_ARGUMENT',
-        `There is no ${what} ${JSON.stringify(name)}; there are: ${[...known].join(', ')}.`,
-      );
-    }
-  }
-}
-
-export function checkRange(name: string, value: number, min: number, max: number): void {
-  if (!Number.isSafeInteger(value) || value < min || value > max) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `${name} must be a whole number from ${min} to ${max}, not ${String(value)}.`,
-    );
-  }
 }
 
 /** Signals of any realm: what counts is what is used of them. */

@@ -1,4 +1,5 @@
 /** A store that another thread owns: checks and serializes here, is decided about and kept there. */
+import { checkRange } from '../base/arguments.ts';
 import { unpackError } from '../base/error-transfer.ts';
 import { type Applied, VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -27,7 +28,7 @@ import type {
 } from './contract.ts';
 import { planRead } from './event-read.ts';
 import { checkStreamName, checkText } from './names.ts';
-import { checkRange, checkSignal } from './options.ts';
+import { checkSignal } from './options.ts';
 import type { PayloadSettings } from './payload.ts';
 import { PortHold } from './port-hold.ts';
 import {

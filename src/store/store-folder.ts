@@ -1,10 +1,11 @@
 /** The store's folder: which names are ours, and how it comes into being. See DESIGN: everything derived has its own folder. */
-import { CorruptionError, systemCode, VarveError } from '../base/errors.ts';
+import { CorruptionError, VarveError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { reached } from '../base/reached.ts';
 import { readSmallFile, removeIfThere, replaceFile } from '../io/atomic-file.ts';
 import type { Clock } from '../io/clock.ts';
 import type { FileSystem } from '../io/file-system.ts';
+import { syncParents } from '../io/folders.ts';
 import { joinPath } from '../io/path.ts';
 import { readInto } from '../io/read-into.ts';
 import { SEGMENT_HEADER_SIZE, segmentName } from '../journal/format.ts';
@@ -79,21 +80,6 @@ export function inspectFolder(fileSystem: FileSystem, directory: string, mayCrea
   }
 }
 
-/** Makes a folder and those above it, each durable before the next. */
-export function makeFolders(fileSystem: FileSystem, directory: string): void {
-  if (fileSystem.stat(directory) !== undefined) {
-    return;
-  }
-  const parent = joinPath(directory, '..');
-  if (parent === directory) {
-    throw new VarveError('NOT_A_STORE', `${directory} does not exist.`, { details: { directory } });
-  }
-  makeFolders(fileSystem, parent);
-  if (fileSystem.makeDirectory(directory)) {
-    fileSystem.syncDirectory(parent);
-  }
-}
-
 /** The identity of the store in a locked folder, made now if there is none. */
 export function openIdentity(
   parts: FolderParts,
@@ -134,24 +120,6 @@ export function renewNames(fileSystem: FileSystem, directory: string): void {
   const bytes = readSmallFile(fileSystem, joinPath(directory, IDENTITY_NAME), IDENTITY_SIZE_MAX)!;
   replaceFile(fileSystem, directory, IDENTITY_NAME, bytes);
   reached('renewed the names of an empty store');
-}
-
-/** Makes the names on the way to a folder durable, as far as we may: one that we made may not be durable yet. */
-function syncParents(fileSystem: FileSystem, directory: string): void {
-  const parent = joinPath(directory, '..');
-  if (parent === directory) {
-    return;
-  }
-  syncParents(fileSystem, parent);
-  try {
-    fileSystem.syncDirectory(parent);
-  } catch (error) {
-    const code = systemCode(error);
-    // Where we may not read, we haven't made a folder.
-    if (code !== 'EACCES' && code !== 'EPERM') {
-      throw error;
-    }
-  }
 }
 
 /** True for a folder whose log has events, with or without the file that makes it a store. */

@@ -1,8 +1,8 @@
+import { checkRange, rejectUnknownNames } from '../base/arguments.ts';
 import type { Clock } from '../io/clock.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
 import type { StreamEntry, StreamsOptions } from './contract.ts';
 import { compareNames } from './names.ts';
-import { checkRange, rejectUnknownNames } from './options.ts';
 import { VarveError } from '../base/errors.ts';
 
 const PAUSE_COUNT = 4_096;

@@ -1,6 +1,6 @@
 /** Who flushes, merges and ingests: in the owner's event loop or on a thread of its own. */
 import type { IngestEntry } from './ingest-pieces.ts';
-import type { CompactJob, FlushJob, IngestJob, JobResult, ManifestJob } from './job.ts';
+import type { IngestJob, JobResult, SimpleJob } from './job.ts';
 
 export interface Background {
   /**
@@ -8,7 +8,7 @@ export interface Background {
    * failure: what it had made is removed then, as far as possible. Rejects with `ABORTED` if it was cancelled, with `CLOSED`
    * after `close`.
    */
-  run(job: FlushJob | CompactJob | ManifestJob): Promise<JobResult>;
+  run(job: SimpleJob): Promise<JobResult>;
   /**
    * Makes tables from entries whose keys strictly ascend, else rejects with `INVALID_ARGUMENT`. Asks for entries no faster
    * than they are written.

@@ -4,7 +4,7 @@ import type { Clock } from '../../io/clock.ts';
 import type { Background } from './background.ts';
 import { IngestFeed, IngestSender } from './ingest-feed.ts';
 import type { IngestEntry } from './ingest-pieces.ts';
-import type { CompactJob, FlushJob, IngestJob, Job, JobResult, ManifestJob } from './job.ts';
+import type { IngestJob, Job, JobResult, SimpleJob } from './job.ts';
 import { JobScheduler, RunningJob, stepAsync } from './job-scheduler.ts';
 import { workOf } from './job-work.ts';
 import type { JobParts } from './table-jobs.ts';
@@ -22,7 +22,7 @@ export class InlineBackground implements Background {
     this.#clock = clock;
   }
 
-  run(job: FlushJob | CompactJob | ManifestJob): Promise<JobResult> {
+  run(job: SimpleJob): Promise<JobResult> {
     return this.#start(job, undefined);
   }
 

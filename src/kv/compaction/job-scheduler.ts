@@ -14,6 +14,7 @@ const urgencyOf: Readonly<Record<Job['kind'], number>> = {
   manifest: 3,
   flush: 3,
   ingest: 2,
+  remove: 2,
   compact: 1,
 };
 

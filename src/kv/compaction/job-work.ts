@@ -2,8 +2,8 @@ import { assert } from '../../base/assert.ts';
 import { replaceFile } from '../../io/atomic-file.ts';
 import { MANIFEST_NAME } from '../names.ts';
 import type { IngestFeed } from './ingest-feed.ts';
-import type { Job, JobResult, ManifestJob } from './job.ts';
-import type { JobWork } from './job-steps.ts';
+import type { Job, JobResult, ManifestJob, RemoveJob } from './job.ts';
+import { type JobWork, pause } from './job-steps.ts';
 import { type JobParts, runCompaction, runFlush, runIngest } from './table-jobs.ts';
 
 /** A job as a coroutine. Nothing happens before its first step. */
@@ -20,6 +20,8 @@ export function workOf(
     case 'ingest':
       assert(feed !== undefined, 'an ingest job has a feed');
       return runIngest(job, feed, parts);
+    case 'remove':
+      return runRemove(job, parts);
     case 'manifest':
       break;
   }
@@ -30,4 +32,13 @@ export function workOf(
 function* runManifest({ content }: ManifestJob, parts: JobParts): JobWork<JobResult> {
   replaceFile(parts.fileSystem, parts.directory, MANIFEST_NAME, content);
   return { tables: [], bytesRead: 0, bytesWritten: content.length };
+}
+
+/** Freeing a large file's blocks takes a file system some ms: its owner has better things to do. */
+function* runRemove({ paths }: RemoveJob, parts: JobParts): JobWork<JobResult> {
+  for (const path of paths) {
+    parts.fileSystem.remove(path);
+    yield pause;
+  }
+  return { tables: [], bytesRead: 0, bytesWritten: 0 };
 }

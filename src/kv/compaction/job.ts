@@ -52,7 +52,16 @@ export interface ManifestJob {
   readonly content: Uint8Array;
 }
 
-export type Job = FlushJob | CompactJob | IngestJob | ManifestJob;
+/** Removes files that nothing needs any more, in this order. Not synced: who finds one again removes it again. */
+export interface RemoveJob {
+  readonly kind: 'remove';
+  readonly paths: readonly string[];
+}
+
+/** A job that needs nothing but what it says. */
+export type SimpleJob = FlushJob | CompactJob | ManifestJob | RemoveJob;
+
+export type Job = SimpleJob | IngestJob;
 
 /** What a finished job made. Its tables and their names are durable. */
 export interface JobResult {

@@ -11,7 +11,7 @@ import type {
 } from './background-messages.ts';
 import { IngestSender } from './ingest-feed.ts';
 import type { IngestEntry } from './ingest-pieces.ts';
-import type { CompactJob, FlushJob, IngestJob, Job, JobResult, ManifestJob } from './job.ts';
+import type { IngestJob, Job, JobResult, SimpleJob } from './job.ts';
 import type { JobOutcome } from './job-scheduler.ts';
 
 export interface ThreadBackgroundParts {
@@ -50,7 +50,7 @@ export class ThreadBackground implements Background {
     };
   }
 
-  run(job: FlushJob | CompactJob | ManifestJob): Promise<JobResult> {
+  run(job: SimpleJob): Promise<JobResult> {
     this.#lastId += 1;
     return this.#start(this.#lastId, job, undefined);
   }

@@ -2,15 +2,22 @@
  * The folder of a key-value store at rest: what its manifest says, and whether the tables that are there are the ones it names.
  * Nothing is changed before everything has been looked at, and nothing that may be somebody else's is ever removed.
  */
-import { CorruptionError, VarveError } from '../../base/errors.ts';
-import { readSmallFile } from '../../io/atomic-file.ts';
+import { CorruptionError, isNoSpace, VarveError } from '../../base/errors.ts';
+import { reached } from '../../base/reached.ts';
+import { readSmallFile, replaceFile } from '../../io/atomic-file.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { joinPath } from '../../io/path.ts';
 import { readInto } from '../../io/read-into.ts';
 import { positionOfSegmentName, SEGMENT_HEADER_SIZE } from '../../journal/format.ts';
 import { MANIFEST_NAME, tablePath } from '../names.ts';
 import { inspectNames, listTables, LOG_NAME } from './folder.ts';
-import { decodeManifest, isRefusal, MANIFEST_SIZE_MAX, type ManifestState } from './format.ts';
+import {
+  decodeManifest,
+  encodeManifest,
+  isRefusal,
+  MANIFEST_SIZE_MAX,
+  type ManifestState,
+} from './format.ts';
 import { planOrphans, reclaimOrphans } from './orphans.ts';
 
 export interface FolderOptions {
@@ -166,12 +173,9 @@ function tidyUp(fileSystem: FileSystem, directory: string, state: ManifestState)
   const named = new Set([...state.levels].map(({ number }) => number));
   const orphans = [...found.keys()].filter((number) => !named.has(number));
   const plan = planOrphans(fileSystem, directory, orphans, state.identity);
-  if (orphans.length > 0) {
-    // Order: the name of this manifest is durable before what only an older one needs is gone: whoever replaced it may have been
-    // stopped before the name was.
-    fileSystem.syncDirectory(directory);
-    reclaimOrphans(fileSystem, directory, plan);
-  }
+  // Order: the name of this manifest is durable before what only an older one needs is gone, tables here and then the log.
+  renewName(fileSystem, directory, state);
+  reclaimOrphans(fileSystem, directory, plan);
   return {
     outcome: 'intact',
     state,
@@ -182,6 +186,22 @@ function tidyUp(fileSystem: FileSystem, directory: string, state: ManifestState)
     removed: plan.removable,
     setAside: plan.unidentified,
   };
+}
+
+/**
+ * Whoever replaced the manifest may have been stopped before its name was durable, or have seen the sync of the name fail; then no later
+ * sync makes it durable, only another replacement does. Without space for one a sync has to do.
+ */
+function renewName(fileSystem: FileSystem, directory: string, state: ManifestState): void {
+  try {
+    replaceFile(fileSystem, directory, MANIFEST_NAME, encodeManifest(state));
+    reached('renewed the name of a manifest');
+  } catch (error) {
+    if (!isNoSpace(error)) {
+      throw error;
+    }
+    fileSystem.syncDirectory(directory);
+  }
 }
 
 function checkTable(

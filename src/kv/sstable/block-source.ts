@@ -1,7 +1,6 @@
 /** Where the data blocks of one table come from: the cache, or the file. */
 import { CorruptionError } from '../../base/errors.ts';
 import type { File } from '../../io/file-system.ts';
-import { readInto } from '../../io/read-into.ts';
 import { Block } from './block.ts';
 import type { BlockCache, BlockPlaces } from './block-cache.ts';
 import { decompress } from './block-compression.ts';
@@ -15,6 +14,7 @@ import {
 } from './format.ts';
 import type { ReadCounters } from './read-counters.ts';
 import type { TableIndex } from './table-index.ts';
+import { readTable } from './read-table.ts';
 
 export class BlockSource {
   readonly index: TableIndex;
@@ -72,7 +72,7 @@ export class BlockSource {
 
   /** Fills `bytes` from the file, or throws. */
   fill(bytes: Uint8Array, offset: number): void {
-    const count = readInto(this.#file, bytes, offset);
+    const count = readTable(this.#file, bytes, offset);
     if (count !== bytes.length) {
       throw new CorruptionError(this.#file.path, offset + count, 'the table is cut short');
     }

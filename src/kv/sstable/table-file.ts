@@ -1,8 +1,7 @@
 /** Opens a table's file and reads all of it but the data blocks, believing nothing that is not checked. */
-import { CorruptionError, systemCode, type VarveError } from '../../base/errors.ts';
+import { asVarveError, CorruptionError, systemCode, type VarveError } from '../../base/errors.ts';
 import type { BloomFilter } from '../../collections/bloom-filter.ts';
 import type { File, FileSystem } from '../../io/file-system.ts';
-import { readInto } from '../../io/read-into.ts';
 import { isRefusal, type Refusal } from '../../journal/format.ts';
 import { unsupportedFormat } from '../../journal/segment-scan.ts';
 import type { RangeTombstone } from '../range-tombstones.ts';
@@ -29,6 +28,7 @@ import {
   type TableOrigin,
   type TableProperties,
 } from './table-properties.ts';
+import { readTable } from './read-table.ts';
 
 export interface TableParts {
   readonly place: TablePlace;
@@ -51,7 +51,7 @@ export function openTableFile(fileSystem: FileSystem, path: string): File {
     if (systemCode(error) === 'ENOENT') {
       throw new CorruptionError(path, undefined, 'the table is missing', error);
     }
-    throw error;
+    throw asVarveError(error, `${path} could not be opened`);
   }
 }
 
@@ -167,7 +167,7 @@ export function checkMeta(path: string, meta: TableMeta, actual: TableMeta): voi
 
 export function readExactly(file: File, offset: number, size: number): Uint8Array {
   const bytes = new Uint8Array(size);
-  const count = readInto(file, bytes, offset);
+  const count = readTable(file, bytes, offset);
   if (count !== size) {
     throw new CorruptionError(file.path, offset + count, 'the table is cut short');
   }

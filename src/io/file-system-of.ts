@@ -1,6 +1,6 @@
-import { type ComponentModule, isComponentModule, loadComponent } from '../io/component.ts';
-import type { FileSystem } from '../io/file-system.ts';
-import { NodeFileSystem } from '../io/node-file-system.ts';
+import { type ComponentModule, isComponentModule, loadComponent } from './component.ts';
+import type { FileSystem } from './file-system.ts';
+import { NodeFileSystem } from './node-file-system.ts';
 
 /** The file system that a caller gave, named by its module, or left to us. */
 export async function fileSystemOf(
