@@ -25,7 +25,7 @@ export interface KvReadOptions {
   readonly snapshot?: KvSnapshot;
   /**
    * Give views into the store's own memory instead of copies. They are valid until the next call of any method or the next step of
-   * any iterator of this store, and must not be changed.
+   * any iterator of this store, and no longer than the turn of the event loop that got them; they must not be changed.
    */
   readonly borrow?: boolean;
 }
@@ -229,7 +229,10 @@ export interface KvStore<Value = Uint8Array> {
   put(key: KvBytes, value: KvInput<Value>, options?: KvPutOptions): Promise<number>;
   /** Deleting what isn't there is no error. */
   delete(key: KvBytes, options?: KvDeleteOptions): Promise<number>;
-  /** Deletes every key in the range, in time that doesn't depend on how many there are. */
+  /**
+   * Deletes every key in the range, in time that doesn't depend on how many there are. The range has a bound: `{ gte: '' }` is that of
+   * all keys.
+   */
   deleteRange(range: KvRange, options?: KvWriteOptions): Promise<number>;
   /** All or nothing, for every reader and after every crash. Resolves to the version of the last operation. */
   batch(operations: readonly KvOperation<Value>[], options?: KvBatchOptions): Promise<number>;

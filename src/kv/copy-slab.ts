@@ -1,5 +1,8 @@
 import { makeLastingMemory } from '../io/thread.ts';
 
+/** Where many pieces are read together: each keeps so much from being reclaimed at most. */
+export const SCAN_SLAB_SIZE: number = 64 * 1024;
+
 const SIZE_FIRST = 4 * 1024;
 /** Up to this size a loop is faster than what the engine's own copy needs to be told. */
 const LOOP_SIZE_MAX = 32;

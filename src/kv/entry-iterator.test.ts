@@ -27,10 +27,20 @@ function bytes(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(text, 'latin1'));
 }
 
+function byKey([left]: [string, number], [right]: [string, number]): number {
+  return left < right ? -1 : 1;
+}
+
+/** Of what the iterators below look at. */
+function isInside(key: string): boolean {
+  return key >= '\0' && key < 'ba';
+}
+
+function none(): never {
+  throw new Error('there are no tables');
+}
+
 function noTables(): TableSet {
-  const none = (): never => {
-    throw new Error('there are no tables');
-  };
   return new TableSet({ open: none, unused: none }, Levels.empty, 1);
 }
 
@@ -65,10 +75,8 @@ function apply(given: readonly Write[]): {
           { start: bytes(write.key), end: bytes(write.end), sequence },
           everyone,
         );
-        for (const key of keys) {
-          if (key >= write.key && key < write.end) {
-            next.delete(key);
-          }
+        for (const key of keys.filter((one) => one >= write.key && one < write.end)) {
+          next.delete(key);
         }
         break;
       case 'freeze':
@@ -106,7 +114,7 @@ describe('an iterator over entries', () => {
         const seen = states[sequence]!;
         const inside = [...seen]
           .filter(([key]) => key >= start && (end === undefined || key < end))
-          .toSorted(([left], [right]) => (left < right ? -1 : 1));
+          .toSorted(byKey);
         const bounds = { start: bytes(start), end: end === undefined ? undefined : bytes(end) };
         const iterator = new EntryIterator(state, bounds, { sequence, isReverse, fillCache: true });
         expect(itemsOf(iterator)).toEqual(isReverse ? inside.toReversed() : inside);
@@ -129,7 +137,7 @@ describe('an iterator over entries', () => {
     }));
     const { state, states } = apply(given);
     for (let sequence = 0; sequence < states.length; sequence += 1) {
-      const expected = [...states[sequence]!].toSorted();
+      const expected = [...states[sequence]!].toSorted(byKey);
       for (const isReverse of [false, true]) {
         const bounds = { start: bytes(''), end: undefined };
         const iterator = new EntryIterator(state, bounds, { sequence, isReverse, fillCache: true });
@@ -150,7 +158,6 @@ describe('an iterator over entries', () => {
         const iterator = new EntryIterator(state, bounds, { sequence, isReverse, fillCache: true });
         for (const [target, count] of moves) {
           iterator.seek(bytes(target));
-          const isInside = (key: string): boolean => key >= '\0' && key < 'ba';
           const rest = sorted
             .filter((key) => isInside(key) && (isReverse ? key <= target : key >= target))
             .filter(() => isInside(target));

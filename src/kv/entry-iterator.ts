@@ -29,7 +29,7 @@ export class EntryIterator {
 
   readonly #sources: PinnedSources;
   readonly #cursor: Cursor;
-  readonly #ranges: RangeTombstones | undefined;
+  readonly #ranges: readonly RangeTombstones[];
   readonly #bounds: EntryBounds;
   readonly #sequence: number;
   readonly #isReverse: boolean;
@@ -149,7 +149,7 @@ export class EntryIterator {
         cursor.next();
         continue;
       }
-      const cover = ranges === undefined ? 0 : this.#coverOf(cursor, ranges);
+      const cover = ranges.length === 0 ? 0 : this.#coverOf(cursor);
       if (cursor.kind === EntryKind.put && cursor.sequence > cover) {
         this.#give(cursor);
         return true;
@@ -160,8 +160,14 @@ export class EntryIterator {
     return this.#end();
   }
 
-  #coverOf(cursor: Cursor, ranges: RangeTombstones): number {
-    return ranges.newestCovering(cursor.keyBytes, cursor.keyStart, cursor.keyEnd, this.#sequence);
+  /** Sequence of the newest deletion that covers the cursor's key; 0 if there is none. */
+  #coverOf({ keyBytes, keyStart, keyEnd }: Cursor): number {
+    let newest = 0;
+    for (const ranges of this.#ranges) {
+      const cover = ranges.newestCovering(keyBytes, keyStart, keyEnd, this.#sequence);
+      newest = Math.max(newest, cover);
+    }
+    return newest;
   }
 
   /** Gives the cursor's entry where it lies. */
@@ -233,7 +239,7 @@ export class EntryIterator {
   #holdVisible(): boolean {
     const cursor = this.#cursor;
     const ranges = this.#ranges;
-    const cover = ranges === undefined ? 0 : this.#coverOf(cursor, ranges);
+    const cover = ranges.length === 0 ? 0 : this.#coverOf(cursor);
     let isVisible = false;
     for (let step = 0; cursor.isValid && this.#isInHand(cursor); step += 1) {
       if (step === STEPS_MAX) {

@@ -8,6 +8,9 @@ import { compare, type EntryBounds, successorOf } from './entry-iterator.ts';
 
 export const KEY_SIZE_MAX = 65_535;
 
+/** Behind every key: where a range ends that has no end. */
+export const KEYS_END: Uint8Array = new Uint8Array(KEY_SIZE_MAX + 1).fill(0xff);
+
 // With the u flag only a surrogate without its partner is a code point of this kind.
 const loneSurrogate = /\p{Cs}/u;
 
@@ -75,7 +78,7 @@ export const bytesCodec: ValueCodec<Uint8Array> = {
 
 export const jsonCodec: ValueCodec<unknown> = {
   encode: (value) => {
-    const text = JSON.stringify(value) as string | undefined;
+    const text = textOf(value);
     if (text === undefined) {
       throw new VarveError('INVALID_ARGUMENT', 'JSON has nothing for this value.', {
         applied: 'no',
@@ -87,6 +90,21 @@ export const jsonCodec: ValueCodec<unknown> = {
   borrow: parse,
   copy: (_slab, bytes, start, end) => parse(bytes, start, end),
 };
+
+/** What the value's own code throws is its owner's; what JSON can't hold is a mistake in the call. */
+function textOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (cause) {
+    if (cause instanceof TypeError) {
+      throw new VarveError('INVALID_ARGUMENT', `This value is nothing for JSON: ${cause.message}`, {
+        cause,
+        applied: 'no',
+      });
+    }
+    throw cause;
+  }
+}
 
 function parse(bytes: Uint8Array, start: number, end: number): unknown {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
@@ -158,7 +176,19 @@ export function boundsOf(range: KvRange): EntryBounds | undefined {
   if (range.lt !== undefined) {
     end = earlier(end, boundOf(range.lt));
   }
-  return end !== undefined && compare(start, end) >= 0 ? undefined : { start, end };
+  return withinKeys(start, end);
+}
+
+/** The same range with bounds that keys could be: no key is longer, so longer bounds say no more. */
+function withinKeys(first: Uint8Array, behind: Uint8Array | undefined): EntryBounds | undefined {
+  const start =
+    first.length > KEY_SIZE_MAX ? successorOfPrefix(first.subarray(0, KEY_SIZE_MAX)) : first;
+  const end =
+    behind !== undefined && behind.length > KEY_SIZE_MAX
+      ? successorOfPrefix(behind.subarray(0, KEY_SIZE_MAX))
+      : behind;
+  const isEmpty = start === undefined || (end !== undefined && compare(start, end) >= 0);
+  return isEmpty ? undefined : { start, end };
 }
 
 /** A bound is the caller's for the time of the call only. */

@@ -14,7 +14,6 @@ import { InlineBackground } from './compaction/inline-background.ts';
 import { CountedTableNumbers } from './compaction/table-numbers.ts';
 import { ThreadBackground } from './compaction/thread-background.ts';
 import type { KvRecovery } from './contract.ts';
-import { EntryIterator } from './entry-iterator.ts';
 import { guardRefusal } from './guards.ts';
 import type { OpenedFolder } from './kv-folder.ts';
 import { OpenIterators } from './kv-iterator.ts';
@@ -60,7 +59,8 @@ export function startEngine(
   const counters = new ReadCounters();
   const snapshots = new SnapshotList();
   const iterators = new OpenIterators();
-  const tables = openTables(parts, options, folder, cache, counters);
+  const remove = (paths: readonly string[]): void => maintenance?.remove(paths);
+  const tables = openTables(parts, options, folder, { cache, counters, remove });
   const state = new ReadState([], tables);
   const queue = { sizeTarget: options.memtableBytes, isShared: parts.usesThreads };
   const memtables = new MemtableQueue(state, queue, () => maintenance?.schedule());
@@ -69,7 +69,8 @@ export function startEngine(
   memtables.active.position = folder.state.flushedPosition;
   const log = options.log ? recoverLog(parts, folder, memtables) : undefined;
   const lastSequence = Math.max(folder.state.lastSequence, log?.recovered.active.position ?? 0);
-  const trimmer = log && new LogTrimmer(parts.fileSystem, log.directory, log.recovered.segments);
+  const trimmer =
+    log && new LogTrimmer(parts.fileSystem, log.directory, log.recovered.segments, remove);
   // The journal speaks only after it has been given work, and by then all parts are there.
   const events: JournalEvents = {
     durable: (position) => maintenance?.durable(position),
@@ -105,7 +106,6 @@ export function startEngine(
       flushError: () => started.flushError,
       compactionError: () => started.compactionError,
       refusal: (batch) => guardRefusal(state, writer.lastSequence, batch.guards),
-      lastKey: () => lastKeyOf(state, writer.lastSequence),
       readers: () => readersOf(snapshots, iterators),
     },
     lastSequence,
@@ -119,12 +119,16 @@ export function startEngine(
 }
 
 function openTables(
-  { fileSystem, logger }: { readonly fileSystem: FileSystem; readonly logger: Logger },
+  { fileSystem }: { readonly fileSystem: FileSystem },
   options: ResolvedKvOptions,
   { directory, state }: OpenedFolder,
-  cache: BlockCache,
-  counters: ReadCounters,
+  parts: {
+    readonly cache: BlockCache;
+    readonly counters: ReadCounters;
+    readonly remove: (paths: readonly string[]) => void;
+  },
 ): TableSet {
+  const { cache, counters, remove } = parts;
   const { identity, levels } = state;
   return new TableSet(
     {
@@ -132,20 +136,7 @@ function openTables(
         const path = tablePath(directory, meta.number);
         return TableReader.open(fileSystem, path, meta, identity, cache, counters);
       },
-      unused: ({ number }) => {
-        const path = tablePath(directory, number);
-        try {
-          fileSystem.remove(path);
-        } catch (error) {
-          // The next open removes it.
-          logger({
-            level: 'warn',
-            event: 'derived-write-failed',
-            message: `Could not remove ${path}, which is not needed any more.`,
-            details: { cause: error },
-          });
-        }
-      },
+      unused: ({ number }) => remove([tablePath(directory, number)]),
     },
     levels,
     options.maxOpenFiles,
@@ -235,7 +226,10 @@ function startBackground(
         fileSystem: namedFileSystem,
         numbers: numbers.words,
       })
-    : new InlineBackground({ fileSystem, directory, identity, numbers }, clock);
+    : new InlineBackground(
+        { fileSystem, directory, identity, numbers, failedSyncs: { count: 0 } },
+        clock,
+      );
 }
 
 function maintenanceSettings(options: ResolvedKvOptions): MaintenanceSettings {
@@ -258,18 +252,6 @@ function maintenanceSettings(options: ResolvedKvOptions): MaintenanceSettings {
 
 function readersOf(snapshots: SnapshotList, iterators: OpenIterators): number[] {
   return [...snapshots.sequences(), ...iterators.sequences].sort((left, right) => left - right);
-}
-
-function lastKeyOf(state: ReadState, sequence: number): Uint8Array | undefined {
-  const bounds = { start: new Uint8Array(0), end: undefined };
-  const entries = new EntryIterator(state, bounds, { sequence, isReverse: true, fillCache: true });
-  try {
-    return entries.next()
-      ? new Uint8Array(entries.keyBytes.subarray(entries.keyStart, entries.keyEnd))
-      : undefined;
-  } finally {
-    entries.close();
-  }
 }
 
 function reportRecovery(

@@ -5,7 +5,7 @@ import { CorruptionError, VarveError } from '../base/errors.ts';
 import { removeIfThere, replaceFile } from '../io/atomic-file.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
-import { createJournal } from '../journal/recovery.ts';
+import { createJournal, listSegments } from '../journal/recovery.ts';
 import { LOG_NAME } from './manifest/folder.ts';
 import { emptyManifest, encodeManifest, type ManifestState } from './manifest/format.ts';
 import { checkFolder, discardTables, type FolderCheck } from './manifest/manifest-store.ts';
@@ -77,10 +77,7 @@ function create(
   if (hasLog) {
     const logDirectory = joinPath(directory, LOG_NAME);
     if (!fileSystem.makeDirectory(logDirectory)) {
-      // An interrupted creation's: it holds nothing.
-      for (const { name } of fileSystem.list(logDirectory)) {
-        removeIfThere(fileSystem, joinPath(logDirectory, name));
-      }
+      removeInterruptedLog(fileSystem, logDirectory);
     }
     createJournal({ fileSystem, directory: logDirectory, identity }, random);
   }
@@ -89,6 +86,16 @@ function create(
   replaceFile(fileSystem, directory, MANIFEST_NAME, encodeManifest(state));
   const { nextTableNumber } = state;
   return { directory, state, nextTableNumber, isNew: true, orphans: [], discarded };
+}
+
+/** What an interrupted creation left, which holds nothing. Throws `FOREIGN_FILE` if there is anything else, having removed nothing. */
+function removeInterruptedLog(fileSystem: FileSystem, logDirectory: string): void {
+  listSegments(fileSystem, logDirectory);
+  for (const { name } of fileSystem.list(logDirectory)) {
+    if (!name.startsWith('.')) {
+      removeIfThere(fileSystem, joinPath(logDirectory, name));
+    }
+  }
 }
 
 function checkLog(fileSystem: FileSystem, directory: string, { hasLog }: ManifestState): void {

@@ -3,10 +3,20 @@ import { VarveError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 import type { KvAsyncIterator, KvBytes, KvIterator } from './contract.ts';
 import type { EntryIterator } from './entry-iterator.ts';
-import { keyBytesOf } from './kv-bytes.ts';
+import { CopySlab, SCAN_SLAB_SIZE } from './copy-slab.ts';
+import { keyBytesOf, viewOfBytes } from './kv-bytes.ts';
 
 /** Makes of the entry that the iterator stands on what its caller wants. */
 export type ItemOf<Item> = (entries: EntryIterator) => Item;
+
+/** The key alone. */
+export function keyOf(isBorrowed: boolean): ItemOf<Uint8Array> {
+  if (isBorrowed) {
+    return (entries) => viewOfBytes(entries.keyBytes, entries.keyStart, entries.keyEnd);
+  }
+  const slab = new CopySlab(SCAN_SLAB_SIZE);
+  return (entries) => slab.copy(entries.keyBytes, entries.keyStart, entries.keyEnd);
+}
 
 /** What holds the iterators of a store together: they end with it. */
 export class OpenIterators {

@@ -27,7 +27,7 @@ import type {
   KvWriteOptions,
 } from './contract.ts';
 import { type Found, makeFound } from './cursor.ts';
-import { CopySlab } from './copy-slab.ts';
+import { CopySlab, SCAN_SLAB_SIZE } from './copy-slab.ts';
 import { type EntryBounds, EntryIterator } from './entry-iterator.ts';
 import { OperationKind } from './format.ts';
 import {
@@ -38,7 +38,15 @@ import {
   type ValueCodec,
   viewOfBytes,
 } from './kv-bytes.ts';
-import { AsyncIterator, type ItemOf, type OpenIterators, SyncIterator } from './kv-iterator.ts';
+import {
+  AsyncIterator,
+  type ItemOf,
+  keyOf,
+  type OpenIterators,
+  SyncIterator,
+} from './kv-iterator.ts';
+import { Ingester } from './ingester.ts';
+import { optionNames } from './option-names.ts';
 import { backupKv, type BackupParts } from './kv-backup.ts';
 import { listEntries } from './kv-listing.ts';
 import { kvStats, type StatsParts } from './kv-stats.ts';
@@ -77,28 +85,10 @@ export interface KvStoreParts<Value> extends StatsParts, BackupParts {
   readonly recovery: KvRecovery;
 }
 
-/** What a value that is kept may keep from being reclaimed: little for a single read, more where many are read together. */
+/** What a value that is kept may keep from being reclaimed. */
 const COPY_SLAB_SIZE = 8 * 1024;
-const SCAN_SLAB_SIZE = 64 * 1024;
 /** A log that holds less than this is replayed at the next open rather than flushed when the store is closed. */
 const REPLAYED_SIZE_MAX = 1024 * 1024;
-
-const writeNames = ['ack', 'position'];
-const putNames: ReadonlySet<string> = new Set([...writeNames, 'ifAbsent', 'ifVersion']);
-const deleteNames: ReadonlySet<string> = new Set([...writeNames, 'ifVersion']);
-const batchNames: ReadonlySet<string> = new Set([...writeNames, 'guards']);
-const renameNames: ReadonlySet<string> = new Set([...writeNames, 'prefix', 'overwrite']);
-const ingestNames: ReadonlySet<string> = new Set(['position']);
-const rangeNames = ['gte', 'gt', 'lte', 'lt', 'prefix'];
-const iterateNames: ReadonlySet<string> = new Set([
-  ...rangeNames,
-  'reverse',
-  'limit',
-  'keysOnly',
-  'snapshot',
-  'borrow',
-  'keepOpen',
-]);
 
 export class LocalKvStore<Value> implements KvStore<Value> {
   readonly recovery: KvRecovery;
@@ -109,6 +99,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   readonly #found: Found = makeFound();
   readonly #iterators: OpenIterators;
   readonly #copies = new CopySlab(COPY_SLAB_SIZE);
+  readonly #ingester: Ingester;
   #closing: Promise<void> | undefined;
 
   constructor(parts: KvStoreParts<Value>) {
@@ -118,6 +109,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#writer = parts.writer;
     this.#iterators = parts.iterators;
     this.recovery = parts.recovery;
+    this.#ingester = new Ingester(parts.writer, parts.memtables, parts.maintenance);
   }
 
   get flushedPosition(): number {
@@ -170,14 +162,14 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   async put(key: KvBytes, value: KvInput<Value>, options: KvPutOptions = {}): Promise<number> {
-    rejectUnknownNames(options, putNames, 'option');
+    rejectUnknownNames(options, optionNames.put, 'option');
     const bytes = keyBytesOf(key);
     const operation = { kind: OperationKind.put, key: bytes, value: this.#codec.encode(value) };
     return this.#write({ operations: [operation], guards: conditionsOf(bytes, options) }, options);
   }
 
   async delete(key: KvBytes, options: KvDeleteOptions = {}): Promise<number> {
-    rejectUnknownNames(options, deleteNames, 'option');
+    rejectUnknownNames(options, optionNames.delete, 'option');
     const bytes = keyBytesOf(key);
     const operation = { kind: OperationKind.delete, key: bytes, value: undefined };
     return this.#write({ operations: [operation], guards: conditionsOf(bytes, options) }, options);
@@ -192,13 +184,17 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     operations: readonly KvOperation<Value>[],
     options: KvBatchOptions = {},
   ): Promise<number> {
-    rejectUnknownNames(options, batchNames, 'option');
+    rejectUnknownNames(options, optionNames.batch, 'option');
     const prepared = prepareOperations(operations, this.#codec);
+    if (prepared.length === 0 && options.position !== undefined) {
+      // The position is worth a sequence of its own.
+      prepared.push({ kind: OperationKind.mark, key: new Uint8Array(0), value: undefined });
+    }
     return this.#write({ operations: prepared, guards: prepareGuards(options.guards) }, options);
   }
 
   async rename(from: KvBytes, to: KvBytes, options: KvRenameOptions = {}): Promise<number> {
-    rejectUnknownNames(options, renameNames, 'option');
+    rejectUnknownNames(options, optionNames.rename, 'option');
     this.#checkOpen();
     const { prefix: isPrefix = false, overwrite: mayOverwrite = false, ...rest } = options;
     checkFlags({ prefix: isPrefix, overwrite: mayOverwrite });
@@ -225,25 +221,18 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       | AsyncIterable<readonly [KvBytes, KvInput<Value>]>,
     options: Pick<KvWriteOptions, 'position'> = {},
   ): Promise<number> {
-    rejectUnknownNames(options, ingestNames, 'option');
+    rejectUnknownNames(options, optionNames.ingest, 'option');
     this.#checkOpen();
     const { position } = options;
     if (position !== undefined) {
       this.#checkPosition(position);
     }
-    const { memtables, maintenance } = this.#parts;
-    const isReady = async (): Promise<number> => {
-      const mark = { kind: OperationKind.mark, key: EMPTY, value: undefined };
-      // Order: what was written before the mark is flushed with it, what is written after it is newer than what is ingested.
-      const sequence = await this.#write({ operations: [mark], guards: [] }, {}, () =>
-        memtables.freeze(),
-      );
-      await maintenance.whenFlushed(sequence);
-      return sequence;
-    };
     try {
-      return await maintenance.ingest(entriesAsBytes(entries, this.#codec), position, isReady);
+      return await this.#ingester.ingest(entriesAsBytes(entries, this.#codec), position);
     } catch (error) {
+      if (this.#closing !== undefined && error instanceof VarveError && error.code === 'ABORTED') {
+        throw closedError();
+      }
       // What the caller's own entries throw is the caller's.
       throw systemCode(error) === undefined
         ? error
@@ -254,7 +243,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   iterateSync(options: KvIterateOptions & { readonly keysOnly: true }): KvIterator<Uint8Array>;
   iterateSync(options?: KvIterateOptions): KvIterator<[Uint8Array, Value]>;
   iterateSync(options: KvIterateOptions = {}): KvIterator<Uint8Array | [Uint8Array, Value]> {
-    rejectUnknownNames(options, iterateNames, 'option');
+    rejectUnknownNames(options, optionNames.iterate, 'option');
     this.#checkOpen();
     const { limit = Infinity, keysOnly = false, borrow = false, reverse = false } = options;
     const { keepOpen = false } = options;
@@ -468,7 +457,6 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       readonly guards: PreparedWrite['guards'];
     },
     { ack = 'durable', position }: KvWriteOptions,
-    accepted?: () => void,
   ): Promise<number> {
     this.#checkOpen();
     if (ack !== 'durable' && ack !== 'written') {
@@ -483,7 +471,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     }
     const wantsWritten = ack === 'written';
     return new Promise((resolve, reject) => {
-      const given = { operations, guards, position, wantsWritten, ...(accepted && { accepted }) };
+      const given = { operations, guards, position, wantsWritten };
       this.#writer.submit(new PendingBatch(given, resolve, reject));
     });
   }
@@ -504,16 +492,6 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       throw closedError();
     }
   }
-}
-
-const EMPTY = new Uint8Array(0);
-
-function keyOf(isBorrowed: boolean): ItemOf<Uint8Array> {
-  if (isBorrowed) {
-    return (entries) => viewOfBytes(entries.keyBytes, entries.keyStart, entries.keyEnd);
-  }
-  const slab = new CopySlab(SCAN_SLAB_SIZE);
-  return (entries) => slab.copy(entries.keyBytes, entries.keyStart, entries.keyEnd);
 }
 
 function closedError(): VarveError {

@@ -2,17 +2,17 @@
  * Gives batches their sequences, in the order of the calls: into the log's lane and into the memtable in one step, so that what is visible
  * is also on its way to the disk. A batch that finds no room waits, and everybody behind it.
  */
-import { asVarveError, systemCode, VarveError } from '../base/errors.ts';
+import { VarveError } from '../base/errors.ts';
 import { reached } from '../base/reached.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import { frameBodySizeMax } from '../journal/format.ts';
 import { type Journal, poisoned } from '../journal/journal.ts';
 import { EntryKind } from './cursor.ts';
-import { compare, successorOf } from './entry-iterator.ts';
+import { compare } from './entry-iterator.ts';
 import { encodeOperation, OperationKind } from './format.ts';
 import { ownCopyOf } from './kv-bytes.ts';
 import type { MemtableQueue } from './memtable-queue.ts';
-import type { PendingBatch, PreparedOperation } from './pending-batch.ts';
+import { PendingBatch, type PreparedOperation } from './pending-batch.ts';
 
 /** What deciding about a batch rests on. */
 export interface KvWriterParts {
@@ -27,7 +27,6 @@ export interface KvWriterParts {
   readonly compactionError: () => Error | undefined;
   /** Why a batch may not be applied, if it may not. */
   readonly refusal: (batch: PendingBatch) => VarveError | undefined;
-  readonly lastKey: () => Uint8Array | undefined;
   /** Sequences, ascending, at which somebody reads besides the newest. */
   readonly readers: () => readonly number[];
 }
@@ -45,6 +44,8 @@ export class KvWriter {
   #waiting: PendingBatch[] = [];
   #waitingHead = 0;
   #isDraining = false;
+  /** The sequence that was taken by whoever holds up all writes. */
+  #heldSequence: number | undefined;
   /** While writes are slowed down: when the next one may go. */
   #nextAt = 0;
   #timer: Timer | undefined;
@@ -96,6 +97,7 @@ export class KvWriter {
         if (this.#waiting[this.#waitingHead] === batch) {
           this.#waitingHead += 1;
           this.#doneCount += 1;
+          this.#forgetPassed();
         }
       }
       if (this.waitingCount === 0) {
@@ -108,6 +110,14 @@ export class KvWriter {
     this.#tellObservers();
   }
 
+  /** Under steady load the queue is never empty: what has been decided must not stay in it for that. */
+  #forgetPassed(): void {
+    if (this.#waitingHead > 64 && this.#waitingHead * 2 > this.#waiting.length) {
+      this.#waiting = this.#waiting.slice(this.#waitingHead);
+      this.#waitingHead = 0;
+    }
+  }
+
   /** Nobody who waits will be served. */
   refuseWaiting(error: VarveError): void {
     const refused = this.#waiting.slice(this.#waitingHead);
@@ -118,6 +128,37 @@ export class KvWriter {
       batch.failed(error);
     }
     this.#tellObservers();
+  }
+
+  /**
+   * Takes one sequence, durably, and then holds up every write until `release`. Until then reads don't see what counts as written
+   * with it.
+   */
+  async hold(): Promise<number> {
+    try {
+      return await new Promise<number>((resolve, reject) => {
+        const mark = { kind: OperationKind.mark, key: EMPTY, value: undefined };
+        const accepted = (): void => {
+          this.#heldSequence = this.lastSequence;
+          this.lastSequence -= 1;
+        };
+        const given = { operations: [mark], guards: [], position: undefined };
+        const batch = { ...given, wantsWritten: false, accepted };
+        this.submit(new PendingBatch(batch, resolve, reject));
+      });
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+  }
+
+  /** Writes go on, behind the sequence that was taken. */
+  release(): void {
+    if (this.#heldSequence !== undefined) {
+      this.lastSequence = this.#heldSequence;
+      this.#heldSequence = undefined;
+      this.drain();
+    }
   }
 
   /** Nothing is accepted any more. */
@@ -155,7 +196,6 @@ export class KvWriter {
         return true;
       }
       batch.planNow();
-      this.#endRanges(batch.operations);
       if (batch.operations.length === 0) {
         batch.lastSequence = this.lastSequence;
         batch.succeed();
@@ -180,6 +220,9 @@ export class KvWriter {
 
   /** True while there is no room in memory or compaction is too far behind. */
   #isHeldUp(batch: PendingBatch): boolean {
+    if (this.#heldSequence !== undefined) {
+      return true;
+    }
     const { memtables, pressure, clock, flushError, compactionError } = this.#parts;
     const state = pressure();
     if (state === 'stop' || !memtables.hasRoom) {
@@ -224,19 +267,6 @@ export class KvWriter {
     const now = clock.now();
     // Up to a few ms' worth goes at once: timers are no finer than that.
     this.#nextAt = Math.max(this.#nextAt, now - 4) + (size / SLOW_RATE) * 1_000;
-  }
-
-  /** A deleted range without an end ends behind the last key there is, those put earlier in the batch included. */
-  #endRanges(operations: readonly PreparedOperation[]): void {
-    for (const [index, operation] of operations.entries()) {
-      if (operation.kind === OperationKind.deleteRange && operation.value === undefined) {
-        let last = this.#parts.lastKey() ?? EMPTY;
-        for (const { kind, key } of operations.slice(0, index)) {
-          last = kind === OperationKind.put && compare(key, last) > 0 ? key : last;
-        }
-        operation.value = compare(last, operation.key) < 0 ? operation.key : successorOf(last);
-      }
-    }
   }
 
   #accept(batch: PendingBatch, journal: Journal | undefined): void {
@@ -342,11 +372,13 @@ function tooLarge(size: number): VarveError {
 
 /** A question that can't be answered is an error, never a "no". */
 function undecided(error: unknown): VarveError {
+  const isUnavailable = error instanceof VarveError && error.code === 'UNAVAILABLE';
+  if (isUnavailable && error.applied === undefined) {
+    const message = 'What the write depends on could not be read: try again later.';
+    return new VarveError('UNAVAILABLE', message, { cause: error, applied: 'no' });
+  }
   if (error instanceof VarveError) {
     return error;
-  }
-  if (systemCode(error) !== undefined) {
-    return asVarveError(error, 'What the write depends on could not be read', 'no');
   }
   return new VarveError('INTERNAL', 'The write could not be decided.', {
     cause: error,

@@ -22,6 +22,8 @@ import type { ManifestState } from './manifest/format.ts';
 import { ManualCompactions } from './manual-compactions.ts';
 import { type ManifestChange, ManifestKeeper } from './manifest-keeper.ts';
 import { compacted, levelForNew } from './levels-change.ts';
+import { FileRemover } from './file-remover.ts';
+import { LogDurability } from './log-durability.ts';
 import type { Memtable } from './memtable.ts';
 import type { MemtableQueue } from './memtable-queue.ts';
 import type { SnapshotList } from './snapshot-list.ts';
@@ -77,6 +79,8 @@ export class Maintenance {
   readonly #manifest: ManifestKeeper;
   readonly #flushing: WorkLoop;
   readonly #compacting: WorkLoop;
+  readonly #remover: FileRemover;
+  readonly #log: LogDurability;
   #isClosing = false;
   /** Tables of frozen memtables, made and not yet in the manifest. */
   readonly #made = new Map<Memtable, JobResult>();
@@ -89,9 +93,10 @@ export class Maintenance {
   #damage: VarveError | undefined;
   /** Why the log has ended, if it has. */
   #logFailure: VarveError | undefined;
+  /** Ingested tables that are about to be added. */
+  #placingCount = 0;
   #idleWaiters: Waiter[] = [];
   #flushWaiters: (Waiter & { readonly sequence: number })[] = [];
-  #durableWaiters: { readonly position: number; readonly resolve: () => void }[] = [];
 
   constructor(parts: MaintenanceParts, settings: MaintenanceSettings, state: ManifestState) {
     this.#parts = parts;
@@ -100,6 +105,8 @@ export class Maintenance {
     this.#manifest = new ManifestKeeper(parts.background, parts.numbers, state);
     this.pressure = pressureOf(state.levels, settings.compaction);
     const ended = (): void => this.#rest();
+    this.#log = new LogDurability(parts.journal);
+    this.#remover = new FileRemover(parts.background, parts.logger, ended);
     this.#flushing = new WorkLoop(parts.clock, () => this.#flushAll(), {
       failed: (error) => this.#flushFailed(error),
       ended,
@@ -143,24 +150,14 @@ export class Maintenance {
 
   /** Everything below the position is durable in the log. */
   durable(position: number): void {
-    if (this.#durableWaiters.length > 0) {
-      const told = this.#durableWaiters.filter((waiter) => waiter.position <= position);
-      this.#durableWaiters = this.#durableWaiters.filter((waiter) => waiter.position > position);
-      for (const { resolve } of told) {
-        resolve();
-      }
-    }
+    this.#log.advanced(position);
   }
 
   /** The log has ended: what waits for it never comes. */
   logFailed(error: VarveError): void {
     this.#logFailure = error;
     this.#flushFailed(error);
-    const waiters = this.#durableWaiters;
-    this.#durableWaiters = [];
-    for (const { resolve } of waiters) {
-      resolve();
-    }
+    this.#log.failed();
   }
 
   /** Resolves when everything up to a sequence is in tables; its memtable must be frozen. Rejects when an attempt fails. */
@@ -197,32 +194,48 @@ export class Maintenance {
     await merged;
   }
 
-  /**
-   * Adds tables made of sorted entries. `isReady` gives the sequence they count as written with, when every older write is in tables
-   * and every newer one is in none. `position`: of a store without a log, what its owner's own log is covered up to then.
-   */
-  async ingest(
+  /** Makes tables of sorted entries, which nobody sees yet. */
+  async makeIngested(
     entries: Iterable<IngestEntry> | AsyncIterable<IngestEntry>,
+  ): Promise<JobResult> {
+    return this.#parts.background.ingest(
+      { kind: 'ingest', settings: this.#settings.tables },
+      entries,
+    );
+  }
+
+  /**
+   * Adds such tables, as written with `sequence`: every older write is in tables, and no newer one anywhere. `position`: of a store without
+   * a log, what its owner's own log is covered up to then.
+   */
+  async addIngested(
+    made: JobResult,
+    sequence: number,
     position: number | undefined,
-    isReady: () => Promise<number>,
-  ): Promise<number> {
-    const { background } = this.#parts;
-    const job = { kind: 'ingest', settings: this.#settings.tables } as const;
-    const made = await background.ingest(job, entries);
-    const sequence = await isReady();
+  ): Promise<void> {
     const tables = made.tables.map((table) => ({ ...table, ingestSequence: sequence }));
-    await this.#edit(made, (state) => {
-      const level = levelForNew(state.levels, tables, this.#running?.inputs.flat() ?? []);
-      return {
-        ...state,
-        levels: state.levels.apply({ added: [{ level, tables }], removed: [] }),
-        lastSequence: Math.max(state.lastSequence, sequence),
-        flushedPosition: Math.max(state.flushedPosition, position ?? 0),
-      };
-    });
-    this.counts.ingests += 1;
-    this.schedule();
-    return sequence;
+    // Order: nothing is planned between choosing a level and its being known, or a merge could span the same place.
+    this.#placingCount += 1;
+    try {
+      await this.#edit(made, (state) => {
+        const level = levelForNew(state.levels, tables, this.#running?.inputs.flat() ?? []);
+        return {
+          ...state,
+          levels: state.levels.apply({ added: [{ level, tables }], removed: [] }),
+          lastSequence: Math.max(state.lastSequence, sequence),
+          flushedPosition: Math.max(state.flushedPosition, position ?? 0),
+        };
+      });
+      this.counts.ingests += 1;
+    } finally {
+      this.#placingCount -= 1;
+      this.schedule();
+    }
+  }
+
+  /** Has files removed that nothing needs any more, in this order. */
+  remove(paths: readonly string[]): void {
+    this.#remover.remove(paths);
   }
 
   /** Ends what can be ended early, and resolves when nothing runs any more. With `flushes`, memtables are flushed first. */
@@ -257,7 +270,7 @@ export class Maintenance {
   }
 
   get #isIdle(): boolean {
-    const isBusy = this.#flushing.isRunning || this.#compacting.isRunning;
+    const isBusy = this.#flushing.isRunning || this.#compacting.isRunning || this.#remover.isBusy;
     return !isBusy && this.#parts.memtables.frozenCount === 0;
   }
 
@@ -265,27 +278,13 @@ export class Maintenance {
     while (!this.#isClosing) {
       const memtables = this.#parts.memtables.oldestGroup();
       const last = memtables.at(-1);
-      if (last === undefined || !(await this.#isDurable(last))) {
+      // Order: nothing gets into a table that the log may still lose.
+      if (last === undefined || !(await this.#log.reaches(last.maxSequence))) {
         break;
       }
       await this.#flush(memtables, last);
       this.#flushing.succeeded();
     }
-  }
-
-  /** Order: nothing gets into a table that the log may still lose. False if the log has failed. */
-  async #isDurable({ maxSequence }: Memtable): Promise<boolean> {
-    const { journal } = this.#parts;
-    if (journal === undefined) {
-      return true;
-    }
-    while (journal.durable < maxSequence && journal.failure === undefined) {
-      journal.publishNow();
-      await new Promise<void>((resolve) => {
-        this.#durableWaiters.push({ position: maxSequence, resolve });
-      });
-    }
-    return journal.failure === undefined;
   }
 
   /** All of them at once: a batch that spans them shows as a whole. */
@@ -343,6 +342,9 @@ export class Maintenance {
   }
 
   #nextPlan(): CompactionPlan | undefined {
+    if (this.#placingCount > 0) {
+      return undefined;
+    }
     const { levels, cursors } = this.state;
     const damaged = this.#damaged;
     const oldestSnapshot = this.#parts.snapshots.sequences()[0] ?? Infinity;

@@ -6,7 +6,9 @@ import type { ReadState } from './read-state.ts';
 /** Frozen memtables that may wait to be flushed before writes wait for them. */
 const FROZEN_COUNT_MAX = 2;
 /** What an arena has beyond the size at which its memtable is full: the last entry may be this large without one of its own. */
-const ARENA_SLACK = 1024 * 1024;
+const ARENA_SLACK_MAX = 1024 * 1024;
+/** What an arena of its own has beside the entry it was made for. */
+const FIRST_SLACK = 4 * 1024;
 /** Arenas kept for the next memtables: touched pages are dear. */
 const SPARE_COUNT_MAX = 2;
 
@@ -108,7 +110,7 @@ export class MemtableQueue {
   }
 
   get #arenaSize(): number {
-    return this.#sizeTarget + ARENA_SLACK;
+    return this.#sizeTarget + Math.min(this.#sizeTarget, ARENA_SLACK_MAX);
   }
 
   #make(extraSize: number): Memtable {
@@ -118,7 +120,7 @@ export class MemtableQueue {
       spare.reset();
       return Memtable.create(spare, this.#sizeTarget);
     }
-    const needed = Math.max(size, extraSize + ARENA_SLACK);
+    const needed = Math.max(size, extraSize + FIRST_SLACK);
     return Memtable.create(Arena.create(needed, this.#isShared), this.#sizeTarget);
   }
 

@@ -7,8 +7,8 @@ import { ownCopyOf } from './kv-bytes.ts';
 export interface PreparedOperation {
   readonly kind: OperationKind;
   readonly key: Uint8Array;
-  /** Of a deleted range: where it ends; undefined: behind the last key there is when it is its turn. */
-  value: Uint8Array | undefined;
+  /** Of a deleted range: where it ends. */
+  readonly value: Uint8Array | undefined;
 }
 
 /** What must hold for a batch, with its bytes. */

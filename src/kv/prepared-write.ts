@@ -1,9 +1,9 @@
 /** Writes as callers give them, checked and turned into bytes. */
 import { checkRange, rejectUnknownNames } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
-import type { KvBytes, KvGuard, KvInput, KvOperation, KvPutOptions } from './contract.ts';
+import type { KvBytes, KvGuard, KvInput, KvOperation, KvPutOptions, KvRange } from './contract.ts';
 import { OperationKind } from './format.ts';
-import { boundsOf, keyBytesOf, type ValueCodec } from './kv-bytes.ts';
+import { boundsOf, keyBytesOf, KEYS_END, type ValueCodec } from './kv-bytes.ts';
 import type { PreparedGuard, PreparedOperation } from './pending-batch.ts';
 
 /** What a batch is made of. */
@@ -23,7 +23,7 @@ export function prepareOperations<Value>(
   checkList(operations, 'operations');
   const prepared: PreparedOperation[] = [];
   // A value's toJSON may add to the list: what it adds is not part of this call.
-  for (const operation of [...operations]) {
+  for (const operation of operations.slice()) {
     const made = prepareOperation(operation, codec);
     if (made !== undefined) {
       prepared.push(made);
@@ -49,11 +49,12 @@ function prepareOperation<Value>(
       return { kind: OperationKind.delete, key: keyBytesOf(operation.key), value: undefined };
     case 'deleteRange': {
       rejectUnknownNames(operation, rangeNames, 'field of a deleted range');
+      checkHasBound(operation);
       const bounds = boundsOf(operation);
       if (bounds === undefined) {
         return undefined;
       }
-      const { start, end } = bounds;
+      const { start, end = KEYS_END } = bounds;
       return { kind: OperationKind.deleteRange, key: keyBytesOf(start), value: end };
     }
     default:
@@ -65,6 +66,17 @@ function prepareOperation<Value>(
   }
 }
 
+/** A bound that was lost on its way must not delete everything. */
+function checkHasBound({ gte, gt, lte, lt, prefix }: KvRange): void {
+  if ([gte, gt, lte, lt, prefix].every((bound) => bound === undefined)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      "A deleted range has a bound: { gte: '' } deletes every key.",
+      { applied: 'no' },
+    );
+  }
+}
+
 /** Entries to be ingested, as bytes. A list stays a list, which costs less than a promise an entry. */
 export function entriesAsBytes<Value>(
   entries:
@@ -72,6 +84,12 @@ export function entriesAsBytes<Value>(
     | AsyncIterable<readonly [KvBytes, KvInput<Value>]>,
   codec: ValueCodec<Value>,
 ): Iterable<[Uint8Array, Uint8Array]> | AsyncIterable<[Uint8Array, Uint8Array]> {
+  checkObject(entries, 'What is ingested');
+  if (!(Symbol.iterator in entries) && !(Symbol.asyncIterator in entries)) {
+    throw new VarveError('INVALID_ARGUMENT', 'Entries to be ingested are an iterable of pairs.', {
+      applied: 'no',
+    });
+  }
   return Symbol.iterator in entries
     ? bytesOfEach(entries, codec)
     : bytesOfEachLater(entries, codec);

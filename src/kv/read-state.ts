@@ -3,7 +3,7 @@ import { type Cursor, EntryKind, type Found } from './cursor.ts';
 import { LevelCursor } from './level-cursor.ts';
 import type { Memtable } from './memtable.ts';
 import { mergeCursors } from './merge-cursor.ts';
-import { RangeTombstones } from './range-tombstones.ts';
+import type { RangeTombstones } from './range-tombstones.ts';
 import { hashKey } from '../collections/bloom-filter.ts';
 import { newestSequence } from './manifest/levels.ts';
 import type { TableMeta } from './table-meta.ts';
@@ -113,9 +113,9 @@ export class PinnedSources {
   }
 
   /** All entries in order, but for those that `ranges` hide in whole stretches from a reader at `sequence`. */
-  cursor(ranges: RangeTombstones | undefined, sequence: number): Cursor {
+  cursor(ranges: readonly RangeTombstones[], sequence: number): Cursor {
     const uncovered = (source: Cursor, newest: number): Cursor =>
-      ranges === undefined ? source : new UncoveredCursor(source, ranges, sequence, newest);
+      ranges.length === 0 ? source : new UncoveredCursor(source, ranges, sequence, newest);
     const sources: Cursor[] = this.#memtables
       .filter(({ isEmpty }) => !isEmpty)
       .map((memtable) => uncovered(memtable.cursor(), memtable.maxSequence));
@@ -139,21 +139,15 @@ export class PinnedSources {
     return mergeCursors(sources);
   }
 
-  /** Deleted ranges of all sources, or undefined if there are none. */
-  rangeTombstones(): RangeTombstones | undefined {
-    const ofMemtables = this.#memtables
+  /** Deleted ranges of all sources: those of each memtable, and those of all tables. */
+  rangeTombstones(): readonly RangeTombstones[] {
+    const ranges = this.#memtables
       .map(({ rangeTombstones }) => rangeTombstones)
       .filter(({ isEmpty }) => !isEmpty);
-    const ofTables = this.#view.hasRangeTombstones
-      ? this.#view.handles
-          .flat()
-          .filter(({ meta }) => meta.rangeDeleteCount > 0)
-          .map((handle) => this.#tables.rangeTombstones(handle))
-      : [];
-    const all = [...ofMemtables, ...ofTables];
-    return all.length < 2
-      ? all[0]
-      : RangeTombstones.from(all.flatMap((ranges) => ranges.clip(undefined, undefined)));
+    if (this.#view.hasRangeTombstones) {
+      ranges.push(this.#tables.rangeTombstonesOf(this.#view));
+    }
+    return ranges;
   }
 
   release(): void {

@@ -34,6 +34,8 @@ export class TableView {
   /** The deepest level that holds anything, plus one. */
   readonly depth: number;
   readonly hasRangeTombstones: boolean;
+  /** Of all its tables, once they have been asked for. */
+  rangeTombstones: RangeTombstones | undefined;
   pinCount = 1;
 
   constructor(levels: Levels, handles: readonly (readonly TableHandle[])[]) {
@@ -118,6 +120,17 @@ export class TableSet {
   rangeTombstones(handle: TableHandle): RangeTombstones {
     handle.rangeTombstones ??= RangeTombstones.from(this.reader(handle).rangeTombstones());
     return handle.rangeTombstones;
+  }
+
+  /** Deleted ranges of all tables of a view. They never change: they are put together once. */
+  rangeTombstonesOf(view: TableView): RangeTombstones {
+    view.rangeTombstones ??= RangeTombstones.from(
+      view.handles
+        .flat()
+        .filter(({ meta }) => meta.rangeDeleteCount > 0)
+        .flatMap((handle) => this.reader(handle).rangeTombstones()),
+    );
+    return view.rangeTombstones;
   }
 
   /** About how many bytes of tables the keys from `start` up to `end` take; undefined: to the last one. */

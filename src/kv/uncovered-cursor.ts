@@ -18,12 +18,17 @@ export class UncoveredCursor implements Cursor {
   valueStart = 0;
   valueEnd = 0;
   readonly #source: Cursor;
-  readonly #ranges: RangeTombstones;
+  readonly #ranges: readonly RangeTombstones[];
   readonly #readSequence: number;
   readonly #newest: number;
 
   /** `readSequence`: where the reader stands; `newest`: of the source's entries none that is newer can be seen from there. */
-  constructor(source: Cursor, ranges: RangeTombstones, readSequence: number, newest: number) {
+  constructor(
+    source: Cursor,
+    ranges: readonly RangeTombstones[],
+    readSequence: number,
+    newest: number,
+  ) {
     this.#source = source;
     this.#ranges = ranges;
     this.#readSequence = readSequence;
@@ -69,14 +74,7 @@ export class UncoveredCursor implements Cursor {
   #goForward(): void {
     const source = this.#source;
     while (source.isValid) {
-      const { keyBytes, keyStart, keyEnd } = source;
-      const end = this.#ranges.endOfCover(
-        keyBytes,
-        keyStart,
-        keyEnd,
-        this.#readSequence,
-        this.#newest,
-      );
+      const end = this.#endOfCover(source);
       if (end === undefined) {
         this.#show(source);
         return;
@@ -88,20 +86,40 @@ export class UncoveredCursor implements Cursor {
   #goBackward(): void {
     const source = this.#source;
     while (source.isValid) {
-      const { keyBytes, keyStart, keyEnd } = source;
-      const start = this.#ranges.startOfCover(
-        keyBytes,
-        keyStart,
-        keyEnd,
-        this.#readSequence,
-        this.#newest,
-      );
+      const start = this.#startOfCover(source);
       if (start === undefined) {
         this.#show(source);
         return;
       }
       source.seekBefore(start);
     }
+  }
+
+  /** Any one will do: where it ends the others are asked. */
+  #endOfCover({ keyBytes, keyStart, keyEnd }: Cursor): Uint8Array | undefined {
+    for (const ranges of this.#ranges) {
+      const end = ranges.endOfCover(keyBytes, keyStart, keyEnd, this.#readSequence, this.#newest);
+      if (end !== undefined) {
+        return end;
+      }
+    }
+    return undefined;
+  }
+
+  #startOfCover({ keyBytes, keyStart, keyEnd }: Cursor): Uint8Array | undefined {
+    for (const ranges of this.#ranges) {
+      const start = ranges.startOfCover(
+        keyBytes,
+        keyStart,
+        keyEnd,
+        this.#readSequence,
+        this.#newest,
+      );
+      if (start !== undefined) {
+        return start;
+      }
+    }
+    return undefined;
   }
 
   #show(source: Cursor): void {

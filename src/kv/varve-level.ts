@@ -179,7 +179,7 @@ export class VarveLevel<K = string, V = string> extends AbstractLevel<Bytes, K, 
     const range = rangeOf(options as RangeOptions);
     const { limit = -1, reverse = false, snapshot } = options;
     if (limit < 0 && snapshot === undefined) {
-      await this.kv.deleteRange(range, { ack: 'written' });
+      await this.kv.deleteRange({ gte: '', ...range }, { ack: 'written' });
       return;
     }
     const keys = this.kv.iterateSync({

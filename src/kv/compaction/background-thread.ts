@@ -24,7 +24,13 @@ export async function runBackgroundThread(starter: ThreadStarter): Promise<void>
       data.fileSystem === undefined
         ? new NodeFileSystem()
         : await loadComponent<FileSystem>(receiveComponent(data.fileSystem));
-    const parts = { fileSystem, directory, identity, numbers: new CountedTableNumbers(numbers) };
+    const parts = {
+      fileSystem,
+      directory,
+      identity,
+      numbers: new CountedTableNumbers(numbers),
+      failedSyncs: { count: 0 },
+    };
     new BackgroundThread(starter, parts).listen();
   } catch (error) {
     const report: BackgroundReport = { report: 'defect', cause: packError(error) };

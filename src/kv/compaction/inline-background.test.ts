@@ -24,7 +24,13 @@ function setUp(): Setup {
   fileSystem.makeDirectory('/kv');
   fileSystem.makeDirectory('/kv/tables');
   const numbers = CountedTableNumbers.startingAt(1, false);
-  const parts = { fileSystem, directory: '/kv', identity: new Uint8Array(16), numbers };
+  const parts = {
+    fileSystem,
+    directory: '/kv',
+    identity: new Uint8Array(16),
+    numbers,
+    failedSyncs: { count: 0 },
+  };
   return { fileSystem, background: new InlineBackground(parts, new SimulatedClock()) };
 }
 

@@ -39,7 +39,13 @@ function newDisk(): Disk {
     fileSystem.makeDirectory(path);
     fileSystem.syncDirectory(path.slice(0, path.lastIndexOf('/')) || '/');
   }
-  return { fileSystem, directory, identity, numbers: CountedTableNumbers.startingAt(1, false) };
+  return {
+    fileSystem,
+    directory,
+    identity,
+    numbers: CountedTableNumbers.startingAt(1, false),
+    failedSyncs: { count: 0 },
+  };
 }
 
 interface Data {

@@ -25,6 +25,8 @@ export interface JobParts {
   readonly directory: string;
   readonly identity: Uint8Array;
   readonly numbers: TableNumbers;
+  /** Syncs of the tables' folder that failed, whichever job's they were. Shared by all jobs of a store. */
+  readonly failedSyncs: { count: number };
 }
 
 /** So much is done between two steps at most, but for a single entry. */

@@ -10,6 +10,8 @@
  */
 import { assert } from '../../base/assert.ts';
 import { compareBytes } from '../../base/compare-bytes.ts';
+import { VarveError } from '../../base/errors.ts';
+import { reached } from '../../base/reached.ts';
 import type { File } from '../../io/file-system.ts';
 import type { Cursor, EntryKind } from '../cursor.ts';
 import { tablePath, tablesDirectory } from '../names.ts';
@@ -55,8 +57,12 @@ export class TableOutput {
   #grandparentIndex = 0;
   #grandparentSize = 0;
 
+  /** As it was before the first name was made. */
+  readonly #failedSyncCount: number;
+
   constructor(parts: JobParts, plan: OutputPlan) {
     this.#parts = parts;
+    this.#failedSyncCount = parts.failedSyncs.count;
     this.#plan = plan;
   }
 
@@ -131,9 +137,30 @@ export class TableOutput {
       yield* this.#finish(undefined);
     }
     if (this.#made.length > 0) {
-      this.#parts.fileSystem.syncDirectory(tablesDirectory(this.#parts.directory));
+      this.#syncNames();
     }
     return this.#made;
+  }
+
+  /**
+   * Makes the names durable. If somebody else's sync of the folder has failed since the first of them was made, the system may have given
+   * up on them, and no later sync would tell: they are made anew.
+   */
+  #syncNames(): void {
+    const { fileSystem, directory, failedSyncs } = this.#parts;
+    try {
+      fileSystem.syncDirectory(tablesDirectory(directory));
+    } catch (error) {
+      failedSyncs.count += 1;
+      throw error;
+    }
+    if (failedSyncs.count !== this.#failedSyncCount) {
+      reached('made tables anew after a failed sync');
+      throw new VarveError(
+        'UNAVAILABLE',
+        'The folder of the tables could not be synced while tables were made: they are made again.',
+      );
+    }
   }
 
   get bytesWritten(): number {

@@ -61,7 +61,9 @@ export function checkFolder(
     checkLogOption(directory, state, options);
     return tidyUp(fileSystem, directory, state);
   } catch (error) {
-    if (!options.log && error instanceof CorruptionError) {
+    // A log is a store's own: what has one can't be made again from elsewhere.
+    const hasLog = fileSystem.stat(joinPath(directory, LOG_NAME)) !== undefined;
+    if (!options.log && !hasLog && error instanceof CorruptionError) {
       return { outcome: 'discarded', reason: error };
     }
     throw error;

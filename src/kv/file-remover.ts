@@ -1,0 +1,49 @@
+import type { Logger } from '../base/logger.ts';
+import { reached } from '../base/reached.ts';
+import type { Background } from './compaction/background.ts';
+
+/** Has files removed that nothing needs any more. Freeing a large one takes a file system some ms: the background does it. */
+export class FileRemover {
+  readonly #background: Background;
+  readonly #logger: Logger;
+  readonly #ended: () => void;
+  #underWayCount = 0;
+
+  /** `ended` is called when nothing is under way any more. */
+  constructor(background: Background, logger: Logger, ended: () => void) {
+    this.#background = background;
+    this.#logger = logger;
+    this.#ended = ended;
+  }
+
+  get isBusy(): boolean {
+    return this.#underWayCount > 0;
+  }
+
+  /** In this order. */
+  remove(paths: readonly string[]): void {
+    this.#underWayCount += 1;
+    void this.#removeAll(paths);
+  }
+
+  async #removeAll(paths: readonly string[]): Promise<void> {
+    try {
+      await this.#background.run({ kind: 'remove', paths });
+    } catch (error) {
+      // Whoever opens the store next finds them and removes them.
+      reached('could not remove what is not needed');
+      this.#logger({
+        level: 'warn',
+        event: 'derived-write-failed',
+        message:
+          'Files that are not needed any more could not be removed: the next open tries again.',
+        details: { cause: error, paths },
+      });
+    } finally {
+      this.#underWayCount -= 1;
+      if (this.#underWayCount === 0) {
+        this.#ended();
+      }
+    }
+  }
+}

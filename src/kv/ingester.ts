@@ -1,0 +1,56 @@
+import type { IngestEntry } from './compaction/ingest-pieces.ts';
+import type { KvWriter } from './kv-writer.ts';
+import type { Maintenance } from './maintenance.ts';
+import type { MemtableQueue } from './memtable-queue.ts';
+
+/**
+ * Brings tables made from sorted entries into the store, one call after the other, so that they count as written at one moment:
+ *
+ *   tables are made ─▶ what was written before is flushed ─▶ writes are held, one sequence is taken
+ *     ─▶ the rest is flushed ─▶ the manifest has the tables ─▶ they show, writes go on
+ *
+ * Entries in memory are looked at first, so none may be older than the tables. While writes are held little is left to flush.
+ */
+export class Ingester {
+  readonly #writer: KvWriter;
+  readonly #memtables: MemtableQueue;
+  readonly #maintenance: Maintenance;
+  /** The last installation under way: the next one waits for it. */
+  #installing: Promise<unknown> = Promise.resolve();
+
+  constructor(writer: KvWriter, memtables: MemtableQueue, maintenance: Maintenance) {
+    this.#writer = writer;
+    this.#memtables = memtables;
+    this.#maintenance = maintenance;
+  }
+
+  /** Resolves to the sequence that the entries count as written with. */
+  async ingest(
+    entries: Iterable<IngestEntry> | AsyncIterable<IngestEntry>,
+    position: number | undefined,
+  ): Promise<number> {
+    const made = await this.#maintenance.makeIngested(entries);
+    const before = this.#installing;
+    const installed = (async (): Promise<number> => {
+      await before;
+      await this.#flush();
+      const sequence = await this.#writer.hold();
+      try {
+        await this.#flush();
+        await this.#maintenance.addIngested(made, sequence, position);
+      } finally {
+        this.#writer.release();
+      }
+      return sequence;
+    })();
+    this.#installing = installed.catch(() => {});
+    return installed;
+  }
+
+  async #flush(): Promise<void> {
+    this.#memtables.freeze();
+    if (this.#memtables.frozenCount > 0) {
+      await this.#maintenance.whenFlushed(this.#memtables.active.maxSequence);
+    }
+  }
+}
