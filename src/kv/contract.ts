@@ -241,8 +241,8 @@ export interface KvStore<Value = Uint8Array> {
 
   /**
    * Adds entries whose keys strictly ascend, as tables made straight from them: nothing is logged, and merged only later. They all become
-   * visible and durable at once, when this resolves, as written at the version it resolves to; until then nothing of them shows. Entries
-   * written meanwhile, with higher versions, win. Throws `INVALID_ARGUMENT` for keys out of order, having changed nothing.
+   * visible and durable at once, when this resolves, as written at the version it resolves to; until then nothing of them shows. Writes go on
+   * while tables are made and wait while they are added; those after that have higher versions, and win. Throws `INVALID_ARGUMENT` for keys out of order, having changed nothing.
    */
   ingest(
     entries:
