@@ -79,7 +79,7 @@ describe('a write', () => {
       expect(kv.hasSync(last)).toBe(false);
       expect(text(kv.getSync(''))).toBe('first');
       await kv.put(last, 'again');
-      await kv.deleteRange({});
+      await kv.deleteRange({ gte: '' });
       expect([...kv.iterateSync()]).toEqual([]);
     }));
 
@@ -293,7 +293,7 @@ describe('an iterator', () => {
       await fill(kv);
       const iterator = kv.iterate();
       const first = await iterator.next();
-      await kv.deleteRange({});
+      await kv.deleteRange({ gte: '' });
       await kv.flush();
       await kv.compact();
       const rest: string[] = [];
@@ -372,7 +372,7 @@ describe('a snapshot', () => {
       await kv.put('a', '2');
       await kv.put('b', '2');
       await kv.flush();
-      await kv.deleteRange({});
+      await kv.deleteRange({ gte: '' });
       await kv.compact();
       expect(text(await kv.get('a', { snapshot }))).toBe('1');
       expect(kv.getEntrySync('a', { snapshot })?.version).toBe(1);

@@ -1,5 +1,12 @@
 /** Calls of a store in the model's words, and comparisons of what comes of them. */
-import type { KvBatchOptions, KvIterator, KvOperation, KvSnapshot, KvStore } from 'varve/kv';
+import type {
+  KvBatchOptions,
+  KvIterator,
+  KvOperation,
+  KvRange,
+  KvSnapshot,
+  KvStore,
+} from 'varve/kv';
 import { expect } from 'vitest';
 import {
   bytesOf,
@@ -50,7 +57,7 @@ export function sendWrite(
       case 'delete':
         return kv.delete(lend(only.key), options);
       case 'deleteRange':
-        return kv.deleteRange(rangeOf(only.range), options);
+        return kv.deleteRange(deletedRangeOf(only.range), options);
     }
   }
   const given = operations.map((operation): KvOperation<Uint8Array> => {
@@ -62,9 +69,14 @@ export function sendWrite(
       case 'deleteRange':
         break;
     }
-    return { type: 'deleteRange', ...rangeOf(operation.range) };
+    return { type: 'deleteRange', ...deletedRangeOf(operation.range) };
   });
   return kv.batch(given, { ...options, guards: guards.map(guardOf) });
+}
+
+/** A range that is deleted has a bound. */
+function deletedRangeOf(range: ModelRange): KvRange {
+  return { gte: '', ...rangeOf(range) };
 }
 
 /** As `toEqual`, fast enough to be asked a million times. */

@@ -189,7 +189,7 @@ describe('compact', () => {
     await kv.put('zz', '');
     await kv.compact();
     expect(kv.tables().every(({ level }) => level > 0)).toBe(true);
-    await kv.deleteRange({});
+    await kv.deleteRange({ gte: '' });
     await kv.compact();
     expect(kv.tables()).toEqual([]);
     expect(kv.sizeOf({})).toBe(0);

@@ -20,15 +20,20 @@ export class FileRemover {
     return this.#underWayCount > 0;
   }
 
-  /** In this order. */
-  remove(paths: readonly string[]): void {
+  /** In this order, none behind one that can't be. `over` is told whether all are removed. */
+  remove(paths: readonly string[], over?: (isDone: boolean) => void): void {
     this.#underWayCount += 1;
-    void this.#removeAll(paths);
+    void this.#removeAll(paths, over);
   }
 
-  async #removeAll(paths: readonly string[]): Promise<void> {
+  async #removeAll(
+    paths: readonly string[],
+    over: ((isDone: boolean) => void) | undefined,
+  ): Promise<void> {
+    let isDone = false;
     try {
       await this.#background.run({ kind: 'remove', paths });
+      isDone = true;
     } catch (error) {
       // Whoever opens the store next finds them and removes them.
       reached('could not remove what is not needed');
@@ -40,6 +45,8 @@ export class FileRemover {
         details: { cause: error, paths },
       });
     } finally {
+      // Order: what is asked for now counts as under way before this ends.
+      over?.(isDone);
       this.#underWayCount -= 1;
       if (this.#underWayCount === 0) {
         this.#ended();

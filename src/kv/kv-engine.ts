@@ -19,7 +19,7 @@ import type { OpenedFolder } from './kv-folder.ts';
 import { OpenIterators } from './kv-iterator.ts';
 import { KvLogEncoder } from './kv-log-encoder.ts';
 import { kvLogWriterThread } from './kv-log-writer.ts';
-import { LogTrimmer } from './log-trimmer.ts';
+import { type FileRemoval, LogTrimmer } from './log-trimmer.ts';
 import { applyOperation, KvWriter } from './kv-writer.ts';
 import { Maintenance, type MaintenanceSettings } from './maintenance.ts';
 import { LOG_NAME, QUARANTINE_NAME } from './manifest/folder.ts';
@@ -59,7 +59,7 @@ export function startEngine(
   const counters = new ReadCounters();
   const snapshots = new SnapshotList();
   const iterators = new OpenIterators();
-  const remove = (paths: readonly string[]): void => maintenance?.remove(paths);
+  const remove: FileRemoval = (paths, over) => maintenance?.remove(paths, over);
   const tables = openTables(parts, options, folder, { cache, counters, remove });
   const state = new ReadState([], tables);
   const queue = { sizeTarget: options.memtableBytes, isShared: parts.usesThreads };
@@ -125,7 +125,7 @@ function openTables(
   parts: {
     readonly cache: BlockCache;
     readonly counters: ReadCounters;
-    readonly remove: (paths: readonly string[]) => void;
+    readonly remove: FileRemoval;
   },
 ): TableSet {
   const { cache, counters, remove } = parts;

@@ -290,9 +290,9 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   ): Promise<{ count: number; isExact: boolean }> {
     checkRange('limit', limit, 0, Number.MAX_SAFE_INTEGER);
     this.#checkOpen();
-    const bounds = boundsOf({ prefix })!;
+    const bounds = boundsOf({ prefix });
     const entries = new SyncIterator(
-      this.#entries(bounds, false),
+      bounds && this.#entries(bounds, false),
       this.#iterators,
       () => undefined,
       Infinity,

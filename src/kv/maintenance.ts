@@ -230,12 +230,13 @@ export class Maintenance {
     } finally {
       this.#placingCount -= 1;
       this.schedule();
+      this.#rest();
     }
   }
 
-  /** Has files removed that nothing needs any more, in this order. */
-  remove(paths: readonly string[]): void {
-    this.#remover.remove(paths);
+  /** Has files removed that nothing needs any more, in this order. `over` is told whether all are removed. */
+  remove(paths: readonly string[], over?: (isDone: boolean) => void): void {
+    this.#remover.remove(paths, over);
   }
 
   /** Ends what can be ended early, and resolves when nothing runs any more. With `flushes`, memtables are flushed first. */
@@ -270,7 +271,8 @@ export class Maintenance {
   }
 
   get #isIdle(): boolean {
-    const isBusy = this.#flushing.isRunning || this.#compacting.isRunning || this.#remover.isBusy;
+    const isRunning = this.#flushing.isRunning || this.#compacting.isRunning;
+    const isBusy = isRunning || this.#placingCount > 0 || this.#remover.isBusy;
     return !isBusy && this.#parts.memtables.frozenCount === 0;
   }
 

@@ -99,8 +99,8 @@ function* bytesOfEach<Value>(
   entries: Iterable<readonly [KvBytes, KvInput<Value>]>,
   codec: ValueCodec<Value>,
 ): Generator<[Uint8Array, Uint8Array]> {
-  for (const [key, value] of entries) {
-    yield [keyBytesOf(key), codec.encode(value)];
+  for (const entry of entries) {
+    yield bytesOfPair(entry, codec);
   }
 }
 
@@ -108,9 +108,22 @@ async function* bytesOfEachLater<Value>(
   entries: AsyncIterable<readonly [KvBytes, KvInput<Value>]>,
   codec: ValueCodec<Value>,
 ): AsyncGenerator<[Uint8Array, Uint8Array]> {
-  for await (const [key, value] of entries) {
-    yield [keyBytesOf(key), codec.encode(value)];
+  for await (const entry of entries) {
+    yield bytesOfPair(entry, codec);
   }
+}
+
+function bytesOfPair<Value>(
+  entry: readonly [KvBytes, KvInput<Value>],
+  codec: ValueCodec<Value>,
+): [Uint8Array, Uint8Array] {
+  // The letters of a string would pass as key and value.
+  if (!Array.isArray(entry)) {
+    throw new VarveError('INVALID_ARGUMENT', 'An entry to be ingested is a pair: [key, value].', {
+      applied: 'no',
+    });
+  }
+  return [keyBytesOf(entry[0]), codec.encode(entry[1])];
 }
 
 /** The guards that a put's or a delete's own conditions come to. */

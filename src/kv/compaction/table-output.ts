@@ -77,7 +77,7 @@ export class TableOutput {
       yield* this.#passRange();
     }
     const isCostly = this.#grandparentSize > GRANDPARENTS_MAX * this.#plan.settings.tableSizeMax;
-    if (this.#hasContent && (this.isFull || isCostly)) {
+    if ((this.isFull || isCostly) && this.#hasContentBefore(entry)) {
       yield* this.finishBefore(entry.keyBytes, entry.keyStart, entry.keyEnd);
     }
   }
@@ -186,6 +186,17 @@ export class TableOutput {
   /** The table under way would not be empty if it ended here. */
   get #hasContent(): boolean {
     return this.#builder !== undefined || this.#rangeIndex < this.#rangesPassed;
+  }
+
+  /** The same if it ended before the entry's key: a range that begins at the key is not part of it then. */
+  #hasContentBefore({ keyBytes, keyStart, keyEnd }: Cursor): boolean {
+    if (this.#builder !== undefined || !this.#hasContent) {
+      return this.#builder !== undefined;
+    }
+    const { start } = this.#plan.ranges[this.#rangeIndex]!;
+    const first =
+      this.#start !== undefined && compare(start, this.#start) < 0 ? this.#start : start;
+    return compareBytes(first, 0, first.length, keyBytes, keyStart, keyEnd) < 0;
   }
 
   /** True if the table under way has passed more of the next level than it should overlap. */

@@ -4,7 +4,7 @@ import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
 import { getFrom, makeSample, openSample, samplePath, text } from './table-sample.ts';
 import { Block } from './block.ts';
 import { BlockBuilder } from './block-builder.ts';
-import { BlockCache, type BlockPlaces } from './block-cache.ts';
+import { BlockCache, BlockPlaces } from './block-cache.ts';
 import { EntryKind } from '../cursor.ts';
 import { ReadCounters } from './read-counters.ts';
 
@@ -18,7 +18,7 @@ function blockOf(size: number): Block {
   return new Block(builder.bytes.slice(0, payloadSize), 0, payloadSize, 'file', 0);
 }
 
-const places = (count: number): BlockPlaces => Array.from({ length: count }, () => undefined);
+const places = (count: number): BlockPlaces => new BlockPlaces(count);
 
 describe('a block cache', () => {
   it('never holds more than its capacity, whatever comes and goes', () => {
@@ -28,9 +28,8 @@ describe('a block cache', () => {
     for (let step = 0; step < 1_500; step += 1) {
       const table = random.pick(tables);
       const index = random.below(40);
-      const block = table[index];
-      if (block !== undefined) {
-        block.isReferenced = true;
+      if (table.blocks[index] !== undefined) {
+        table.marks[index] = 1;
       } else {
         cache.insert(table, index, blockOf(random.below(4_000)));
       }
@@ -39,9 +38,12 @@ describe('a block cache', () => {
         cache.dropAll(table);
         tables[at] = places(40);
       }
-      const kept = tables.flat().filter((each) => each !== undefined);
+      const kept = tables.flatMap(({ blocks }) => blocks).filter((each) => each !== undefined);
+      const payloads = tables.flatMap((each) => each.payloads).filter((each) => each !== undefined);
       const size = kept.reduce((sum, each) => sum + each.bytes.buffer.byteLength + 400, 0);
       expect([cache.size, cache.count]).toEqual([size, kept.length]);
+      expect(kept.every(({ bytes }, at) => payloads[at] === bytes)).toBe(true);
+      expect(payloads).toHaveLength(kept.length);
       expect(size).toBeLessThanOrEqual(cache.capacity);
     }
     expect(cache.count).toBeGreaterThan(10);
@@ -52,14 +54,12 @@ describe('a block cache', () => {
     const table = places(500);
     cache.insert(table, 0, blockOf(1_000));
     for (let index = 1; index < 500; index += 1) {
-      if (table[0] !== undefined) {
-        table[0].isReferenced = true;
-      }
+      table.marks[0] = 1;
       cache.insert(table, index, blockOf(1_000));
     }
-    expect(table[0]).toBeDefined();
-    expect(table[1]).toBeUndefined();
-    expect(table[499]).toBeDefined();
+    expect(table.blocks[0]).toBeDefined();
+    expect(table.blocks[1]).toBeUndefined();
+    expect(table.blocks[499]).toBeDefined();
   });
 
   it('keeps no block larger than an eighth of it, and without capacity none', () => {

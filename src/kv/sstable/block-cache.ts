@@ -13,7 +13,22 @@ const BLOCK_OVERHEAD = 400;
 const PART_MAX = 8;
 
 /** One place for each block of a table. */
-export type BlockPlaces = (Block | undefined)[];
+export class BlockPlaces {
+  readonly blocks: (Block | undefined)[];
+  /**
+   * The same blocks' payloads: a point read goes to these. What the block's object knows stands at the payload's end as well, and
+   * looking at one object less is one wait for memory less.
+   */
+  readonly payloads: (Uint8Array | undefined)[];
+  /** 1 where a block was used since the hand last passed. */
+  readonly marks: Uint8Array;
+
+  constructor(count: number) {
+    this.blocks = Array.from({ length: count }, () => undefined);
+    this.payloads = Array.from({ length: count }, () => undefined);
+    this.marks = new Uint8Array(count);
+  }
+}
 
 export class BlockCache {
   /** In bytes; 0 keeps nothing. */
@@ -38,9 +53,9 @@ export class BlockCache {
     return this.#count;
   }
 
-  /** Keeps a block, unless it is too large. The block has a buffer of its own. */
+  /** Keeps a block, unless it is too large. The block has a buffer of its own, which its payload begins and its bytes are. */
   insert(places: BlockPlaces, index: number, block: Block): void {
-    assert(places[index] === undefined, 'a block is kept once');
+    assert(places.blocks[index] === undefined, 'a block is kept once');
     const cost = costOf(block);
     if (cost > this.capacity / PART_MAX) {
       return;
@@ -53,19 +68,22 @@ export class BlockCache {
     block.ringIndex = ringIndex;
     block.holder = places;
     block.holderIndex = index;
-    places[index] = block;
+    places.blocks[index] = block;
+    places.payloads[index] = block.bytes;
+    places.marks[index] = 0;
     this.#size += cost;
     this.#count += 1;
   }
 
   /** Drops the blocks of a table that is closed. */
   dropAll(places: BlockPlaces): void {
-    for (const block of places) {
+    for (const block of places.blocks) {
       if (block !== undefined) {
         this.#drop(block);
       }
     }
-    places.length = 0;
+    places.blocks.length = 0;
+    places.payloads.length = 0;
   }
 
   /** One step of the hand. */
@@ -75,8 +93,9 @@ export class BlockCache {
     if (block === undefined) {
       return;
     }
-    if (block.isReferenced) {
-      block.isReferenced = false;
+    const { marks } = block.holder!;
+    if (marks[block.holderIndex] === 1) {
+      marks[block.holderIndex] = 0;
     } else {
       this.#drop(block);
     }
@@ -87,7 +106,8 @@ export class BlockCache {
     this.#ring[block.ringIndex] = undefined;
     this.#vacant.push(block.ringIndex);
     block.ringIndex = -1;
-    block.holder![block.holderIndex] = undefined;
+    block.holder!.blocks[block.holderIndex] = undefined;
+    block.holder!.payloads[block.holderIndex] = undefined;
     block.holder = undefined;
     this.#size -= costOf(block);
     this.#count -= 1;

@@ -2,7 +2,7 @@
 import { CorruptionError } from '../../base/errors.ts';
 import type { File } from '../../io/file-system.ts';
 import { Block } from './block.ts';
-import type { BlockCache, BlockPlaces } from './block-cache.ts';
+import { type BlockCache, BlockPlaces } from './block-cache.ts';
 import { decompress } from './block-compression.ts';
 import {
   CompressionTag,
@@ -24,6 +24,8 @@ export class BlockSource {
   readonly #file: File;
   readonly #place: TablePlace;
   readonly #cache: BlockCache;
+  /** Points to whatever block a point read looks at. */
+  #readBlock: Block | undefined;
 
   constructor(
     file: File,
@@ -37,16 +39,33 @@ export class BlockSource {
     this.#place = place;
     this.#cache = cache;
     this.counters = counters;
-    this.places = Array.from({ length: index.count }, () => undefined);
+    this.places = new BlockPlaces(index.count);
   }
 
   /** The block, if the cache has it. */
   cached(index: number): Block | undefined {
-    const block = this.places[index];
+    const block = this.places.blocks[index];
     if (block !== undefined) {
-      block.isReferenced = true;
+      this.places.marks[index] = 1;
       this.counters.blockHits += 1;
     }
+    return block;
+  }
+
+  /** The block, from the cache or from the file; then the cache keeps it. For one read: the next one may use the same object. */
+  loadForRead(index: number): Block {
+    const payload = this.places.payloads[index];
+    if (payload === undefined) {
+      return this.readKept(index);
+    }
+    this.places.marks[index] = 1;
+    this.counters.blockHits += 1;
+    let block = this.#readBlock;
+    if (block === undefined) {
+      block = new Block(payload, 0, payload.length, this.#file.path, 0);
+      this.#readBlock = block;
+    }
+    block.pointTo(payload, this.index.offsets[index]!);
     return block;
   }
 
@@ -66,6 +85,8 @@ export class BlockSource {
   /** Makes a block of what was read into a buffer of its own, and lets the cache keep it. */
   keep(bytes: Uint8Array, index: number): Block {
     const block = this.decode(bytes, 0, index);
+    // What is kept is the payload.
+    block.bytes = block.bytes.subarray(0, block.end);
     this.#cache.insert(this.places, index, block);
     return block;
   }

@@ -2,6 +2,7 @@
 import { CorruptionError } from '../../base/errors.ts';
 import { EntryKind, type Found } from '../cursor.ts';
 import { restartCountOf } from './block-builder.ts';
+import type { BlockPlaces } from './block-cache.ts';
 import { BLOCK_TAIL_SIZE, readUint32, RESTART_SIZE } from './format.ts';
 import { readVarint, varintSize } from './varint.ts';
 
@@ -9,31 +10,33 @@ import { readVarint, varintSize } from './varint.ts';
 const ENTRY_SIZE_MIN = 3;
 const TWO_32 = 2 ** 32;
 
-/** Fields stand in the order of their use: a point read finds most of them in one line of the processor's cache. */
 export class Block {
-  readonly bytes: Uint8Array;
-  readonly restartsStart: number;
-  readonly restartCount: number;
-  readonly restartInterval: number;
-  readonly entriesStart: number;
+  bytes: Uint8Array;
+  restartsStart = 0;
+  restartCount = 0;
+  restartInterval = 0;
+  entriesStart = 0;
   /** Where the entries end and the sequences begin. */
-  readonly entriesEnd: number;
+  entriesEnd = 0;
   /** The entries begin where the values end. */
-  readonly valuesStart: number;
-  readonly sequenceWidth: number;
-  /** Marked by a use, for the cache. */
-  isReferenced = false;
-  readonly baseSequence: number;
-  readonly count: number;
+  valuesStart = 0;
+  sequenceWidth = 0;
+  baseSequence = 0;
+  count = 0;
   /** Where the block came from, for whoever finds damage in it. */
   readonly file: string;
-  readonly offset: number;
+  offset: number;
 
   // What follows belongs to the cache.
   /** Place in its ring; -1 while it doesn't hold the block. */
   ringIndex = -1;
-  holder: (Block | undefined)[] | undefined = undefined;
+  holder: BlockPlaces | undefined = undefined;
   holderIndex = 0;
+
+  /** Where the payload ends. */
+  get end(): number {
+    return this.restartsStart + this.restartCount * RESTART_SIZE + BLOCK_TAIL_SIZE;
+  }
 
   /** `bytes[start, end)` is a payload. Throws `CORRUPT` if it can't be a block's. */
   constructor(bytes: Uint8Array, start: number, end: number, file: string, offset: number) {
@@ -41,32 +44,48 @@ export class Block {
     if (tail < start) {
       throw new CorruptionError(file, offset, 'a block is too short');
     }
-    const count = readUint32(bytes, tail + 8);
-    const valuesSize = readUint32(bytes, tail + 12);
     this.bytes = bytes;
-    this.restartInterval = bytes[tail + 17]!;
-    this.restartCount = restartCountOf(count, Math.max(this.restartInterval, 1));
-    this.restartsStart = tail - this.restartCount * RESTART_SIZE;
-    this.sequenceWidth = bytes[tail + 16]!;
-    this.entriesStart = start + valuesSize;
-    this.entriesEnd = this.restartsStart - count * this.sequenceWidth;
-    this.valuesStart = start;
-    this.baseSequence = readUint32(bytes, tail + 4) * TWO_32 + readUint32(bytes, tail);
-    this.count = count;
     this.file = file;
     this.offset = offset;
+    this.#layOut(bytes, start, end);
+    const valuesSize = this.entriesStart - start;
     if (
-      count < 1 ||
+      this.count < 1 ||
       this.restartInterval < 1 ||
       this.sequenceWidth > 7 ||
       !Number.isSafeInteger(this.baseSequence) ||
       bytes[tail + 18] !== 0 ||
       bytes[tail + 19] !== 0 ||
-      this.entriesEnd - this.entriesStart < count * ENTRY_SIZE_MIN ||
+      this.entriesEnd - this.entriesStart < this.count * ENTRY_SIZE_MIN ||
       !this.#restartsAscend(valuesSize)
     ) {
       throw new CorruptionError(file, offset, 'a block is not laid out as blocks are');
     }
+  }
+
+  /** Makes this the block whose payload `bytes` is, which a block of its own was made of before and found in order. */
+  pointTo(bytes: Uint8Array, offset: number): void {
+    this.bytes = bytes;
+    this.offset = offset;
+    this.#layOut(bytes, 0, bytes.length);
+  }
+
+  #layOut(bytes: Uint8Array, start: number, end: number): void {
+    const tail = end - BLOCK_TAIL_SIZE;
+    const count = readUint32(bytes, tail + 8);
+    const interval = bytes[tail + 17]!;
+    const sequenceWidth = bytes[tail + 16]!;
+    const restartCount = restartCountOf(count, interval > 0 ? interval : 1);
+    const restartsStart = tail - restartCount * RESTART_SIZE;
+    this.count = count;
+    this.restartInterval = interval;
+    this.restartCount = restartCount;
+    this.restartsStart = restartsStart;
+    this.sequenceWidth = sequenceWidth;
+    this.entriesStart = start + readUint32(bytes, tail + 12);
+    this.entriesEnd = restartsStart - count * sequenceWidth;
+    this.valuesStart = start;
+    this.baseSequence = readUint32(bytes, tail + 4) * TWO_32 + readUint32(bytes, tail);
   }
 
   #restartsAscend(valuesSize: number): boolean {

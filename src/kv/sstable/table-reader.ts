@@ -119,7 +119,7 @@ export class TableReader {
     if (index === this.#index.count) {
       return false;
     }
-    if (!findInBlock(this.#source.load(index), key, sought, found)) {
+    if (!findInBlock(this.#source.loadForRead(index), key, sought, found)) {
       return false;
     }
     if (ingestSequence >= 0) {

@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import { Levels } from './manifest/levels.ts';
+import type { RangeTombstone } from './range-tombstones.ts';
+import { ReadState } from './read-state.ts';
+import type { TableReader } from './sstable/table-reader.ts';
+import type { TableMeta } from './table-meta.ts';
+import { TableSet } from './table-set.ts';
+
+function bytes(text: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(text));
+}
+
+/** Of level 0; `rangeDeleteCount` deleted ranges. */
+function table(number: number, rangeDeleteCount: number): TableMeta {
+  return {
+    number,
+    size: 100,
+    count: 1,
+    deleteCount: 0,
+    rangeDeleteCount,
+    rawSize: 10,
+    minKey: bytes('a'),
+    maxKey: bytes('z'),
+    isMaxExclusive: false,
+    minSequence: number,
+    maxSequence: number,
+    ingestSequence: undefined,
+    digest: new Uint8Array(32),
+  };
+}
+
+describe('the deleted ranges of all tables', () => {
+  it('are put together once for a view, whoever asks and however often', () => {
+    const read: number[] = [];
+    const open = ({ number }: TableMeta): TableReader => {
+      const rangeTombstones = (): RangeTombstone[] => {
+        read.push(number);
+        return [{ start: bytes('b'), end: bytes(`c${number}`), sequence: number }];
+      };
+      return { rangeTombstones, close: () => {} } as unknown as TableReader;
+    };
+    const given = [table(1, 1), table(2, 0), table(3, 2)];
+    const levels = Levels.empty.apply({ added: [{ level: 0, tables: given }], removed: [] });
+    const tables = new TableSet({ open, unused: () => {} }, levels, 10);
+    const state = new ReadState([], tables);
+    const ranges = tables.rangeTombstonesOf(tables.current);
+    expect(new Set(read)).toEqual(new Set([1, 3]));
+    expect(read).toHaveLength(2);
+    for (let reader = 0; reader < 10; reader += 1) {
+      const sources = state.pin(true);
+      const [ofTables, ...others] = sources.rangeTombstones();
+      expect(ofTables).toBe(ranges);
+      expect(others).toEqual([]);
+      sources.release();
+    }
+    expect(read).toHaveLength(2);
+    expect(ranges.newestCovering(bytes('c2'), 0, 2, 10)).toBe(3);
+    expect(ranges.newestCovering(bytes('b'), 0, 1, 2)).toBe(1);
+  });
+
+  it('are put together anew when the tables are others, and those of a pinned view stay', () => {
+    const open = ({ number }: TableMeta): TableReader => {
+      const tombstone = { start: bytes('b'), end: bytes('d'), sequence: number };
+      return { rangeTombstones: () => [tombstone], close: () => {} } as unknown as TableReader;
+    };
+    const before = Levels.empty.apply({
+      added: [{ level: 0, tables: [table(1, 1)] }],
+      removed: [],
+    });
+    const tables = new TableSet({ open, unused: () => {} }, before, 10);
+    const state = new ReadState([], tables);
+    const pinned = state.pin(true);
+    tables.install(before.apply({ added: [{ level: 0, tables: [table(2, 1)] }], removed: [1] }));
+    const later = state.pin(true);
+    expect(pinned.rangeTombstones()[0]!.newestCovering(bytes('c'), 0, 1, 10)).toBe(1);
+    expect(later.rangeTombstones()[0]!.newestCovering(bytes('c'), 0, 1, 10)).toBe(2);
+    tables.install(Levels.empty);
+    expect(state.pin(true).rangeTombstones()).toEqual([]);
+  });
+});
