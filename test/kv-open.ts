@@ -1,6 +1,6 @@
 /** Key-value stores on simulated disks, for tests. */
 import { type KvComponents, type KvOptions, type KvStore, openKv, VarveError } from 'varve/kv';
-import { SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
+import { SeededRandom, SimulatedFileSystem } from 'varve/testing';
 
 export function disk(): SimulatedFileSystem {
   return new SimulatedFileSystem();
@@ -30,9 +30,4 @@ export async function codeOf(
 
 export function text(bytes: Uint8Array | undefined): string | undefined {
   return bytes === undefined ? undefined : Buffer.from(bytes).toString();
-}
-
-/** A clock that its test moves. */
-export function testClock(): SimulatedClock {
-  return new SimulatedClock();
 }

@@ -180,11 +180,12 @@ export class KvRecorder {
   ingested(entries: readonly Put[], version: number): void {
     const content = new Map<string, Entry>();
     let last = 0;
-    const index = this.attempts.findIndex(({ wish }) => {
-      const isPlace = last === version - 1;
+    let place = 0;
+    for (const [index, { wish }] of this.attempts.entries()) {
       last = applyWish(content, wish, last);
-      return isPlace;
-    });
+      // Behind those that changed nothing: they were asked for before.
+      place = last < version ? index + 1 : place;
+    }
     const attempt: Attempt = {
       number: this.attempts.length,
       wish: { kind: 'ingest', entries },
@@ -192,7 +193,7 @@ export class KvRecorder {
       answeredAt: this.moment,
       result: version,
     };
-    this.attempts.splice(index === -1 ? this.attempts.length : index, 0, attempt);
+    this.attempts.splice(place, 0, attempt);
   }
 
   /** Never rejects. The call itself is made before this returns. */

@@ -73,7 +73,6 @@ function create(
 ): OpenedFolder {
   const identity = new Uint8Array(16);
   random.fill(identity);
-  fileSystem.makeDirectory(tablesDirectory(directory));
   if (hasLog) {
     const logDirectory = joinPath(directory, LOG_NAME);
     if (!fileSystem.makeDirectory(logDirectory)) {
@@ -81,6 +80,7 @@ function create(
     }
     createJournal({ fileSystem, directory: logDirectory, identity }, random);
   }
+  fileSystem.makeDirectory(tablesDirectory(directory));
   fileSystem.syncDirectory(directory);
   const state = emptyManifest({ identity, hasLog });
   replaceFile(fileSystem, directory, MANIFEST_NAME, encodeManifest(state));

@@ -324,7 +324,8 @@ export class Maintenance {
       this.#made.get(memtable) ??
       (await background.run({
         kind: 'flush',
-        settings: this.#settings.tables,
+        // One table: a read has to look at every table of level 0, and a merge takes them all anyway.
+        settings: { ...this.#settings.tables, tableSizeMax: Number.MAX_SAFE_INTEGER },
         snapshots: snapshots.sequences(),
         memtable: memtable.freeze(),
         rangeTombstones: memtable.rangeTombstones.clip(undefined, undefined),

@@ -34,7 +34,7 @@ export interface KvOptions {
   readonly blockCacheBytes?: number;
   /** Size of a block before compression. Default 4 KiB. Smaller: cheaper single reads; larger: smaller tables. */
   readonly blockBytes?: number;
-  /** Size at which a table is closed. Default 8 MiB. */
+  /** Size at which a table is closed; what is flushed becomes one table, whatever its size. Default 8 MiB. */
   readonly tableBytes?: number;
   /** Of each table's filter. Default 10: one read in a hundred of a key that isn't there looks at a block. 0: no filters. */
   readonly filterBitsPerKey?: number;
