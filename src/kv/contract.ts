@@ -185,7 +185,7 @@ export interface KvStats {
     readonly seeks: number;
   };
   readonly cache: { readonly size: number; readonly capacity: number };
-  /** Bytes of keys and values accepted, and of the log's frames for them. */
+  /** Bytes of keys and values accepted, and of the bodies of the log's frames for them. */
   readonly written: { readonly raw: number; readonly log: number };
   readonly snapshots: number;
   readonly openTables: number;
