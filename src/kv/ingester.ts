@@ -37,7 +37,9 @@ export class Ingester {
       const sequence = await this.#writer.hold();
       try {
         await this.#flush();
-        await this.#maintenance.addIngested(made, sequence, position);
+        // Order: readers are at the sequence in the turn in which the tables show. A snapshot made between would be older than tables
+        // that a merge, begun before it, takes for what everybody sees.
+        await this.#maintenance.addIngested(made, sequence, position, () => this.#writer.release());
       } finally {
         this.#writer.release();
       }

@@ -132,3 +132,26 @@ describe('writes that are held', () => {
     expect(await waiting.answer).toBe('CLOSED');
   });
 });
+
+describe('a store without a log', () => {
+  it('ends writing when a batch could be applied only in part', async () => {
+    const setup = setUp();
+    setup.limit = 10;
+    const key = new Uint8Array(1);
+    const broken = Object.defineProperty(new Array<number>(8), 0, {
+      get: () => {
+        throw new Error('the memory is gone');
+      },
+    });
+    const operations = [
+      { kind: OperationKind.put, key, value: key },
+      { kind: OperationKind.put, key, value: broken as unknown as Uint8Array },
+    ];
+    const answer = new Promise<number>((resolve, reject) => {
+      const given = { operations, guards: [], position: undefined, wantsWritten: true };
+      setup.writer.submit(new PendingBatch(given, resolve, reject));
+    });
+    await expect(answer).rejects.toMatchObject({ code: 'POISONED', applied: 'unknown' });
+    expect(await setup.submit('later').answer).toBe('POISONED');
+  });
+});

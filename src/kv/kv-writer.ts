@@ -272,14 +272,7 @@ export class KvWriter {
   #accept(batch: PendingBatch, journal: Journal | undefined): void {
     const { operations } = batch;
     if (journal === undefined) {
-      const first = this.lastSequence + 1;
-      this.#insert(operations, first);
-      if (batch.position !== undefined) {
-        this.#parts.memtables.active.position = batch.position;
-      }
-      batch.lastSequence = this.lastSequence;
-      batch.accepted?.();
-      batch.succeed();
+      this.#acceptUnlogged(batch);
       return;
     }
     try {
@@ -298,6 +291,24 @@ export class KvWriter {
       journal.poison(error);
       batch.failed(poisoned(error, 'no'));
     }
+  }
+
+  #acceptUnlogged(batch: PendingBatch): void {
+    try {
+      this.#insert(batch.operations, this.lastSequence + 1);
+      if (batch.position !== undefined) {
+        this.#parts.memtables.active.position = batch.position;
+      }
+      batch.lastSequence = this.lastSequence;
+      batch.accepted?.();
+    } catch (error) {
+      // Half of it may be done: nothing may rest on it any more.
+      const failure = poisoned(error, 'unknown');
+      batch.failed(failure);
+      this.close(failure);
+      return;
+    }
+    batch.succeed();
   }
 
   #insert(operations: readonly PreparedOperation[], firstSequence: number): void {

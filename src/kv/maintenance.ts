@@ -198,34 +198,34 @@ export class Maintenance {
   async makeIngested(
     entries: Iterable<IngestEntry> | AsyncIterable<IngestEntry>,
   ): Promise<JobResult> {
-    return this.#parts.background.ingest(
-      { kind: 'ingest', settings: this.#settings.tables },
-      entries,
-    );
+    const { tables: settings } = this.#settings;
+    return this.#parts.background.ingest({ kind: 'ingest', settings }, entries);
   }
 
   /**
    * Adds such tables, as written with `sequence`: every older write is in tables, and no newer one anywhere. `position`: of a store without
-   * a log, what its owner's own log is covered up to then.
+   * a log, what its owner's own log is covered up to then. `installed` is called in the turn in which they show.
    */
   async addIngested(
     made: JobResult,
     sequence: number,
     position: number | undefined,
+    installed: () => void,
   ): Promise<void> {
     const tables = made.tables.map((table) => ({ ...table, ingestSequence: sequence }));
     // Order: nothing is planned between choosing a level and its being known, or a merge could span the same place.
     this.#placingCount += 1;
+    const change = (state: ManifestState): ManifestState => {
+      const level = levelForNew(state.levels, tables, this.#running?.inputs.flat() ?? []);
+      return {
+        ...state,
+        levels: state.levels.apply({ added: [{ level, tables }], removed: [] }),
+        lastSequence: Math.max(state.lastSequence, sequence),
+        flushedPosition: Math.max(state.flushedPosition, position ?? 0),
+      };
+    };
     try {
-      await this.#edit(made, (state) => {
-        const level = levelForNew(state.levels, tables, this.#running?.inputs.flat() ?? []);
-        return {
-          ...state,
-          levels: state.levels.apply({ added: [{ level, tables }], removed: [] }),
-          lastSequence: Math.max(state.lastSequence, sequence),
-          flushedPosition: Math.max(state.flushedPosition, position ?? 0),
-        };
-      });
+      await this.#edit(made, change, installed);
       this.counts.ingests += 1;
     } finally {
       this.#placingCount -= 1;

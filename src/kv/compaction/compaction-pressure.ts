@@ -15,8 +15,8 @@ export function pressureOf(levels: Levels, settings: CompactionSettings): Pressu
 }
 
 /**
- * How many tables of level 0 a read meets at worst: for a get the tables over one key, for an iterator all of them, where the tables of
- * one flush, which stand side by side, count as one.
+ * How many tables of level 0 a read meets at worst: for a get the tables over one key, for an iterator all of them, where tables that stand
+ * side by side, as those of an ingest do, count as one for each memtable that they would fill.
  */
 export function levelZeroDepth(levels: Levels, settings: CompactionSettings): number {
   const tables = levels.tables(0);
