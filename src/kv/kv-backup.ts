@@ -1,11 +1,11 @@
-import { systemCode, VarveError } from '../base/errors.ts';
+import { VarveError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { replaceFile } from '../io/atomic-file.ts';
 import type { Clock } from '../io/clock.ts';
-import type { File, FileSystem } from '../io/file-system.ts';
+import { copyBytes, tryLink } from '../io/copy-file.ts';
+import type { FileSystem } from '../io/file-system.ts';
 import { makeFolders } from '../io/folders.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
-import { readInto } from '../io/read-into.ts';
 import { createJournal } from '../journal/recovery.ts';
 import type { Maintenance } from './maintenance.ts';
 import { LOG_NAME } from './manifest/folder.ts';
@@ -21,8 +21,6 @@ export interface BackupParts {
   readonly tables: TableSet;
   readonly maintenance: Maintenance;
 }
-
-const COPY_SIZE = 1024 * 1024;
 
 /**
  * Copies what the tables hold now. They never change, so a hard link is a copy; where that is not possible, bytes are copied. The manifest
@@ -83,39 +81,19 @@ async function linkOrCopy(
   sourcePath: string,
   targetPath: string,
 ): Promise<void> {
-  try {
-    fileSystem.link(sourcePath, targetPath);
+  if (tryLink(fileSystem, sourcePath, targetPath)) {
     return;
-  } catch (error) {
-    const code = systemCode(error);
-    // Another file system, or one without hard links: the bytes are copied instead.
-    if (code !== 'EXDEV' && code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EMLINK') {
-      throw error;
-    }
   }
   const source = fileSystem.open(sourcePath, 'read');
   try {
     const target = fileSystem.open(targetPath, 'create');
     try {
-      await copyBytes(source, target, clock);
+      await copyBytes(source, target, source.size(), () => clock.pause());
       await target.syncAsync();
     } finally {
       target.close();
     }
   } finally {
     source.close();
-  }
-}
-
-async function copyBytes(source: File, target: File, clock: Clock): Promise<void> {
-  const bytes = new Uint8Array(COPY_SIZE);
-  const size = source.size();
-  for (let offset = 0; offset < size; offset += COPY_SIZE) {
-    const piece = bytes.subarray(0, Math.min(COPY_SIZE, size - offset));
-    const count = readInto(source, piece, offset);
-    if (count !== piece.length || target.write(piece, offset) !== piece.length) {
-      throw new VarveError('UNAVAILABLE', `${target.path} could not be written whole.`);
-    }
-    await clock.pause();
   }
 }

@@ -138,11 +138,15 @@ describe('a store without a log', () => {
     const setup = setUp();
     setup.limit = 10;
     const key = new Uint8Array(1);
-    const broken = Object.defineProperty(new Array<number>(8), 0, {
-      get: () => {
-        throw new Error('the memory is gone');
+    const broken = Object.defineProperty(
+      Array.from({ length: 8 }, () => 0),
+      0,
+      {
+        get: () => {
+          throw new Error('the memory is gone');
+        },
       },
-    });
+    );
     const operations = [
       { kind: OperationKind.put, key, value: key },
       { kind: OperationKind.put, key, value: broken as unknown as Uint8Array },

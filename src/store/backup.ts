@@ -1,16 +1,14 @@
-import { CorruptionError, systemCode, VarveError } from '../base/errors.ts';
+import { CorruptionError, VarveError } from '../base/errors.ts';
 import { readSmallFile, replaceFile } from '../io/atomic-file.ts';
 import type { Clock } from '../io/clock.ts';
-import type { File, FileSystem } from '../io/file-system.ts';
+import { copyBytes, tryLink } from '../io/copy-file.ts';
+import type { FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
-import { readInto } from '../io/read-into.ts';
 import { encodeTail, segmentName } from '../journal/format.ts';
 import { TAIL_NAME } from '../journal/names.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { IDENTITY_NAME } from './identity.ts';
 import { LOG_DIRECTORY_NAME } from './store-folder.ts';
-
-const COPY_SIZE = 1024 * 1024;
 
 export interface BackupParts {
   readonly fileSystem: FileSystem;
@@ -90,20 +88,6 @@ function makeTarget(fileSystem: FileSystem, target: string): string {
   return logDirectory;
 }
 
-function tryLink(fileSystem: FileSystem, source: string, target: string): boolean {
-  try {
-    fileSystem.link(source, target);
-    return true;
-  } catch (error) {
-    const code = systemCode(error);
-    // Another file system, or one without hard links: the bytes are copied instead.
-    if (code === 'EXDEV' || code === 'EPERM' || code === 'ENOTSUP' || code === 'EMLINK') {
-      return false;
-    }
-    throw error;
-  }
-}
-
 async function copyFile(
   parts: BackupParts,
   sourcePath: string,
@@ -115,30 +99,15 @@ async function copyFile(
   try {
     const target = fileSystem.open(targetPath, 'create');
     try {
-      await copyBytes(parts, source, target, size ?? source.size());
+      await copyBytes(source, target, size ?? source.size(), async () => {
+        await parts.clock.pause();
+        parts.checkContinue();
+      });
       target.sync();
     } finally {
       target.close();
     }
   } finally {
     source.close();
-  }
-}
-
-async function copyBytes(
-  { clock, checkContinue }: BackupParts,
-  source: File,
-  target: File,
-  end: number,
-): Promise<void> {
-  const bytes = Buffer.allocUnsafe(COPY_SIZE);
-  for (let offset = 0; offset < end; offset += COPY_SIZE) {
-    const piece = bytes.subarray(0, Math.min(COPY_SIZE, end - offset));
-    const count = readInto(source, piece, offset);
-    if (count !== piece.length || target.write(piece, offset) !== piece.length) {
-      throw new VarveError('UNAVAILABLE', `${target.path} could not be written whole.`);
-    }
-    await clock.pause();
-    checkContinue();
   }
 }
