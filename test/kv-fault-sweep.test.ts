@@ -31,7 +31,15 @@ import { changesDisk } from './oracle.ts';
 
 const sweepsEverything = process.env['VARVE_SWEEP'] === 'all';
 const goals = new Set<string>();
-const counts = { faults: 0, poisoned: 0, failedOpens: 0, retried: 0, refused: 0, checked: 0 };
+const counts = {
+  faults: 0,
+  poisoned: 0,
+  failedOpens: 0,
+  retried: 0,
+  unclear: 0,
+  refused: 0,
+  checked: 0,
+};
 
 /** Strikes one operation, or the next one too. */
 type PlannedFault = Fault & { readonly isTwice?: boolean };
@@ -45,7 +53,7 @@ class KvFaultRun {
   known: ReadonlyMap<string, Entry> = new Map();
   knownVersion = 0;
   recorder = new KvRecorder();
-  /** An ingest that failed: only the next one to open the store knows whether the manifest has it. */
+  /** An ingest that failed and couldn't be taken back: only the next one to open the store knows whether the manifest has it. */
   mayBeIngested: { readonly attempt: Attempt; readonly entries: readonly Put[] } | undefined;
   #valueCount = 0;
 
@@ -293,7 +301,7 @@ const phases: Readonly<Record<string, Phase>> = {
   },
 };
 
-/** Whether an ingest that failed is there only the store can say. */
+/** Whether an ingest that failed is there it says itself, or else only the store can say. */
 async function ingest(run: KvFaultRun, count: number): Promise<void> {
   const entries = Array.from({ length: count }, (_, index): Put => {
     return { type: 'put', key: `k/${String(index).padStart(2, '0')}`, value: run.value(50) };
@@ -309,10 +317,14 @@ async function ingest(run: KvFaultRun, count: number): Promise<void> {
     const error = caught as VarveError;
     expect(['UNAVAILABLE', 'POISONED'], String(error)).toContain(error.code);
     counts.retried += 1;
+    expect(['no', 'unknown']).toContain(error.applied);
     if (store.lastVersion > lastVersion) {
       // Its sequence is taken, and nothing else came of it.
       const attempt = run.recorder.begin({ kind: 'ingest', entries: [] });
-      run.mayBeIngested = { attempt, entries };
+      if (error.applied === 'unknown') {
+        run.mayBeIngested = { attempt, entries };
+        counts.unclear += 1;
+      }
       if (error.code === 'POISONED') {
         attempt.error = error;
       } else {

@@ -2,7 +2,7 @@
  * What goes on beside an ingest. It counts as written at one moment and shows at a later one: between the two nobody may see half of it, or
  * the wrong order. Each test strikes at every turn of the event loop, and says how often it has struck between the two.
  */
-import type { KvOptions, KvStore } from 'varve/kv';
+import type { KvOptions, KvStore, VarveError } from 'varve/kv';
 import { FaultPlan, SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
 import { codeOf, disk, openOn, text } from './kv-open.ts';
@@ -300,5 +300,95 @@ describe('an ingest that fails', () => {
     }
     expect(codes[0]).toBe('UNAVAILABLE');
     expect(codes.slice(1).every((code) => code === undefined || code === 'UNAVAILABLE')).toBe(true);
+  });
+});
+
+const cuts = [
+  lossy,
+  { keep: 'all', sector: 512, directory: 'ordered' },
+  { keep: 'random', sector: 512, directory: 'any' },
+] as const;
+
+/** An ingest of whose operations as `isCounted` says the n-th fails, and `count` in a row; what it rejected with, and what is there then. */
+async function failedIngest(
+  isCounted: (kind: string, path: string) => boolean,
+  nth: number,
+  count: number,
+): Promise<{ readonly error: VarveError; readonly shows: Set<string>; readonly tables: string[] }> {
+  let passed = -Infinity;
+  const when = ({ kind, path }: { kind: string; path: string }): 'EIO' | undefined => {
+    passed += isCounted(kind, path) ? 1 : 0;
+    return isCounted(kind, path) && passed >= nth && passed < nth + count ? 'EIO' : undefined;
+  };
+  const fileSystem = new SimulatedFileSystem({ faults: new FaultPlan({ when }) });
+  const kv = await openOn(fileSystem, {}, { clock: new SimulatedClock() });
+  await kv.put('a', '1');
+  await kv.flush();
+  passed = 0;
+  const error = await kv.ingest([['m', 'ingested']]).then(
+    () => expect.fail('it succeeded'),
+    (caught: unknown) => caught as VarveError,
+  );
+  expect(kv.hasSync('m')).toBe(false);
+  await turns(5);
+  const tables = fileSystem.list('/kv/tables').map(({ name }) => name);
+  const shows = new Set<string>();
+  for (const [seed, cut] of cuts.entries()) {
+    const after = await openOn(fileSystem.crashClone(new SeededRandom(seed), cut));
+    shows.add(Object.keys(contentOf(after)).join(' '));
+    await after.close();
+  }
+  // A later manifest decides: then nothing lies about any more.
+  await kv.put('b', '1');
+  await kv.flush();
+  await kv.settled();
+  expect(fileSystem.list('/kv/tables')).toHaveLength(kv.tables().length);
+  await kv.close();
+  return { error, shows, tables };
+}
+
+const ofTable = (kind: string, path: string): boolean => kind === 'create' && path.endsWith('.tbl');
+const ofManifest = (wanted: string) => (kind: string, path: string) =>
+  kind === wanted && path.includes('manifest');
+const ofName = (kind: string, path: string): boolean => kind === 'syncDirectory' && path === '/kv';
+
+describe('what a failed ingest says', () => {
+  // The first manifest is that of the flush before it, the second its own, the third takes that back.
+  it.each([
+    ['making a table', ofTable, 1, 1],
+    ['the flush before it', ofManifest('create'), 1, 1],
+    ['making the new manifest', ofManifest('create'), 2, 1],
+    ['making the new manifest durable', ofManifest('sync'), 2, 1],
+    ['putting the new manifest in its place, once', ofManifest('rename'), 2, 1],
+    ['making its name durable, once', ofName, 2, 1],
+  ])(
+    'is that it did not happen, and so it is, after %s failed',
+    async (_, isCounted, nth, count) => {
+      const { error, shows, tables } = await failedIngest(isCounted, nth, count);
+      expect(error).toMatchObject({ code: 'UNAVAILABLE', applied: 'no' });
+      expect(shows).toEqual(new Set(['a']));
+      expect(tables).toHaveLength(1);
+    },
+  );
+
+  it('is that nobody knows, if it could not be taken back either', async () => {
+    const { error, shows, tables } = await failedIngest(ofName, 2, 2);
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', applied: 'unknown' });
+    expect(shows).toEqual(new Set(['a', 'a m']));
+    expect(tables).toHaveLength(2);
+  });
+
+  it('is what the caller’s own entries threw, and that a closed store took nothing', async () => {
+    const kv = await openOn(disk());
+    const own = new Error('mine');
+    const entries = (async function* () {
+      yield ['a', '1'] as const;
+      throw own;
+    })();
+    await expect(kv.ingest(entries)).rejects.toBe(own);
+    const ingested = kv.ingest([['m', '1']]);
+    const closed = kv.close();
+    await expect(ingested).rejects.toMatchObject({ code: 'CLOSED', applied: 'no' });
+    await closed;
   });
 });

@@ -94,6 +94,33 @@ describe('writes that are held up', () => {
     await kv.close();
   });
 
+  it.each([1, 100])(
+    'wait before memory has more than was promised, in batches of %i',
+    async (size) => {
+      const memtableBytes = 16_384;
+      const kv = await openOn(disk(), { memtableBytes });
+      const value = 'x'.repeat(100);
+      const batches = Array.from({ length: 4_000 / size }, (_, batch) =>
+        kv.batch(
+          Array.from({ length: size }, (__, index) => ({
+            type: 'put' as const,
+            key: `key ${batch * size + index}`,
+            value,
+          })),
+        ),
+      );
+      let most = 0;
+      const written = Promise.all(batches);
+      for (let isOver = false; !isOver; most = Math.max(most, kv.stats().memtables.size)) {
+        isOver = await Promise.race([written.then(() => true), turns(1).then(() => false)]);
+      }
+      // Three memtables and a batch, with what an entry takes in one.
+      expect(most).toBeGreaterThan(2 * memtableBytes);
+      expect(most).toBeLessThan(3 * memtableBytes + (size + 3) * 200);
+      await kv.close();
+    },
+  );
+
   it('are refused when memory is full and tables can not be made, and accepted when they can', async () => {
     const clock = new SimulatedClock();
     const { fileSystem, arm } = faulty(ofTables);
@@ -217,6 +244,38 @@ describe('compact', () => {
     expect(await outcome).toBe('UNAVAILABLE');
     await kv.compact({ prefix: 'a' });
     expect(kv.tables()).toHaveLength(1);
+    await kv.close();
+  });
+});
+
+describe('a compaction whose manifest can not be written', () => {
+  it.each([
+    ['at once, if the one before is surely there', 'create', '/kv/manifest.tmp', 0],
+    ['when a later one is there, if it may be there itself', 'syncDirectory', '/kv', 1],
+  ])('leaves its tables no longer than it must: %s', async (_, failingKind, failingPath, more) => {
+    const clock = new SimulatedClock();
+    const { fileSystem, arm } = faulty(
+      (path, kind) => kind === failingKind && path === failingPath,
+    );
+    const kv = await openOn(fileSystem, { levelZeroTables: 100 }, { clock });
+    for (let round = 0; round < 3; round += 1) {
+      await Promise.all(putMany(kv, 20, round));
+      await kv.flush();
+    }
+    const onDisk = (): number => fileSystem.list('/kv/tables').length;
+    expect(onDisk()).toBe(3);
+    arm(true);
+    expect(await codeOf(kv.compact())).toBe('UNAVAILABLE');
+    await turns(5);
+    expect(onDisk()).toBe(3 + more);
+    arm(false);
+    await kv.put('more', '1');
+    await kv.flush();
+    await turns(5);
+    expect(onDisk()).toBe(4);
+    await kv.compact();
+    await kv.settled();
+    expect(onDisk()).toBe(kv.tables().length);
     await kv.close();
   });
 });

@@ -41,3 +41,20 @@ export function checkChoice(name: string, value: unknown, choices: readonly stri
     );
   }
 }
+
+/** Signals of any realm: what counts is what is used of them. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  const isUsable =
+    signal === undefined ||
+    (typeof signal === 'object' &&
+      signal !== null &&
+      typeof signal.aborted === 'boolean' &&
+      typeof signal.addEventListener === 'function' &&
+      typeof signal.removeEventListener === 'function');
+  if (!isUsable) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      'signal must be an AbortSignal: give controller.signal, not the controller.',
+    );
+  }
+}

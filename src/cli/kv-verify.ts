@@ -1,7 +1,14 @@
-import { CorruptionError, type KvVerifyReport, repairKv, VarveError } from '../kv.ts';
+import {
+  CorruptionError,
+  type KvVerifyOptions,
+  type KvVerifyReport,
+  repairKv,
+  VarveError,
+} from '../kv.ts';
 import type { Command } from './command.ts';
-import { ExitCode } from './exit-code.ts';
+import { CommandError, ExitCode } from './exit-code.ts';
 import { openExistingKv, withAdvice } from './kv-open.ts';
+import { Progress } from './progress.ts';
 import type { Terminal } from './terminal.ts';
 import { countOf, formatSize, printable } from './text.ts';
 
@@ -15,9 +22,21 @@ export const kvVerifyCommand: Command = {
     'Opens the store, which checks its log and manifest and recovers it if it was not closed, then reads every table to its end: checksums, order, filters, digests. Where opening is refused, it says why and checks all tables that are there. Ends with 1 if there is damage.',
   ],
   examples: ['varve kv verify ./my-kv', "varve kv verify ./my-kv --json | jq '.problems[]'"],
-  async run({ positionals, options, terminal }) {
+  async run({ positionals, options, terminal, signal }) {
     const directory = positionals[0]!;
-    const report = await verify(directory, terminal);
+    const progress = new Progress(terminal, 'verifying', 'MiB');
+    let report: KvVerifyReport;
+    try {
+      report = await verify(directory, terminal, {
+        onProgress: ({ bytes, bytesTotal }) =>
+          progress.update({ done: bytes, total: bytesTotal, count: bytes / (1024 * 1024) }),
+        signal,
+      });
+    } catch (error) {
+      throw signal.aborted ? stopped(error) : error;
+    } finally {
+      progress.end();
+    }
     if (options.isOn('json')) {
       await terminal.json(report);
     } else {
@@ -29,11 +48,15 @@ export const kvVerifyCommand: Command = {
 
 type Problem = KvVerifyReport['problems'][number];
 
-async function verify(directory: string, terminal: Terminal): Promise<KvVerifyReport> {
+async function verify(
+  directory: string,
+  terminal: Terminal,
+  options: KvVerifyOptions,
+): Promise<KvVerifyReport> {
   try {
     const kv = await openExistingKv(directory, terminal);
     try {
-      return await kv.verify();
+      return await kv.verify(options);
     } finally {
       await kv.close();
     }
@@ -47,6 +70,15 @@ async function verify(directory: string, terminal: Terminal): Promise<KvVerifyRe
     problems.push(...tables.filter(({ file }) => file !== problems[0]!.file));
     return { ok: false, tables: 0, entries: 0, size: 0, problems };
   }
+}
+
+function stopped(cause: unknown): CommandError {
+  return new CommandError('Stopped before everything was checked.', {
+    code: 'ABORTED',
+    exitCode: ExitCode.interrupted,
+    advice: 'Nothing was changed: run the same command again for a verdict.',
+    cause,
+  });
 }
 
 function problemOf(error: VarveError, directory: string): Problem {

@@ -12,7 +12,18 @@ export function replaceFile(
   name: string,
   content: Uint8Array,
 ): void {
-  const temporary = joinPath(directory, `${name}.tmp`);
+  prepareReplacement(fileSystem, directory, name, content);
+  finishReplacement(fileSystem, directory, name);
+}
+
+/** The first half: the new content is durable beside the old one, and nothing has changed, whether this fails or not. */
+export function prepareReplacement(
+  fileSystem: FileSystem,
+  directory: string,
+  name: string,
+  content: Uint8Array,
+): void {
+  const temporary = temporaryOf(directory, name);
   removeIfThere(fileSystem, temporary);
   const file = fileSystem.open(temporary, 'create');
   try {
@@ -28,8 +39,16 @@ export function replaceFile(
   } finally {
     file.close();
   }
-  fileSystem.rename(temporary, joinPath(directory, name));
+}
+
+/** The second half. If it fails, the old content may be there or the new, and a power cut may bring the other. */
+export function finishReplacement(fileSystem: FileSystem, directory: string, name: string): void {
+  fileSystem.rename(temporaryOf(directory, name), joinPath(directory, name));
   fileSystem.syncDirectory(directory);
+}
+
+function temporaryOf(directory: string, name: string): string {
+  return joinPath(directory, `${name}.tmp`);
 }
 
 export function removeIfThere(fileSystem: FileSystem, path: string): boolean {

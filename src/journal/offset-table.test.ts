@@ -19,6 +19,22 @@ describe('an offset table', () => {
     );
   });
 
+  it('takes one offset for many positions as it takes them one by one', () => {
+    const runs = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 400 })), { maxLength: 12 });
+    fc.assert(
+      fc.property(runs, (given) => {
+        const table = new OffsetTable();
+        given.forEach(([offset, count]) => table.pushEqual(offset, count));
+        const one = tableOf(
+          given.flatMap(([offset, count]) => Array.from({ length: count }, () => offset)),
+        );
+        expect(table.count).toBe(one.count);
+        expect(table.toBytes()).toEqual(one.toBytes());
+      }),
+      { numRuns: 30 },
+    );
+  });
+
   it('has clones that go their own way', () => {
     const table = tableOf([1, 2, 3]);
     const clone = table.clone();

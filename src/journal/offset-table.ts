@@ -12,12 +12,20 @@ export class OffsetTable {
 
   push(offset: number): void {
     if (this.#count === this.#offsets.length) {
-      const grown = new Uint32Array(this.#offsets.length * 2);
-      grown.set(this.#offsets);
-      this.#offsets = grown;
+      this.#grow(this.#count + 1);
     }
     this.#offsets[this.#count] = offset;
     this.#count += 1;
+  }
+
+  /** The same offset for the next `count` positions. */
+  pushEqual(offset: number, count: number): void {
+    const end = this.#count + count;
+    if (end > this.#offsets.length) {
+      this.#grow(end);
+    }
+    this.#offsets.fill(offset, this.#count, end);
+    this.#count = end;
   }
 
   /** The table that `toBytes` gave. */
@@ -40,6 +48,12 @@ export class OffsetTable {
   at(index: number): number {
     assert(index < this.#count, 'an offset is looked up only for a position that is there');
     return this.#offsets[index]!;
+  }
+
+  #grow(needed: number): void {
+    const grown = new Uint32Array(Math.max(needed, this.#offsets.length * 2));
+    grown.set(this.#offsets);
+    this.#offsets = grown;
   }
 
   /** The table's bytes, little-endian, as a footer holds them. */

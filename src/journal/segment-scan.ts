@@ -144,6 +144,7 @@ export function scanRest(file: File, salt: Uint8Array, offset: number): Rest {
   const tag = new PlaceTag(salt);
   const header: FrameHeader = blankFrameHeader();
   const bytes = Buffer.allocUnsafe(REST_STEP + FRAME_HEADER_SIZE);
+  const zeros = Buffer.alloc(bytes.length);
   const frames: number[] = [];
   let end = offset;
   let durable = 0;
@@ -151,11 +152,12 @@ export function scanRest(file: File, salt: Uint8Array, offset: number): Rest {
     const filled = readInto(file, bytes, start);
     const found = bytes.subarray(0, filled);
     const view = viewOf(found);
-    const contentSize = endOfContent(found);
+    // Most of what was prepared for frames to come is zeros still: one comparison passes over a step of them.
+    const contentSize = found.equals(zeros.subarray(0, filled)) ? 0 : endOfContent(found);
     if (contentSize > 0) {
       end = start + contentSize;
     }
-    for (let at = 0; at < Math.min(filled, REST_STEP); at += 8) {
+    for (let at = 0; at < Math.min(contentSize, REST_STEP); at += 8) {
       if (at + 4 > filled || view.getUint32(at, true) === 0) {
         continue;
       }

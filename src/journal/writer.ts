@@ -31,7 +31,10 @@ export const SALT_IN_FRAME = 16;
  * below it waiting for the disk in place costs less than being called back by it.
  */
 const MEANWHILE_SIZE_MIN = 64 * 1024;
-/** What is finished meanwhile takes about as long as a sync, so that nobody waits for an acknowledgement because of it. */
+/**
+ * What is finished meanwhile takes about as long as a sync, so that nobody waits for an acknowledgement because of it: so much where
+ * every record is hashed. It is what the next sync covers, so an encoder that does less says how much it may be.
+ */
 const MEANWHILE_SIZE_MAX = 128 * 1024;
 
 /** What the writer has to say. In one thread these are calls; between threads they are messages. */
@@ -275,7 +278,8 @@ export class JournalWriter {
 
   readonly #finishNext = (): void => {
     reached('finished frames while the disk was busy');
-    const sizeMax = Math.min(MEANWHILE_SIZE_MAX, this.#settings.batchSizeMax);
+    const { meanwhileSizeMax = MEANWHILE_SIZE_MAX } = this.#parts.encoder;
+    const sizeMax = Math.min(meanwhileSizeMax, this.#settings.batchSizeMax);
     this.#ready = this.#finisher.finish(sizeMax, this.#durable);
   };
 

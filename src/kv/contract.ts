@@ -191,6 +191,13 @@ export interface KvStats {
   readonly openTables: number;
 }
 
+export interface KvVerifyOptions {
+  /** Called after each table, with bytes checked and bytes in all. */
+  readonly onProgress?: (progress: { readonly bytes: number; readonly bytesTotal: number }) => void;
+  /** Looked at between tables. */
+  readonly signal?: AbortSignal;
+}
+
 export interface KvVerifyReport {
   readonly ok: boolean;
   readonly tables: number;
@@ -270,7 +277,8 @@ export interface KvStore<Value = Uint8Array> {
   compact(range?: KvRange): Promise<void>;
   /** Resolves when nothing is left to flush or to compact. Rejects if that can't be reached. */
   settled(): Promise<void>;
-  verify(): Promise<KvVerifyReport>;
+  /** Reads every table to its end, in this thread; others go on between two tables. Rejects with `ABORTED`, `CLOSED`, `UNAVAILABLE`. */
+  verify(options?: KvVerifyOptions): Promise<KvVerifyReport>;
   /** Copies the store as it is now into an empty or new folder, while it is being written. Tables are hard-linked where possible. */
   backup(directory: string): Promise<void>;
   tables(): readonly (TableMeta & { readonly level: number })[];

@@ -1,3 +1,4 @@
+import { VarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { reached } from '../base/reached.ts';
 import type { Background } from './compaction/background.ts';
@@ -22,6 +23,10 @@ export class FileRemover {
 
   /** In this order, none behind one that can't be. `over` is told whether all are removed. */
   remove(paths: readonly string[], over?: (isDone: boolean) => void): void {
+    if (paths.length === 0) {
+      over?.(true);
+      return;
+    }
     this.#underWayCount += 1;
     void this.#removeAll(paths, over);
   }
@@ -35,15 +40,7 @@ export class FileRemover {
       await this.#background.run({ kind: 'remove', paths });
       isDone = true;
     } catch (error) {
-      // Whoever opens the store next finds them and removes them.
-      reached('could not remove what is not needed');
-      this.#logger({
-        level: 'warn',
-        event: 'derived-write-failed',
-        message:
-          'Files that are not needed any more could not be removed: the next open tries again.',
-        details: { cause: error, paths },
-      });
+      this.#failed(error, paths);
     } finally {
       // Order: what is asked for now counts as under way before this ends.
       over?.(isDone);
@@ -52,5 +49,21 @@ export class FileRemover {
         this.#ended();
       }
     }
+  }
+
+  /** Whoever opens the store next finds them and removes them. */
+  #failed(cause: unknown, paths: readonly string[]): void {
+    reached('could not remove what is not needed');
+    if (cause instanceof VarveError && cause.code === 'CLOSED') {
+      // They became so when it was too late.
+      return;
+    }
+    this.#logger({
+      level: 'warn',
+      event: 'derived-write-failed',
+      message:
+        'Files that are not needed any more could not be removed: the next open tries again.',
+      details: { cause, paths },
+    });
   }
 }

@@ -47,6 +47,19 @@ export function encodeOperation(
   return valueStart + valueSize;
 }
 
+/** Of the operation that begins at `start`, which is known to be one. */
+export function kindAt(view: DataView, start: number): OperationKind {
+  return view.getUint8(start) as OperationKind;
+}
+
+export function keySizeAt(view: DataView, start: number): number {
+  return view.getUint16(start + 2, true);
+}
+
+export function valueSizeAt(view: DataView, start: number): number {
+  return view.getUint32(start + 4, true);
+}
+
 /** Receives the operations of a body. Key and value point into it. */
 export type OperationVisitor = (
   kind: OperationKind,
@@ -69,8 +82,8 @@ export function decodeOperations(
       return 'the frame holds fewer operations than it says';
     }
     const kind = view.getUint8(at);
-    const keySize = view.getUint16(at + 2, true);
-    const valueSize = view.getUint32(at + 4, true);
+    const keySize = keySizeAt(view, at);
+    const valueSize = valueSizeAt(view, at);
     const keyStart = at + OPERATION_HEADER_SIZE;
     const valueStart = keyStart + keySize;
     const end = valueStart + valueSize;

@@ -1,4 +1,6 @@
 import type { IngestEntry } from './compaction/ingest-pieces.ts';
+import type { JobResult } from './compaction/job.ts';
+import { maybeApplied, notApplied } from './ingest-failure.ts';
 import type { KvWriter } from './kv-writer.ts';
 import type { Maintenance } from './maintenance.ts';
 import type { MemtableQueue } from './memtable-queue.ts';
@@ -29,24 +31,47 @@ export class Ingester {
     entries: Iterable<IngestEntry> | AsyncIterable<IngestEntry>,
     position: number | undefined,
   ): Promise<number> {
-    const made = await this.#maintenance.makeIngested(entries);
+    const made = await this.#make(entries);
     const before = this.#installing;
     const installed = (async (): Promise<number> => {
       await before;
-      await this.#flush();
-      const sequence = await this.#writer.hold();
       try {
-        await this.#flush();
+        const sequence = await this.#hold(made);
         // Order: readers are at the sequence in the turn in which the tables show. A snapshot made between would be older than tables
         // that a merge, begun before it, takes for what everybody sees.
         await this.#maintenance.addIngested(made, sequence, position, () => this.#writer.release());
+        return sequence;
+      } catch (error) {
+        throw maybeApplied(error);
       } finally {
         this.#writer.release();
       }
-      return sequence;
     })();
     this.#installing = installed.catch(() => {});
     return installed;
+  }
+
+  async #make(entries: Iterable<IngestEntry> | AsyncIterable<IngestEntry>): Promise<JobResult> {
+    try {
+      return await this.#maintenance.makeIngested(entries);
+    } catch (error) {
+      // Whoever makes tables and fails has removed them.
+      throw notApplied(error);
+    }
+  }
+
+  /** Resolves to a sequence, when everything older is in tables and writes are held. */
+  async #hold(made: JobResult): Promise<number> {
+    try {
+      await this.#flush();
+      const sequence = await this.#writer.hold();
+      await this.#flush();
+      return sequence;
+    } catch (error) {
+      // No manifest was asked to name them.
+      this.#maintenance.discard(made.tables);
+      throw notApplied(error);
+    }
   }
 
   async #flush(): Promise<void> {

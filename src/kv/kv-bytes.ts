@@ -16,7 +16,15 @@ const loneSurrogate = /\p{Cs}/u;
 
 /** A key's bytes: the caller's own array, or the UTF-8 of a string. */
 export function keyBytesOf(key: KvBytes): Uint8Array {
-  const bytes = bytesOf(key, 'A key');
+  return checkedKey(bytesOf(key, 'A key'));
+}
+
+/** The same, to be copied from before the caller goes on: a `Buffer` will do as it is. */
+export function keyToCopyOf(key: KvBytes): Uint8Array {
+  return checkedKey(bytesToCopyOf(key, 'A key'));
+}
+
+function checkedKey(bytes: Uint8Array): Uint8Array {
   if (bytes.length > KEY_SIZE_MAX) {
     throw new VarveError(
       'LIMIT_EXCEEDED',
@@ -28,6 +36,11 @@ export function keyBytesOf(key: KvBytes): Uint8Array {
 }
 
 function bytesOf(given: KvBytes, what: string): Uint8Array {
+  const bytes = bytesToCopyOf(given, what);
+  return bytes.constructor === Buffer ? plainBytes(bytes) : bytes;
+}
+
+function bytesToCopyOf(given: KvBytes, what: string): Uint8Array {
   if (typeof given === 'string') {
     if (loneSurrogate.test(given)) {
       throw new VarveError(
@@ -36,10 +49,11 @@ function bytesOf(given: KvBytes, what: string): Uint8Array {
         { applied: 'no' },
       );
     }
-    return plainBytes(Buffer.from(given, 'utf8'));
+    return Buffer.from(given, 'utf8');
   }
   if (given instanceof Uint8Array || isForeignBytes(given)) {
-    return given.constructor === Uint8Array ? given : plainBytes(given);
+    const { constructor } = given;
+    return constructor === Uint8Array || constructor === Buffer ? given : plainBytes(given);
   }
   throw new VarveError('INVALID_ARGUMENT', `${what} must be a Uint8Array or a string.`, {
     applied: 'no',
@@ -60,6 +74,7 @@ function isForeignBytes(given: unknown): given is Uint8Array<ArrayBuffer> {
 
 /** What a store's values are, and what their bytes are. */
 export interface ValueCodec<Value> {
+  /** To be copied from before the caller goes on. */
   encode(value: KvInput<Value>): Uint8Array;
   /** The value in `bytes[start, end)`. */
   decode(bytes: Uint8Array, start: number, end: number): Value;
@@ -70,7 +85,7 @@ export interface ValueCodec<Value> {
 }
 
 export const bytesCodec: ValueCodec<Uint8Array> = {
-  encode: (value) => bytesOf(value, 'A value'),
+  encode: (value) => bytesToCopyOf(value, 'A value'),
   decode: (bytes, start, end) => copyOf(bytes, start, end),
   borrow: (bytes, start, end) => viewOfBytes(bytes, start, end),
   copy: (slab, bytes, start, end) => slab.copy(bytes, start, end),

@@ -91,6 +91,7 @@ export function startEngine(
       ...parts,
       ...rest,
       flushed: (sequence) => trimmer?.trim(sequence),
+      discard: (made) => remove(made.map(({ number }) => tablePath(folder.directory, number))),
       progress: () => writer.drain(),
     },
     maintenanceSettings(options),
@@ -168,7 +169,7 @@ function recoverLog(
       applyOperation(memtable, kind, sequence, key, value);
       replayedCount += 1;
     }
-  });
+  }, flushedSequence);
   const recovered = recoverJournal({
     fileSystem,
     directory: logDirectory,

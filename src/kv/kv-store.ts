@@ -1,5 +1,5 @@
 import { rejectUnknownNames, checkRange } from '../base/arguments.ts';
-import { asVarveError, systemCode, VarveError } from '../base/errors.ts';
+import { asVarveError, VarveError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 import type { DirectoryLock } from '../io/file-system.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -23,13 +23,14 @@ import type {
   KvSnapshot,
   KvStats,
   KvStore,
+  KvVerifyOptions,
   KvVerifyReport,
   KvWriteOptions,
 } from './contract.ts';
 import { type Found, makeFound } from './cursor.ts';
+import type { BatchBody } from './batch-body.ts';
 import { CopySlab, SCAN_SLAB_SIZE } from './copy-slab.ts';
 import { type EntryBounds, EntryIterator } from './entry-iterator.ts';
-import { OperationKind } from './format.ts';
 import {
   boundsOf,
   checkRangeObject,
@@ -54,21 +55,13 @@ import { verifyTables } from './kv-verify.ts';
 import type { KvWriter } from './kv-writer.ts';
 import type { Maintenance } from './maintenance.ts';
 import type { MemtableQueue } from './memtable-queue.ts';
-import { PendingBatch, type PreparedOperation } from './pending-batch.ts';
-import {
-  conditionsOf,
-  entriesAsBytes,
-  prepareGuards,
-  checkFlags,
-  checkList,
-  prepareOperations,
-  type PreparedWrite,
-} from './prepared-write.ts';
+import { checkFlags, checkList, entriesAsBytes } from './prepared-write.ts';
 import type { ReadState } from './read-state.ts';
 import { longestPrefixOf, renameOperations } from './path-keys.ts';
 import type { SnapshotList } from './snapshot-list.ts';
 import type { TableMeta } from './table-meta.ts';
 import type { TableSet } from './table-set.ts';
+import { WriteCalls } from './write-calls.ts';
 
 export interface KvStoreParts<Value> extends StatsParts, BackupParts {
   readonly clock: Clock;
@@ -87,8 +80,13 @@ export interface KvStoreParts<Value> extends StatsParts, BackupParts {
 
 /** What a value that is kept may keep from being reclaimed. */
 const COPY_SLAB_SIZE = 8 * 1024;
-/** A log that holds less than this is replayed at the next open rather than flushed when the store is closed. */
-const REPLAYED_SIZE_MAX = 1024 * 1024;
+/**
+ * Memtables that hold less than this come back from the log at the next open rather than being flushed when the store is closed: reading so
+ * much takes about as long as a flush, 5 to 10 ms.
+ */
+const REPLAYED_SIZE_MAX = 256 * 1024;
+/** The same where nothing was flushed before: to start the thread that does it takes far longer. */
+const REPLAYED_SIZE_MAX_AT_FIRST = 1024 * 1024;
 
 export class LocalKvStore<Value> implements KvStore<Value> {
   readonly recovery: KvRecovery;
@@ -100,6 +98,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   readonly #iterators: OpenIterators;
   readonly #copies = new CopySlab(COPY_SLAB_SIZE);
   readonly #ingester: Ingester;
+  readonly #calls: WriteCalls<Value>;
   #closing: Promise<void> | undefined;
 
   constructor(parts: KvStoreParts<Value>) {
@@ -109,6 +108,8 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#writer = parts.writer;
     this.#iterators = parts.iterators;
     this.recovery = parts.recovery;
+    const { writer, codec, journal } = parts;
+    this.#calls = new WriteCalls(writer, codec, journal !== undefined, () => this.#checkOpen());
     this.#ingester = new Ingester(parts.writer, parts.memtables, parts.maintenance);
   }
 
@@ -161,18 +162,12 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     return this.hasSync(key, options);
   }
 
-  async put(key: KvBytes, value: KvInput<Value>, options: KvPutOptions = {}): Promise<number> {
-    rejectUnknownNames(options, optionNames.put, 'option');
-    const bytes = keyBytesOf(key);
-    const operation = { kind: OperationKind.put, key: bytes, value: this.#codec.encode(value) };
-    return this.#write({ operations: [operation], guards: conditionsOf(bytes, options) }, options);
+  put(key: KvBytes, value: KvInput<Value>, options: KvPutOptions = {}): Promise<number> {
+    return this.#calls.put(key, value, options);
   }
 
-  async delete(key: KvBytes, options: KvDeleteOptions = {}): Promise<number> {
-    rejectUnknownNames(options, optionNames.delete, 'option');
-    const bytes = keyBytesOf(key);
-    const operation = { kind: OperationKind.delete, key: bytes, value: undefined };
-    return this.#write({ operations: [operation], guards: conditionsOf(bytes, options) }, options);
+  delete(key: KvBytes, options: KvDeleteOptions = {}): Promise<number> {
+    return this.#calls.delete(key, options);
   }
 
   async deleteRange(range: KvRange, options: KvWriteOptions = {}): Promise<number> {
@@ -180,17 +175,8 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     return this.batch([{ ...range, type: 'deleteRange' }], options);
   }
 
-  async batch(
-    operations: readonly KvOperation<Value>[],
-    options: KvBatchOptions = {},
-  ): Promise<number> {
-    rejectUnknownNames(options, optionNames.batch, 'option');
-    const prepared = prepareOperations(operations, this.#codec);
-    if (prepared.length === 0 && options.position !== undefined) {
-      // The position is worth a sequence of its own.
-      prepared.push({ kind: OperationKind.mark, key: new Uint8Array(0), value: undefined });
-    }
-    return this.#write({ operations: prepared, guards: prepareGuards(options.guards) }, options);
+  batch(operations: readonly KvOperation<Value>[], options: KvBatchOptions = {}): Promise<number> {
+    return this.#calls.batch(operations, options);
   }
 
   async rename(from: KvBytes, to: KvBytes, options: KvRenameOptions = {}): Promise<number> {
@@ -206,12 +192,12 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     };
     let count = 0;
     // When it is its turn: everything written before is renamed along.
-    const plan = (): PreparedOperation[] => {
-      const operations = renameOperations((bounds) => this.#entries(bounds, false), work);
-      count = operations.length / 2;
-      return operations;
+    const plan = (): BatchBody => {
+      const body = renameOperations((bounds) => this.#entries(bounds, false), work);
+      count = body.count / 2;
+      return body;
     };
-    await this.#write({ operations: plan, guards: [] }, rest);
+    await this.#calls.planned(plan, rest);
     return count;
   }
 
@@ -225,7 +211,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#checkOpen();
     const { position } = options;
     if (position !== undefined) {
-      this.#checkPosition(position);
+      this.#calls.checkPosition(position);
     }
     try {
       return await this.#ingester.ingest(entriesAsBytes(entries, this.#codec), position);
@@ -233,10 +219,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       if (this.#closing !== undefined && error instanceof VarveError && error.code === 'ABORTED') {
         throw closedError();
       }
-      // What the caller's own entries throw is the caller's.
-      throw systemCode(error) === undefined
-        ? error
-        : asVarveError(error, 'The entries could not be ingested', 'unknown');
+      throw error;
     }
   }
 
@@ -344,9 +327,9 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     await this.#parts.maintenance.settled();
   }
 
-  async verify(): Promise<KvVerifyReport> {
+  async verify(options: KvVerifyOptions = {}): Promise<KvVerifyReport> {
     this.#checkOpen();
-    return verifyTables(this.#parts.tables, this.#parts.clock);
+    return verifyTables(this.#parts.tables, this.#parts.clock, options);
   }
 
   async backup(directory: string): Promise<void> {
@@ -393,9 +376,10 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     await this.#writer.settled();
     this.#writer.close(closedError());
     await attempt(async () => journal?.drain());
+    const replayedSizeMax =
+      maintenance.counts.flushes > 0 ? REPLAYED_SIZE_MAX : REPLAYED_SIZE_MAX_AT_FIRST;
     const isWorthFlushing =
-      journal === undefined ||
-      (memtables.size > REPLAYED_SIZE_MAX && journal.failure === undefined);
+      journal === undefined || (memtables.size > replayedSizeMax && journal.failure === undefined);
     await attempt(async () => maintenance.close(isWorthFlushing));
     tables.close();
     await attempt(async () => journal?.close());
@@ -446,45 +430,6 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       slab.copy(entries.keyBytes, entries.keyStart, entries.keyEnd),
       codec.copy(slab, entries.valueBytes, entries.valueStart, entries.valueEnd),
     ];
-  }
-
-  #write(
-    {
-      operations,
-      guards,
-    }: {
-      readonly operations: PreparedWrite['operations'] | (() => PreparedWrite['operations']);
-      readonly guards: PreparedWrite['guards'];
-    },
-    { ack = 'durable', position }: KvWriteOptions,
-  ): Promise<number> {
-    this.#checkOpen();
-    if (ack !== 'durable' && ack !== 'written') {
-      throw new VarveError(
-        'INVALID_ARGUMENT',
-        `ack must be "durable" or "written", not ${JSON.stringify(ack)}.`,
-        { applied: 'no' },
-      );
-    }
-    if (position !== undefined) {
-      this.#checkPosition(position);
-    }
-    const wantsWritten = ack === 'written';
-    return new Promise((resolve, reject) => {
-      const given = { operations, guards, position, wantsWritten };
-      this.#writer.submit(new PendingBatch(given, resolve, reject));
-    });
-  }
-
-  #checkPosition(position: number): void {
-    if (this.#parts.journal !== undefined) {
-      throw new VarveError(
-        'INVALID_ARGUMENT',
-        'Only a store without a log of its own is told the position of another.',
-        { applied: 'no' },
-      );
-    }
-    checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
   }
 
   #checkOpen(): void {

@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { VarveError } from '../base/errors.ts';
 import { SimulatedClock } from '../testing/simulated-clock.ts';
+import { BatchBody } from './batch-body.ts';
 import { OperationKind } from './format.ts';
 import { KvWriter } from './kv-writer.ts';
 import { Levels } from './manifest/levels.ts';
@@ -43,11 +44,11 @@ function setUp(): Setup {
     limit: 0,
     submit: (text) => {
       const key = Uint8Array.from(Buffer.from(text));
-      const operations = [{ kind: OperationKind.put, key, value: new Uint8Array(8) }];
-      const given = { operations, guards: [], position: undefined, wantsWritten: true };
+      const body = new BatchBody();
+      body.add(OperationKind.put, key, new Uint8Array(8));
       let batch: PendingBatch | undefined;
       const answer = new Promise<number>((resolve, reject) => {
-        batch = new PendingBatch(given, resolve, reject);
+        batch = new PendingBatch(body, [], true, resolve, reject);
         writer.submit(batch);
       });
       return { batch: batch!, answer: answer.catch((error: VarveError) => error.code) };
@@ -99,6 +100,26 @@ describe('a queue of batches that wait', () => {
   });
 });
 
+describe('a batch', () => {
+  it('has its own memory while it waits, and none when it has been accepted', async () => {
+    const setup = setUp();
+    const body = new BatchBody();
+    body.add(OperationKind.put, Uint8Array.of(1), new Uint8Array(8));
+    let batch: PendingBatch | undefined;
+    const answer = new Promise<number>((resolve, reject) => {
+      batch = new PendingBatch(body, [], true, resolve, reject);
+      setup.writer.submit(batch);
+    });
+    expect(batch!.body.bytes.buffer).not.toBe(body.bytes.buffer);
+    expect(batch!.body).toMatchObject({ count: 1, size: body.size, capacity: body.size });
+    setup.limit = Infinity;
+    setup.writer.drain();
+    expect(batch!.body).toMatchObject({ count: 0, capacity: 0 });
+    expect(await answer).toBe(1);
+    expect(setup.submit('b').batch.body.capacity).toBe(0);
+  });
+});
+
 describe('writes that are held', () => {
   it('wait behind the sequence that was taken, which nobody sees until they go on', async () => {
     const setup = setUp();
@@ -137,23 +158,13 @@ describe('a store without a log', () => {
   it('ends writing when a batch could be applied only in part', async () => {
     const setup = setUp();
     setup.limit = 10;
-    const key = new Uint8Array(1);
-    const broken = Object.defineProperty(
-      Array.from({ length: 8 }, () => 0),
-      0,
-      {
-        get: () => {
-          throw new Error('the memory is gone');
-        },
-      },
-    );
-    const operations = [
-      { kind: OperationKind.put, key, value: key },
-      { kind: OperationKind.put, key, value: broken as unknown as Uint8Array },
-    ];
+    const body = new BatchBody();
+    body.add(OperationKind.put, new Uint8Array(1), new Uint8Array(1));
+    body.add(OperationKind.put, new Uint8Array(1), new Uint8Array(1));
+    // The second one's value ends nowhere.
+    body.view.setUint32(14, 2 ** 20, true);
     const answer = new Promise<number>((resolve, reject) => {
-      const given = { operations, guards: [], position: undefined, wantsWritten: true };
-      setup.writer.submit(new PendingBatch(given, resolve, reject));
+      setup.writer.submit(new PendingBatch(body, [], true, resolve, reject));
     });
     await expect(answer).rejects.toMatchObject({ code: 'POISONED', applied: 'unknown' });
     expect(await setup.submit('later').answer).toBe('POISONED');

@@ -2,17 +2,20 @@
  * Gives batches their sequences, in the order of the calls: into the log's lane and into the memtable in one step, so that what is visible
  * is also on its way to the disk. A batch that finds no room waits, and everybody behind it.
  */
+import { assert } from '../base/assert.ts';
+import { copyBytes } from '../base/copy-bytes.ts';
 import { VarveError } from '../base/errors.ts';
 import { reached } from '../base/reached.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import { frameBodySizeMax } from '../journal/format.ts';
 import { type Journal, poisoned } from '../journal/journal.ts';
+import { BatchBody } from './batch-body.ts';
 import { EntryKind } from './cursor.ts';
 import { compare } from './entry-iterator.ts';
-import { encodeOperation, OperationKind } from './format.ts';
+import { keySizeAt, kindAt, OPERATION_HEADER_SIZE, OperationKind, valueSizeAt } from './format.ts';
 import { ownCopyOf } from './kv-bytes.ts';
 import type { MemtableQueue } from './memtable-queue.ts';
-import { PendingBatch, type PreparedOperation } from './pending-batch.ts';
+import { PendingBatch } from './pending-batch.ts';
 
 /** What deciding about a batch rests on. */
 export interface KvWriterParts {
@@ -67,9 +70,11 @@ export class KvWriter {
   submit(batch: PendingBatch): void {
     if (this.waitingCount > 0 || !this.#decide(batch)) {
       reached('a batch waited');
-      // Its maker may use its arrays for something else as soon as the call returns.
-      batch.takeCopies();
+      // Its maker uses the memory for something else as soon as the call returns.
+      batch.takeCopy();
       this.#waiting.push(batch);
+    } else {
+      batch.letGo();
     }
   }
 
@@ -93,6 +98,7 @@ export class KvWriter {
         if (!this.#decide(batch)) {
           break;
         }
+        batch.letGo();
         // Deciding may have ended the log, and everybody's waiting with it.
         if (this.#waiting[this.#waitingHead] === batch) {
           this.#waitingHead += 1;
@@ -137,14 +143,14 @@ export class KvWriter {
   async hold(): Promise<number> {
     try {
       return await new Promise<number>((resolve, reject) => {
-        const mark = { kind: OperationKind.mark, key: EMPTY, value: undefined };
-        const accepted = (): void => {
+        const body = new BatchBody();
+        body.add(OperationKind.mark, EMPTY, EMPTY);
+        const batch = new PendingBatch(body, [], false, resolve, reject);
+        batch.accepted = () => {
           this.#heldSequence = this.lastSequence;
           this.lastSequence -= 1;
         };
-        const given = { operations: [mark], guards: [], position: undefined };
-        const batch = { ...given, wantsWritten: false, accepted };
-        this.submit(new PendingBatch(batch, resolve, reject));
+        this.submit(batch);
       });
     } catch (error) {
       this.release();
@@ -196,12 +202,12 @@ export class KvWriter {
         return true;
       }
       batch.planNow();
-      if (batch.operations.length === 0) {
+      if (batch.body.count === 0) {
         batch.lastSequence = this.lastSequence;
         batch.succeed();
         return true;
       }
-      const { size } = batch;
+      const { size } = batch.body;
       if (size > frameBodySizeMax) {
         batch.failed(tooLarge(size));
         return true;
@@ -234,7 +240,7 @@ export class KvWriter {
       throw new VarveError(
         'UNAVAILABLE',
         'Writes wait for tables to be made, and that fails: see the cause, and stats().',
-        { cause, applied: 'no', details: { operations: batch.operations.length } },
+        { cause, applied: 'no', details: { operations: batch.body.count } },
       );
     }
     if (state === 'none' || this.#timer !== undefined) {
@@ -270,21 +276,18 @@ export class KvWriter {
   }
 
   #accept(batch: PendingBatch, journal: Journal | undefined): void {
-    const { operations } = batch;
+    const { body } = batch;
     if (journal === undefined) {
       this.#acceptUnlogged(batch);
       return;
     }
     try {
-      const slot = journal.reserve(batch.size);
-      let at = slot.bodyStart;
-      for (const { kind, key, value } of operations) {
-        at = encodeOperation(slot.bytes, at, kind, key, value ?? EMPTY);
-      }
-      this.#insert(operations, slot.firstPosition + 1);
+      const slot = journal.reserve(body.size);
+      copyBytes(slot, slot.bodyStart, body, 0, body.size);
+      this.#insert(body, slot.firstPosition + 1);
       batch.lastSequence = this.lastSequence;
       this.logSize += slot.bodySize;
-      journal.publish(slot, operations.length, batch);
+      journal.publish(slot, body.count, batch);
       batch.accepted?.();
     } catch (error) {
       // Half of it may be done: nothing may rest on it any more.
@@ -295,7 +298,7 @@ export class KvWriter {
 
   #acceptUnlogged(batch: PendingBatch): void {
     try {
-      this.#insert(batch.operations, this.lastSequence + 1);
+      this.#insert(batch.body, this.lastSequence + 1);
       if (batch.position !== undefined) {
         this.#parts.memtables.active.position = batch.position;
       }
@@ -311,27 +314,39 @@ export class KvWriter {
     batch.succeed();
   }
 
-  #insert(operations: readonly PreparedOperation[], firstSequence: number): void {
+  #insert(body: BatchBody, firstSequence: number): void {
     const { memtables, journal } = this.#parts;
-    let sequence = firstSequence;
+    const { view, count } = body;
     let previous: MemtableQueue['active'] | undefined;
-    for (const { kind, key, value } of operations) {
-      const bytes = value ?? EMPTY;
-      const memtable = memtables.memtableFor(key.length, bytes.length);
+    let start = 0;
+    for (let index = 0; index < count; index += 1) {
+      const keyStart = start + OPERATION_HEADER_SIZE;
+      const valueStart = keyStart + keySizeAt(view, start);
+      const end = valueStart + valueSizeAt(view, start);
+      const memtable = memtables.memtableFor(valueStart - keyStart, end - valueStart);
       if (previous !== undefined && previous !== memtable && journal === undefined) {
         // Nothing else would bring back the rest of the batch after a crash.
         previous.endsAmidBatch = true;
       }
       previous = memtable;
-      if (kind === OperationKind.deleteRange) {
-        applyRange(memtable, sequence, key, bytes, this.#parts.readers());
+      const kind = kindAt(view, start);
+      const sequence = firstSequence + index;
+      if (kind === OperationKind.put) {
+        memtable.insertFrom(body, keyStart, valueStart, end, sequence, EntryKind.put);
+      } else if (kind === OperationKind.delete) {
+        memtable.insertFrom(body, keyStart, valueStart, end, sequence, EntryKind.delete);
+      } else if (kind === OperationKind.deleteRange) {
+        const first = body.bytes.subarray(keyStart, valueStart);
+        const behind = body.bytes.subarray(valueStart, end);
+        applyRange(memtable, sequence, first, behind, this.#parts.readers());
       } else {
-        applyOperation(memtable, kind, sequence, key, bytes);
+        memtable.skip(sequence);
       }
-      this.rawSize += key.length + bytes.length;
-      sequence += 1;
+      start = end;
     }
-    this.lastSequence = sequence - 1;
+    assert(start === body.size, 'operations fill their body');
+    this.rawSize += body.rawSize;
+    this.lastSequence = firstSequence + count - 1;
   }
 }
 

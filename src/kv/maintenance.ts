@@ -16,18 +16,21 @@ import { type CompactionPlan, pickCompaction } from './compaction/compaction-pic
 import { debtOf, type Pressure, pressureOf } from './compaction/compaction-pressure.ts';
 import type { CompactionSettings } from './compaction/compaction-settings.ts';
 import type { IngestEntry } from './compaction/ingest-pieces.ts';
-import type { JobResult, TableSettings } from './compaction/job.ts';
+import { combined, type JobResult, NOTHING_MADE, type TableSettings } from './compaction/job.ts';
 import type { CountedTableNumbers } from './compaction/table-numbers.ts';
 import type { ManifestState } from './manifest/format.ts';
 import { ManualCompactions } from './manual-compactions.ts';
-import { type ManifestChange, ManifestKeeper } from './manifest-keeper.ts';
+import { isUnchanged, type ManifestChange, ManifestKeeper } from './manifest-keeper.ts';
 import { compacted, levelForNew } from './levels-change.ts';
 import { FileRemover } from './file-remover.ts';
+import { notApplied } from './ingest-failure.ts';
 import { LogDurability } from './log-durability.ts';
 import type { Memtable } from './memtable.ts';
 import type { MemtableQueue } from './memtable-queue.ts';
 import type { SnapshotList } from './snapshot-list.ts';
+import type { TableMeta } from './table-meta.ts';
 import type { TableSet } from './table-set.ts';
+import { noWork, type WorkCounts } from './work-counts.ts';
 import { WorkLoop } from './work-loop.ts';
 
 export interface MaintenanceParts {
@@ -41,6 +44,8 @@ export interface MaintenanceParts {
   readonly logger: Logger;
   /** Tables hold everything up to a higher sequence than before. */
   readonly flushed: (sequence: number) => void;
+  /** Removes tables that are in no manifest. */
+  readonly discard: (tables: readonly TableMeta[]) => void;
   /** Writers may find room now, or hear why there is none. */
   readonly progress: () => void;
 }
@@ -50,29 +55,13 @@ export interface MaintenanceSettings {
   readonly compaction: CompactionSettings;
 }
 
-export interface WorkCounts {
-  flushes: number;
-  compactions: number;
-  moves: number;
-  ingests: number;
-  bytesRead: number;
-  bytesWritten: number;
-}
-
 interface Waiter {
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
 export class Maintenance {
-  readonly counts: WorkCounts = {
-    flushes: 0,
-    compactions: 0,
-    moves: 0,
-    ingests: 0,
-    bytesRead: 0,
-    bytesWritten: 0,
-  };
+  readonly counts: WorkCounts = noWork();
   pressure: Pressure;
   readonly #parts: MaintenanceParts;
   readonly #settings: MaintenanceSettings;
@@ -102,7 +91,7 @@ export class Maintenance {
     this.#parts = parts;
     this.#settings = settings;
     this.#manual = new ManualCompactions(settings.compaction);
-    this.#manifest = new ManifestKeeper(parts.background, parts.numbers, state);
+    this.#manifest = new ManifestKeeper(parts.background, parts.numbers, state, parts.discard);
     this.pressure = pressureOf(state.levels, settings.compaction);
     const ended = (): void => this.#rest();
     this.#log = new LogDurability(parts.journal);
@@ -204,7 +193,8 @@ export class Maintenance {
 
   /**
    * Adds such tables, as written with `sequence`: every older write is in tables, and no newer one anywhere. `position`: of a store without
-   * a log, what its owner's own log is covered up to then. `installed` is called in the turn in which they show.
+   * a log, what its owner's own log is covered up to then. `installed` is called in the turn in which they show. Rejects with
+   * `applied: 'no'` if they surely never will, and removes them.
    */
   async addIngested(
     made: JobResult,
@@ -225,12 +215,37 @@ export class Maintenance {
       };
     };
     try {
-      await this.#edit(made, change, installed);
+      await this.#edit(made, change, installed, tables);
       this.counts.ingests += 1;
+    } catch (error) {
+      throw isUnchanged(error) || (await this.#isUndone(tables)) ? notApplied(error) : error;
     } finally {
       this.#placingCount -= 1;
       this.schedule();
       this.#rest();
+    }
+  }
+
+  /** Tables that were made and can't be added. */
+  discard(tables: readonly TableMeta[]): void {
+    this.#parts.discard(tables);
+  }
+
+  /**
+   * The manifest as it was is written once more, over one that may be there with tables that nobody is to see. False if that fails, too.
+   */
+  async #isUndone(tables: readonly TableMeta[]): Promise<boolean> {
+    const numbers = new Set(tables.map(({ number }) => number));
+    if ([...this.state.levels].some(({ number }) => numbers.has(number))) {
+      return false;
+    }
+    try {
+      await this.#edit(NOTHING_MADE, (state) => state);
+      reached('took a failed ingest back');
+      return true;
+    } catch {
+      // Its cause is that of the first failure.
+      return false;
     }
   }
 
@@ -291,7 +306,7 @@ export class Maintenance {
 
   /** All of them at once: a batch that spans them shows as a whole. */
   async #flush(memtables: readonly Memtable[], last: Memtable): Promise<void> {
-    let made: JobResult = { tables: [], bytesRead: 0, bytesWritten: 0 };
+    let made = NOTHING_MADE;
     for (const memtable of memtables) {
       made = combined(made, await this.#makeTables(memtable));
     }
@@ -352,12 +367,8 @@ export class Maintenance {
     const damaged = this.#damaged;
     const oldestSnapshot = this.#parts.snapshots.sequences()[0] ?? Infinity;
     return (
-      this.#manual.nextPlan(
-        levels,
-        damaged,
-        oldestSnapshot,
-        () => this.#damage ?? damagedInput(),
-      ) ?? pickCompaction(levels, cursors, this.#settings.compaction, damaged, oldestSnapshot)
+      this.#manual.nextPlan(levels, damaged, oldestSnapshot, this.#damage) ??
+      pickCompaction(levels, cursors, this.#settings.compaction, damaged, oldestSnapshot)
     );
   }
 
@@ -377,7 +388,8 @@ export class Maintenance {
             deeper,
             grandparents,
           });
-      await this.#edit(made, (state) => compacted(state, plan, made.tables));
+      const change: ManifestChange = (state) => compacted(state, plan, made.tables);
+      await this.#edit(made, change, () => {}, plan.isTrivialMove ? [] : made.tables);
       this.#manual.made(plan, made.tables);
       if (plan.isTrivialMove) {
         this.counts.moves += 1;
@@ -405,20 +417,22 @@ export class Maintenance {
     this.#compactionFailed(error, 'final');
   }
 
-  /** Changes what the store consists of; nothing of it shows before it is durable. */
+  /** Changes what the store consists of; nothing of it shows before it is durable. `disposable`: tables that nobody wants if it fails. */
   async #edit(
     made: JobResult,
     change: ManifestChange,
     installed: () => void = () => {},
+    disposable: readonly TableMeta[] = [],
   ): Promise<void> {
-    await this.#manifest.edit(change, ({ levels }, size) => {
+    const replaced = ({ levels }: ManifestState, size: number): void => {
       this.pressure = pressureOf(levels, this.#settings.compaction);
       // Order: the tables before the memtable is let go, in one turn: no read falls between.
       this.#parts.tables.install(levels);
       installed();
       this.counts.bytesRead += made.bytesRead;
       this.counts.bytesWritten += made.bytesWritten + size;
-    });
+    };
+    await this.#manifest.edit(change, replaced, disposable);
     this.#parts.progress();
   }
 
@@ -481,19 +495,4 @@ export class Maintenance {
       reject(error);
     }
   }
-}
-
-function combined(one: JobResult, other: JobResult): JobResult {
-  return {
-    tables: [...one.tables, ...other.tables],
-    bytesRead: one.bytesRead + other.bytesRead,
-    bytesWritten: one.bytesWritten + other.bytesWritten,
-  };
-}
-
-function damagedInput(): VarveError {
-  return new VarveError(
-    'CORRUPT',
-    'A table in this range is damaged: run verify() to see which, and restore it.',
-  );
 }

@@ -1,3 +1,4 @@
+import { VarveError } from '../base/errors.ts';
 import { type CompactionPlan, pickManual } from './compaction/compaction-picker.ts';
 import type { CompactionSettings } from './compaction/compaction-settings.ts';
 import { LEVEL_COUNT, type Levels } from './manifest/levels.ts';
@@ -30,12 +31,15 @@ export class ManualCompactions {
     });
   }
 
-  /** The next step of the first request. Undefined if there is none; requests that have come to their end are told. */
+  /**
+   * The next step of the first request. Undefined if there is none; requests that have come to their end are told. `damage`: what was met
+   * last.
+   */
   nextPlan(
     levels: Levels,
     damaged: ReadonlySet<number>,
     oldestSnapshot: number,
-    blocked: () => unknown,
+    damage: VarveError | undefined,
   ): CompactionPlan | undefined {
     for (;;) {
       const request = this.#requests[0];
@@ -48,7 +52,7 @@ export class ManualCompactions {
       }
       this.#requests.shift();
       if (request.level < LEVEL_COUNT) {
-        request.reject(blocked());
+        request.reject(damage ?? damagedInput());
       } else {
         request.resolve();
       }
@@ -99,4 +103,11 @@ function isRepeated(
   made: ReadonlySet<number>,
 ): boolean {
   return level === outputLevel && inputs.flat().every(({ number }) => made.has(number));
+}
+
+function damagedInput(): VarveError {
+  return new VarveError(
+    'CORRUPT',
+    'A table in this range is damaged: run verify() to see which, and restore it.',
+  );
 }

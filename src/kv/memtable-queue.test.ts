@@ -33,6 +33,25 @@ class Filling {
   }
 }
 
+describe('writers of a queue of memtables', () => {
+  it.each([1, 7, 50])('wait when three are full, with batches of %i entries', (batchCount) => {
+    const filling = new Filling(4_096);
+    const { queue } = filling;
+    while (queue.hasRoom) {
+      for (let index = 0; index < batchCount; index += 1) {
+        filling.put(4, 100);
+      }
+      expect(filling.memtables.size).toBeLessThan(10);
+    }
+    // As documented: three memtables and a batch.
+    expect(queue.size).toBeGreaterThanOrEqual(3 * 4_096);
+    expect(queue.size).toBeLessThan(3 * 4_096 + (batchCount + 3) * 200);
+    queue.freeze();
+    queue.dropOldest(queue.frozenCount - 2);
+    expect(queue.hasRoom).toBe(true);
+  });
+});
+
 describe('memtables of a small target', () => {
   it('take a batch much larger than one of them in about as much memory as it has bytes', () => {
     const filling = new Filling(4_096);

@@ -3,7 +3,7 @@ import { Arena } from '../radix/arena.ts';
 import { Memtable } from './memtable.ts';
 import type { ReadState } from './read-state.ts';
 
-/** Frozen memtables that may wait to be flushed before writes wait for them. */
+/** Full memtables that may wait to be flushed before writes wait for them. */
 const FROZEN_COUNT_MAX = 2;
 /** What an arena has beyond the size at which its memtable is full: the last entry may be this large without one of its own. */
 const ARENA_SLACK_MAX = 1024 * 1024;
@@ -61,7 +61,9 @@ export class MemtableQueue {
 
   /** False if whoever wants to write should wait for a flush. */
   get hasRoom(): boolean {
-    return this.#active.size < this.#sizeTarget || this.#frozen.length < FROZEN_COUNT_MAX;
+    // A batch that filled one has begun the next: then it is frozen already and waits, too.
+    const fullCount = this.#frozen.length + (this.#active.size < this.#sizeTarget ? 0 : 1);
+    return fullCount <= FROZEN_COUNT_MAX;
   }
 
   /** The memtable that takes an entry of this size: a new one if the active one is full. */

@@ -8,6 +8,7 @@
  *   version: sequence, low 32 bits | high 21 bits, and the kind in the top bit | older | newer | value size | value
  */
 import { assert } from '../base/assert.ts';
+import { copyBytes, type ViewedBytes } from '../base/copy-bytes.ts';
 import { Arena } from '../radix/arena.ts';
 import { RadixTree } from '../radix/radix-tree.ts';
 import { EntryKind, type Found } from './cursor.ts';
@@ -91,9 +92,32 @@ export class Memtable {
   /** Adds a version, newer than all that are there. There must be room. */
   insert(key: Uint8Array, sequence: number, kind: EntryKind, value: Uint8Array): void {
     assert(sequence > this.maxSequence, 'sequences only grow');
+    const leaf = this.tree.upsert(key, 0, key.length);
+    const valueStart = this.#addVersion(leaf, sequence, kind, value.length);
+    if (value.length > 0) {
+      this.arena.bytes.set(value, valueStart);
+    }
+  }
+
+  /** The same for a key that lies in `source[keyStart, keyEnd)`, and its value from there to `valueEnd`. */
+  insertFrom(
+    source: ViewedBytes,
+    keyStart: number,
+    keyEnd: number,
+    valueEnd: number,
+    sequence: number,
+    kind: EntryKind,
+  ): void {
+    assert(sequence > this.maxSequence, 'sequences only grow');
+    const leaf = this.tree.upsert(source.bytes, keyStart, keyEnd);
+    const valueStart = this.#addVersion(leaf, sequence, kind, valueEnd - keyEnd);
+    copyBytes(this.arena, valueStart, source, keyEnd, valueEnd);
+  }
+
+  /** Returns where its value goes. */
+  #addVersion(leaf: number, sequence: number, kind: EntryKind, valueSize: number): number {
     const { arena, tree } = this;
-    const leaf = tree.upsert(key, 0, key.length);
-    const version = arena.allocate(HEADER_SIZE + value.length);
+    const version = arena.allocate(HEADER_SIZE + valueSize);
     const { words } = arena;
     const at = version >>> 2;
     const older = tree.wasInserted ? 0 : tree.payloadOf(leaf);
@@ -101,16 +125,14 @@ export class Memtable {
     words[at + 1] = (sequence / TWO_32) | (kind === EntryKind.put ? KIND_BIT : 0);
     words[at + OLDER] = older;
     words[at + NEWER] = 0;
-    words[at + VALUE_SIZE] = value.length;
-    if (value.length > 0) {
-      arena.bytes.set(value, version + HEADER_SIZE);
-    }
+    words[at + VALUE_SIZE] = valueSize;
     if (older !== 0) {
       words[(older >>> 2) + NEWER] = version;
     }
     tree.setPayload(leaf, version);
     this.maxSequence = sequence;
     this.entryCount += 1;
+    return version + HEADER_SIZE;
   }
 
   /** Deletes every key in [start, end) that was written before. `readers`: sequences, ascending, at which somebody still reads. */

@@ -2,7 +2,7 @@
 const writeNames = ['ack', 'position'];
 const rangeNames = ['gte', 'gt', 'lte', 'lt', 'prefix'];
 
-type Call = 'put' | 'delete' | 'batch' | 'rename' | 'ingest' | 'iterate';
+type Call = 'put' | 'delete' | 'batch' | 'rename' | 'ingest' | 'iterate' | 'verify';
 
 export const optionNames: Readonly<Record<Call, ReadonlySet<string>>> = {
   put: new Set([...writeNames, 'ifAbsent', 'ifVersion']),
@@ -19,4 +19,5 @@ export const optionNames: Readonly<Record<Call, ReadonlySet<string>>> = {
     'borrow',
     'keepOpen',
   ]),
+  verify: new Set(['onProgress', 'signal']),
 };

@@ -3,11 +3,11 @@ import { commonPrefixSize } from '../base/compare-bytes.ts';
 import { VarveError } from '../base/errors.ts';
 import { frameBodySizeMax } from '../journal/format.ts';
 import { startsWith, successorOfPrefix } from '../radix/path.ts';
+import { BatchBody } from './batch-body.ts';
 import type { KvEntry } from './contract.ts';
 import { compare, type EntryBounds, type EntryIterator, successorOf } from './entry-iterator.ts';
 import { OPERATION_HEADER_SIZE, OperationKind } from './format.ts';
 import { copyOf, KEY_SIZE_MAX, type ValueCodec } from './kv-bytes.ts';
-import type { PreparedOperation } from './pending-batch.ts';
 
 const EMPTY = new Uint8Array(0);
 
@@ -53,11 +53,10 @@ export interface RenameWork {
 export function renameOperations(
   open: (bounds: EntryBounds) => EntryIterator,
   work: RenameWork,
-): PreparedOperation[] {
+): BatchBody {
   const { from, to, isPrefix } = work;
   const end = isPrefix ? successorOfPrefix(from) : successorOf(from);
-  const deletes: PreparedOperation[] = [];
-  const puts: PreparedOperation[] = [];
+  const moves: Move[] = [];
   let size = 0;
   const entries = open({ start: from, end });
   try {
@@ -70,16 +69,29 @@ export function renameOperations(
       renamed.set(key.subarray(from.length), to.length);
       size += 2 * OPERATION_HEADER_SIZE + key.length + renamed.length + value.length;
       checkSize(size, renamed);
-      deletes.push({ kind: OperationKind.delete, key, value: undefined });
-      puts.push({ kind: OperationKind.put, key: renamed, value });
+      moves.push({ key, renamed, value });
     }
   } finally {
     entries.close();
   }
   if (!work.mayOverwrite) {
-    checkTargets(open, work, puts);
+    checkTargets(open, work, moves);
   }
-  return [...deletes, ...puts];
+  const body = new BatchBody(size);
+  for (const { key } of moves) {
+    body.add(OperationKind.delete, key, EMPTY);
+  }
+  for (const { renamed, value } of moves) {
+    body.add(OperationKind.put, renamed, value);
+  }
+  return body;
+}
+
+/** An entry and its new name. */
+interface Move {
+  readonly key: Uint8Array;
+  readonly renamed: Uint8Array;
+  readonly value: Uint8Array;
 }
 
 function checkSize(size: number, renamed: Uint8Array): void {
@@ -101,9 +113,9 @@ function checkSize(size: number, renamed: Uint8Array): void {
 function checkTargets(
   open: (bounds: EntryBounds) => EntryIterator,
   { from, isPrefix }: RenameWork,
-  puts: readonly PreparedOperation[],
+  moves: readonly Move[],
 ): void {
-  for (const { key } of puts) {
+  for (const { renamed: key } of moves) {
     const isSource = isPrefix ? startsWith(key, from) : compare(key, from) === 0;
     if (isSource) {
       continue;

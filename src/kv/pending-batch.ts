@@ -1,86 +1,65 @@
 import type { VarveError } from '../base/errors.ts';
 import { PendingFrame } from '../journal/pending-frame.ts';
-import { OPERATION_HEADER_SIZE, type OperationKind } from './format.ts';
-import { ownCopyOf } from './kv-bytes.ts';
+import { BatchBody } from './batch-body.ts';
 
-/** One operation with its bytes. */
-export interface PreparedOperation {
-  readonly kind: OperationKind;
-  readonly key: Uint8Array;
-  /** Of a deleted range: where it ends. */
-  readonly value: Uint8Array | undefined;
-}
-
-/** What must hold for a batch, with its bytes. */
+/** What must hold for a batch. The bytes are nobody else's. */
 export type PreparedGuard =
   | { readonly kind: 'version'; readonly key: Uint8Array; readonly version: number }
   | { readonly kind: 'absent'; readonly key: Uint8Array }
   | { readonly kind: 'empty'; readonly prefix: Uint8Array };
 
+/** Of a batch that has nothing to do yet, or nothing any more. Nothing is added to it. */
+const NOTHING = new BatchBody(0);
+
 /** A batch from the call to the answer. */
 export class PendingBatch extends PendingFrame {
-  operations: readonly PreparedOperation[];
-  guards: readonly PreparedGuard[];
+  /** Until the batch is accepted. May be its maker's, to be used again when `submit` has returned. */
+  body: BatchBody;
+  readonly guards: readonly PreparedGuard[];
   /** Of a store without a log: how far its owner's log is covered. */
-  readonly position: number | undefined;
+  position: number | undefined;
   lastSequence = 0;
-  /** Called in the turn in which the batch is accepted. */
-  readonly accepted: (() => void) | undefined;
+  /** Called in the turn in which the batch is accepted, before anybody behind it is. */
+  accepted: (() => void) | undefined;
   readonly #resolve: (version: number) => void;
   readonly #reject: (error: VarveError) => void;
-  readonly #plan: (() => readonly PreparedOperation[]) | undefined;
+  readonly #plan: (() => BatchBody) | undefined;
   #isTold = false;
 
+  /** `work`: a function is asked when it is the batch's turn, once more each time it had to wait. */
   constructor(
-    given: {
-      /** A function is asked when it is the batch's turn, once more each time it had to wait. */
-      readonly operations: readonly PreparedOperation[] | (() => readonly PreparedOperation[]);
-      readonly guards: readonly PreparedGuard[];
-      readonly position: number | undefined;
-      readonly wantsWritten: boolean;
-      /** Called in the turn in which the batch is accepted, before anybody behind it is. */
-      readonly accepted?: () => void;
-    },
+    work: BatchBody | (() => BatchBody),
+    guards: readonly PreparedGuard[],
+    wantsWritten: boolean,
     resolve: (version: number) => void,
     reject: (error: VarveError) => void,
   ) {
-    super(given.wantsWritten);
-    const { operations } = given;
-    this.#plan = typeof operations === 'function' ? operations : undefined;
-    this.operations = typeof operations === 'function' ? [] : operations;
-    this.guards = given.guards;
-    this.position = given.position;
-    this.accepted = given.accepted;
+    super(wantsWritten);
+    const isPlanned = typeof work === 'function';
+    this.body = isPlanned ? NOTHING : work;
+    this.guards = guards;
+    this.position = undefined;
+    this.accepted = undefined;
     this.#resolve = resolve;
     this.#reject = reject;
+    this.#plan = isPlanned ? work : undefined;
   }
 
   /** Finds out what the batch does, if that depends on when it is its turn. */
   planNow(): void {
     if (this.#plan !== undefined) {
-      this.operations = this.#plan();
+      this.body = this.#plan();
     }
   }
 
   /** From now on nothing in it is its maker's. */
-  takeCopies(): void {
-    this.operations = this.operations.map(({ kind, key, value }) => {
-      return { kind, key: ownCopyOf(key), value: value && ownCopyOf(value) };
-    });
-    this.guards = this.guards.map((guard) =>
-      guard.kind === 'empty'
-        ? { ...guard, prefix: ownCopyOf(guard.prefix) }
-        : { ...guard, key: ownCopyOf(guard.key) },
-    );
+  takeCopy(): void {
+    this.body = this.body.copy();
   }
 
-  /** Bytes of the frame's body. */
-  get size(): number {
-    let size = 0;
-    for (const { key, value } of this.operations) {
-      size += OPERATION_HEADER_SIZE + key.length + (value === undefined ? 0 : value.length);
-    }
-    return size;
+  /** It has been decided: its operations are where they belong, or nobody wants them. What waits for the disk holds no copy of them. */
+  letGo(): void {
+    this.body = NOTHING;
   }
 
   /** The batch is where its maker wants it. */

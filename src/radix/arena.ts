@@ -17,6 +17,8 @@ export class Arena {
   readonly bytes: Uint8Array;
   /** The same memory: the word at address `a` is `words[a / 4]`. */
   readonly words: Int32Array;
+  /** The same memory, for what doesn't lie on a border of a word. */
+  readonly view: DataView;
   readonly size: number;
   /** Bytes given out; the address of what is given out next. */
   used: number;
@@ -30,6 +32,7 @@ export class Arena {
     this.memory = memory;
     this.bytes = new Uint8Array(memory);
     this.words = new Int32Array(memory);
+    this.view = new DataView(memory);
     this.size = memory.byteLength;
     this.used = used;
   }

@@ -1,4 +1,4 @@
-import { checkRange, rejectUnknownNames } from '../base/arguments.ts';
+import { checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { asVarveError, CorruptionError, VarveError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
@@ -11,7 +11,6 @@ import { RecordView } from '../log/format.ts';
 import { aborted } from './commit-log.ts';
 import type { EventRead, ReadOptions, ReadQuery } from './contract.ts';
 import { checkStreamName } from './names.ts';
-import { checkSignal } from './options.ts';
 
 export interface ReadParts {
   readonly log: EventLog;

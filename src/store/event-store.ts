@@ -1,5 +1,5 @@
 /** The store of one folder, open: checks calls, hands commits to the commit log, reads through the visibility gate. */
-import { checkRange, rejectUnknownNames } from '../base/arguments.ts';
+import { checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
 import { sha256 } from '../base/digest.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
@@ -37,7 +37,6 @@ import type {
 import type { DuplicateFinder } from './duplicate-finder.ts';
 import { PlannedRead, planRead, type ReadParts } from './event-read.ts';
 import { checkStreamName, checkText } from './names.ts';
-import { checkSignal } from './options.ts';
 import type { PayloadSettings } from './payload.ts';
 import { PendingAppend, type PendingCommit, PendingParts } from './pending-commit.ts';
 import {

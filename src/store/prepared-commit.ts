@@ -5,7 +5,7 @@
  * One event for one stream is what nearly every commit is: `prepareAppend` then fills an object that was used before, and
  * makes no other.
  */
-import { rejectUnknownNames } from '../base/arguments.ts';
+import { checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
@@ -14,7 +14,6 @@ import type { NewEvent } from '../log/event.ts';
 import { type RecordContent, recordSizeOf } from '../log/format.ts';
 import type { AppendOptions, CommitOptions, CommitPart, ExpectedRevision } from './contract.ts';
 import { checkText, checkWritableStream, isWritable, typeName } from './names.ts';
-import { checkSignal } from './options.ts';
 import { type PayloadSettings, type PayloadTarget, preparePayload } from './payload.ts';
 
 /**

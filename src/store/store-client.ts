@@ -1,5 +1,5 @@
 /** A store that another thread owns: checks and serializes here, is decided about and kept there. */
-import { checkRange } from '../base/arguments.ts';
+import { checkRange, checkSignal } from '../base/arguments.ts';
 import { unpackError } from '../base/error-transfer.ts';
 import { type Applied, VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -28,7 +28,6 @@ import type {
 } from './contract.ts';
 import { planRead } from './event-read.ts';
 import { checkStreamName, checkText } from './names.ts';
-import { checkSignal } from './options.ts';
 import type { PayloadSettings } from './payload.ts';
 import { PortHold } from './port-hold.ts';
 import {

@@ -63,7 +63,9 @@ export class InlineBackground implements Background {
 
   #start(job: Job, feed: IngestFeed | undefined): Promise<JobResult> {
     if (this.#isClosed) {
-      return Promise.reject(new VarveError('CLOSED', 'The store has been closed.'));
+      return Promise.reject(
+        new VarveError('CLOSED', 'The store has been closed.', { applied: 'no' }),
+      );
     }
     return new Promise<JobResult>((succeeded, failed) => {
       const work = workOf(job, feed, this.#parts);

@@ -1,5 +1,6 @@
 import { assert } from '../../base/assert.ts';
-import { replaceFile } from '../../io/atomic-file.ts';
+import { asVarveError, VarveError } from '../../base/errors.ts';
+import { finishReplacement, prepareReplacement } from '../../io/atomic-file.ts';
 import { MANIFEST_NAME } from '../names.ts';
 import type { IngestFeed } from './ingest-feed.ts';
 import type { Job, JobResult, ManifestJob, RemoveJob } from './job.ts';
@@ -29,9 +30,23 @@ export function workOf(
 }
 
 // oxlint-disable-next-line require-yield -- its steps can't be told apart: the content must be durable before its name is
-function* runManifest({ content }: ManifestJob, parts: JobParts): JobWork<JobResult> {
-  replaceFile(parts.fileSystem, parts.directory, MANIFEST_NAME, content);
+function* runManifest(
+  { content }: ManifestJob,
+  { fileSystem, directory }: JobParts,
+): JobWork<JobResult> {
+  try {
+    prepareReplacement(fileSystem, directory, MANIFEST_NAME, content);
+  } catch (error) {
+    throw notReplaced(error);
+  }
+  finishReplacement(fileSystem, directory, MANIFEST_NAME);
   return { tables: [], bytesRead: 0, bytesWritten: content.length };
+}
+
+/** The manifest is the one before, and no power cut brings the other. */
+function notReplaced(error: unknown): VarveError {
+  const { code, message, details, cause } = asVarveError(error, 'The manifest can not be written');
+  return new VarveError(code, message, { cause, details, applied: 'no' });
 }
 
 /** Freeing a large file's blocks takes a file system some ms: its owner has better things to do. */

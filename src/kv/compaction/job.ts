@@ -46,7 +46,7 @@ export interface IngestJob {
   readonly settings: TableSettings;
 }
 
-/** Replaces the manifest durably. */
+/** Replaces the manifest durably. Rejects with `applied: 'no'` if it surely is the one before; otherwise it may be either. */
 export interface ManifestJob {
   readonly kind: 'manifest';
   readonly content: Uint8Array;
@@ -68,4 +68,15 @@ export interface JobResult {
   readonly tables: readonly TableMeta[];
   readonly bytesRead: number;
   readonly bytesWritten: number;
+}
+
+export const NOTHING_MADE: JobResult = { tables: [], bytesRead: 0, bytesWritten: 0 };
+
+/** Of two jobs, one after the other. */
+export function combined(one: JobResult, other: JobResult): JobResult {
+  return {
+    tables: [...one.tables, ...other.tables],
+    bytesRead: one.bytesRead + other.bytesRead,
+    bytesWritten: one.bytesWritten + other.bytesWritten,
+  };
 }

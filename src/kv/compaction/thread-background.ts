@@ -90,7 +90,7 @@ export class ThreadBackground implements Background {
   #start(id: number, job: Job, sender: IngestSender | undefined): Promise<JobResult> {
     return new Promise<JobResult>((succeeded, failed) => {
       if (this.#isClosed) {
-        throw new VarveError('CLOSED', 'The store has been closed.');
+        throw new VarveError('CLOSED', 'The store has been closed.', { applied: 'no' });
       }
       this.#thread ??= this.#startThread();
       const order: BackgroundOrder = { order: 'job', id, job };

@@ -99,7 +99,7 @@ export function encodeManifest(state: ManifestState): Uint8Array {
     throw new VarveError(
       'LIMIT_EXCEEDED',
       `A manifest of ${size} bytes is larger than the limit of ${MANIFEST_SIZE_MAX}.`,
-      { details: { size, sizeMax: MANIFEST_SIZE_MAX } },
+      { applied: 'no', details: { size, sizeMax: MANIFEST_SIZE_MAX } },
     );
   }
   const bytes = new Uint8Array(size);

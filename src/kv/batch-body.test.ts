@@ -1,0 +1,82 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { frameBodySizeMax } from '../journal/format.ts';
+import { BatchBody } from './batch-body.ts';
+import { decodeOperations, OPERATION_HEADER_SIZE, OperationKind } from './format.ts';
+
+const bytes = fc.uint8Array({ maxLength: 700 });
+const empty = new Uint8Array(0);
+const operation = fc.oneof(
+  fc.record({ kind: fc.constant(OperationKind.put), key: bytes, value: bytes }),
+  fc.record({ kind: fc.constant(OperationKind.delete), key: bytes, value: fc.constant(empty) }),
+  fc.record({ kind: fc.constant(OperationKind.deleteRange), key: bytes, value: bytes }),
+);
+
+function read(body: BatchBody): unknown[] {
+  const found: unknown[] = [];
+  const content = body.bytes.subarray(0, body.size);
+  const wrong = decodeOperations(content, body.count, 1, (kind, sequence, key, value) => {
+    expect(sequence).toBe(found.length + 1);
+    found.push({ kind, key: Uint8Array.from(key), value: Uint8Array.from(value) });
+  });
+  expect(wrong).toBeUndefined();
+  return found;
+}
+
+describe('the body of a batch', () => {
+  it('is what the log can read, however often it is used, and so is its copy', () => {
+    const body = new BatchBody(16);
+    fc.assert(
+      fc.property(fc.array(operation, { maxLength: 30 }), (operations) => {
+        body.clear();
+        let rawSize = 0;
+        for (const { kind, key, value } of operations) {
+          body.add(kind, key, value);
+          rawSize += key.length + value.length;
+        }
+        expect(read(body)).toEqual(operations);
+        expect(body.rawSize).toBe(rawSize);
+        const copy = body.copy();
+        expect(copy.capacity).toBe(body.size);
+        body.bytes.fill(0xff);
+        expect(read(copy)).toEqual(operations);
+      }),
+    );
+  });
+
+  it('keeps nothing of what its maker may change', () => {
+    const body = new BatchBody();
+    const key = Uint8Array.of(1, 2);
+    const value = Uint8Array.of(3);
+    body.add(OperationKind.put, key, value);
+    key.fill(9);
+    value.fill(9);
+    const expected = { key: Uint8Array.of(1, 2), value: Uint8Array.of(3) };
+    expect(read(body)).toEqual([{ kind: OperationKind.put, ...expected }]);
+  });
+
+  it('counts what no frame has room for, and holds no memory for it', () => {
+    const body = new BatchBody();
+    const value = new Uint8Array(frameBodySizeMax / 4);
+    for (let index = 0; index < 12; index += 1) {
+      body.add(OperationKind.put, Uint8Array.of(index), value);
+    }
+    expect(body.count).toBe(12);
+    expect(body.size).toBe(12 * (OPERATION_HEADER_SIZE + 1 + value.length));
+    expect(body.rawSize).toBe(12 * (1 + value.length));
+    expect(body.capacity).toBeLessThanOrEqual(frameBodySizeMax);
+    expect(body.copy()).toMatchObject({ count: 12, size: body.size, capacity: 0 });
+    body.clear();
+    body.add(OperationKind.put, Uint8Array.of(1), Uint8Array.of(2));
+    expect(body.size).toBe(OPERATION_HEADER_SIZE + 2);
+  });
+
+  it('takes a batch that fills a frame to its last byte', () => {
+    const body = new BatchBody();
+    const value = new Uint8Array(frameBodySizeMax - OPERATION_HEADER_SIZE - 1).fill(5);
+    body.add(OperationKind.put, Uint8Array.of(4), value);
+    expect(body.size).toBe(frameBodySizeMax);
+    expect(body.bytes[frameBodySizeMax - 1]).toBe(5);
+    expect(body.copy().bytes[frameBodySizeMax - 1]).toBe(5);
+  });
+});

@@ -1,0 +1,73 @@
+import type { ViewedBytes } from '../base/copy-bytes.ts';
+import { viewOf } from '../base/integers.ts';
+import { frameBodySizeMax } from '../journal/format.ts';
+import { encodeOperation, OPERATION_HEADER_SIZE, type OperationKind } from './format.ts';
+
+const CAPACITY_FIRST = 1_024;
+
+/**
+ * The operations of one batch as the log will have them: the body of a frame before it has its place. Keys and values are copied as they
+ * are added, so that nothing in here is anybody else's.
+ */
+export class BatchBody implements ViewedBytes {
+  bytes: Uint8Array;
+  view: DataView;
+  /** Bytes of all that was added. Only what a frame has room for is kept: more than that is there to be refused. */
+  size = 0;
+  /** Of operations. */
+  count = 0;
+
+  constructor(capacity: number = CAPACITY_FIRST) {
+    this.bytes = memoryOf(capacity);
+    this.view = viewOf(this.bytes);
+  }
+
+  get capacity(): number {
+    return this.bytes.length;
+  }
+
+  /** Bytes of keys and values. */
+  get rawSize(): number {
+    return this.size - this.count * OPERATION_HEADER_SIZE;
+  }
+
+  clear(): void {
+    this.size = 0;
+    this.count = 0;
+  }
+
+  add(kind: OperationKind, key: Uint8Array, value: Uint8Array): void {
+    const start = this.size;
+    const end = start + OPERATION_HEADER_SIZE + key.length + value.length;
+    this.size = end;
+    this.count += 1;
+    if (end <= frameBodySizeMax) {
+      if (end > this.bytes.length) {
+        this.#grow(start, end);
+      }
+      encodeOperation(this.bytes, start, kind, key, value);
+    }
+  }
+
+  /** The same in memory that is just large enough. */
+  copy(): BatchBody {
+    const kept = this.size <= frameBodySizeMax ? this.size : 0;
+    const copy = new BatchBody(kept);
+    copy.bytes.set(this.bytes.subarray(0, kept));
+    copy.size = this.size;
+    copy.count = this.count;
+    return copy;
+  }
+
+  #grow(used: number, needed: number): void {
+    const grown = memoryOf(Math.max(needed, Math.min(2 * this.bytes.length, frameBodySizeMax)));
+    grown.set(this.bytes.subarray(0, used));
+    this.bytes = grown;
+    this.view = viewOf(grown);
+  }
+}
+
+/** Memory that holds anything. */
+function memoryOf(size: number): Uint8Array {
+  return new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
+}
