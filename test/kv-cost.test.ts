@@ -83,3 +83,52 @@ describe('reading', () => {
     await kv.close();
   });
 });
+
+/** Tables in level 0, and in level 1. */
+function countsOf(kv: KvStore): number[] {
+  const { levels } = kv.stats();
+  return levels.slice(0, 2).map(({ tableCount }) => tableCount);
+}
+
+/** Three tables in level 0 over one in level 1, which no rule of writing has merged. */
+async function layered(): Promise<KvStore> {
+  const kv = await openOn(disk(), { levelZeroTables: 100 });
+  for (let layer = 0; layer < 4; layer += 1) {
+    const keys = Array.from({ length: 1_000 }, (_, at) => keyOf(at * 4 + layer));
+    await kv.batch(keys.map((key) => ({ type: 'put', key, value: new Uint8Array(100) })));
+    await (layer === 0 ? kv.compact() : kv.flush());
+  }
+  await kv.settled();
+  return kv;
+}
+
+describe('scanning', () => {
+  it('has level 0 merged when that would have cost less, and reads the same then', async () => {
+    const kv = await layered();
+    expect(countsOf(kv)).toEqual([3, 1]);
+    let scans = 0;
+    while (countsOf(kv)[0] !== 0) {
+      expect([...kv.iterateSync({ gte: keyOf(scans * 7), limit: 10 })]).toHaveLength(10);
+      scans += 1;
+      await kv.settled();
+      // A scan of ten goes to three blocks of level 0 at least, and the four tables have 500 KB.
+      expect(scans).toBeLessThan(15);
+    }
+    expect(scans).toBeGreaterThan(2);
+    const keys = Array.from(kv.iterateSync({ keysOnly: true }), (key) =>
+      Buffer.from(key).toString(),
+    );
+    expect(keys).toEqual(Array.from({ length: 4_000 }, (_, index) => keyOf(index)).toSorted());
+    await kv.close();
+  });
+
+  it('of the other levels, and gets, have nothing merged', async () => {
+    const kv = await layered();
+    for (let index = 0; index < 4_000; index += 1) {
+      expect(kv.hasSync(keyOf(index))).toBe(true);
+    }
+    await kv.settled();
+    expect(countsOf(kv)).toEqual([3, 1]);
+    await kv.close();
+  });
+});

@@ -17,6 +17,10 @@ export class CopySlab {
   #buffer: ArrayBuffer = this.#bytes.buffer;
   #used = 0;
   #nextSize: number;
+  /** Where the last piece came from. Pieces come from the same place many times in a row, and asking for a buffer is slow. */
+  #source: Uint8Array = this.#bytes;
+  #sourceBuffer: ArrayBufferLike = this.#buffer;
+  #sourceOffset = 0;
 
   /** Slabs grow to `sizeMax` bytes: what one piece may keep from being reclaimed. */
   constructor(sizeMax: number) {
@@ -26,32 +30,44 @@ export class CopySlab {
 
   copy(source: Uint8Array, start: number, end: number): Uint8Array {
     const size = end - start;
-    const at = this.#used;
-    if (at + size > this.#bytes.length) {
-      return this.#copyToNew(source, start, size);
-    }
-    this.#used = at + size;
-    const bytes = this.#bytes;
     if (size <= LOOP_SIZE_MAX) {
+      const at = this.#reserve(size);
+      const bytes = this.#bytes;
       for (let index = 0; index < size; index += 1) {
         bytes[at + index] = source[start + index]!;
       }
-    } else {
-      bytes.set(new Uint8Array(source.buffer, source.byteOffset + start, size), at);
+      return new Uint8Array(this.#buffer, at, size);
     }
+    if (source !== this.#source) {
+      this.#source = source;
+      this.#sourceBuffer = source.buffer;
+      this.#sourceOffset = source.byteOffset;
+    }
+    return this.copyOf(this.#sourceBuffer, this.#sourceOffset + start, size);
+  }
+
+  /** The same for `size` bytes of a buffer, from `start` on. */
+  copyOf(buffer: ArrayBufferLike, start: number, size: number): Uint8Array {
+    const piece = new Uint8Array(buffer, start, size);
+    if (size * 4 > this.#sizeMax) {
+      return new Uint8Array(piece);
+    }
+    const at = this.#reserve(size);
+    this.#bytes.set(piece, at);
     return new Uint8Array(this.#buffer, at, size);
   }
 
-  #copyToNew(source: Uint8Array, start: number, size: number): Uint8Array {
-    if (size * 4 > this.#sizeMax) {
-      const own = new Uint8Array(size);
-      own.set(new Uint8Array(source.buffer, source.byteOffset + start, size));
-      return own;
+  /** Where `size` bytes go, which are at most a slab. */
+  #reserve(size: number): number {
+    const at = this.#used;
+    if (at + size <= this.#bytes.length) {
+      this.#used = at + size;
+      return at;
     }
     this.#buffer = makeLastingMemory(Math.max(this.#nextSize, size));
     this.#bytes = new Uint8Array(this.#buffer);
-    this.#used = 0;
     this.#nextSize = Math.min(this.#sizeMax, this.#nextSize * 4);
-    return this.copy(source, start, start + size);
+    this.#used = size;
+    return 0;
   }
 }

@@ -40,10 +40,13 @@ export interface Found {
   kind: EntryKind;
   sequence: number;
   bytes: Uint8Array;
+  /** That `bytes` covers, from its start on: asking `bytes` for it costs more than the rest of a copy. */
+  buffer: ArrayBufferLike;
   start: number;
   end: number;
 }
 
 export function makeFound(): Found {
-  return { kind: EntryKind.delete, sequence: 0, bytes: new Uint8Array(0), start: 0, end: 0 };
+  const bytes = new Uint8Array(0);
+  return { kind: EntryKind.delete, sequence: 0, bytes, buffer: bytes.buffer, start: 0, end: 0 };
 }

@@ -39,6 +39,7 @@ export class EntryIterator {
   #key: Uint8Array = new Uint8Array(64);
   #keySize = 0;
   #value: Uint8Array = empty;
+  #isClosed = false;
 
   constructor(
     state: ReadState,
@@ -60,6 +61,11 @@ export class EntryIterator {
       this.#sources.release();
       throw error;
     }
+  }
+
+  /** Nobody may go on with it. */
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** Nothing newer is seen. */
@@ -109,6 +115,7 @@ export class EntryIterator {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.finish();
     this.#sources.release();
   }

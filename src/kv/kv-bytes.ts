@@ -4,6 +4,7 @@ import { VarveError } from '../base/errors.ts';
 import { successorOfPrefix } from '../radix/path.ts';
 import type { KvBytes, KvInput, KvRange } from './contract.ts';
 import type { CopySlab } from './copy-slab.ts';
+import type { Found } from './cursor.ts';
 import { compare, type EntryBounds, successorOf } from './entry-iterator.ts';
 
 export const KEY_SIZE_MAX = 65_535;
@@ -33,6 +34,49 @@ function checkedKey(bytes: Uint8Array): Uint8Array {
     );
   }
   return bytes;
+}
+
+/** Up to this size a key's own array is used again and again. */
+const SOUGHT_SIZE_MAX = 64;
+
+/**
+ * Keys of reads that end with the call. What would need a new array to be one of the plain kind, a string or a `Buffer`, is
+ * written to one that is used again if it is short.
+ */
+export class SoughtKeys {
+  /** By size. */
+  readonly #arrays = Array.from({ length: SOUGHT_SIZE_MAX + 1 }, (_, size) => new Uint8Array(size));
+
+  /** The key's bytes, until the next call. Never changed by the receiver. */
+  bytesOf(key: KvBytes): Uint8Array {
+    const size = key.length;
+    if (!(size <= SOUGHT_SIZE_MAX)) {
+      return keyBytesOf(key);
+    }
+    const bytes = this.#arrays[size]!;
+    if (typeof key === 'string') {
+      return writeAscii(key, bytes) ? bytes : keyBytesOf(key);
+    }
+    if (!(key instanceof Uint8Array)) {
+      return keyBytesOf(key);
+    }
+    for (let at = 0; at < size; at += 1) {
+      bytes[at] = key[at]!;
+    }
+    return bytes;
+  }
+}
+
+/** False if the text has other characters: their bytes are more than one. */
+function writeAscii(text: string, bytes: Uint8Array): boolean {
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code > 0x7f) {
+      return false;
+    }
+    bytes[at] = code;
+  }
+  return true;
 }
 
 function bytesOf(given: KvBytes, what: string): Uint8Array {
@@ -82,6 +126,7 @@ export interface ValueCodec<Value> {
   borrow(bytes: Uint8Array, start: number, end: number): Value;
   /** The same with copies in `slab`. */
   copy(slab: CopySlab, bytes: Uint8Array, start: number, end: number): Value;
+  copyFound(slab: CopySlab, found: Found): Value;
 }
 
 export const bytesCodec: ValueCodec<Uint8Array> = {
@@ -89,6 +134,7 @@ export const bytesCodec: ValueCodec<Uint8Array> = {
   decode: (bytes, start, end) => copyOf(bytes, start, end),
   borrow: (bytes, start, end) => viewOfBytes(bytes, start, end),
   copy: (slab, bytes, start, end) => slab.copy(bytes, start, end),
+  copyFound: (slab, { buffer, start, end }) => slab.copyOf(buffer, start, end - start),
 };
 
 export const jsonCodec: ValueCodec<unknown> = {
@@ -104,6 +150,7 @@ export const jsonCodec: ValueCodec<unknown> = {
   decode: parse,
   borrow: parse,
   copy: (_slab, bytes, start, end) => parse(bytes, start, end),
+  copyFound: (_slab, { bytes, start, end }) => parse(bytes, start, end),
 };
 
 /** What the value's own code throws is its owner's; what JSON can't hold is a mistake in the call. */

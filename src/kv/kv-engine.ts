@@ -60,7 +60,8 @@ export function startEngine(
   const snapshots = new SnapshotList();
   const iterators = new OpenIterators();
   const remove: FileRemoval = (paths, over) => maintenance?.remove(paths, over);
-  const tables = openTables(parts, options, folder, { cache, counters, remove });
+  const scanned = (): void => maintenance?.schedule();
+  const tables = openTables(parts, options, folder, { cache, counters, remove, scanned });
   const state = new ReadState([], tables);
   const queue = { sizeTarget: options.memtableBytes, isShared: parts.usesThreads };
   const memtables = new MemtableQueue(state, queue, () => maintenance?.schedule());
@@ -127,9 +128,10 @@ function openTables(
     readonly cache: BlockCache;
     readonly counters: ReadCounters;
     readonly remove: FileRemoval;
+    readonly scanned: () => void;
   },
 ): TableSet {
-  const { cache, counters, remove } = parts;
+  const { cache, counters, remove, scanned } = parts;
   const { identity, levels } = state;
   return new TableSet(
     {
@@ -138,6 +140,7 @@ function openTables(
         return TableReader.open(fileSystem, path, meta, identity, cache, counters);
       },
       unused: ({ number }) => remove([tablePath(directory, number)]),
+      scanned,
     },
     levels,
     options.maxOpenFiles,

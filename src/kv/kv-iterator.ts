@@ -4,18 +4,36 @@ import type { Clock } from '../io/clock.ts';
 import type { KvAsyncIterator, KvBytes, KvIterator } from './contract.ts';
 import type { EntryIterator } from './entry-iterator.ts';
 import { CopySlab, SCAN_SLAB_SIZE } from './copy-slab.ts';
-import { keyBytesOf, viewOfBytes } from './kv-bytes.ts';
+import { keyBytesOf, type ValueCodec, viewOfBytes } from './kv-bytes.ts';
 
 /** Makes of the entry that the iterator stands on what its caller wants. */
 export type ItemOf<Item> = (entries: EntryIterator) => Item;
 
-/** The key alone. */
-export function keyOf(isBorrowed: boolean): ItemOf<Uint8Array> {
-  if (isBorrowed) {
-    return (entries) => viewOfBytes(entries.keyBytes, entries.keyStart, entries.keyEnd);
+/** The items that a store's scans give. Their copies lie side by side, those of all scans: a short one fills no slab. */
+export class ScanItems<Value> {
+  readonly #copiedKeys = new CopySlab(SCAN_SLAB_SIZE);
+  readonly #copiedValues = new CopySlab(SCAN_SLAB_SIZE);
+  readonly #codec: ValueCodec<Value>;
+
+  constructor(codec: ValueCodec<Value>) {
+    this.#codec = codec;
   }
-  const slab = new CopySlab(SCAN_SLAB_SIZE);
-  return (entries) => slab.copy(entries.keyBytes, entries.keyStart, entries.keyEnd);
+
+  readonly borrowedKey: ItemOf<Uint8Array> = (entries) =>
+    viewOfBytes(entries.keyBytes, entries.keyStart, entries.keyEnd);
+
+  readonly key: ItemOf<Uint8Array> = (entries) =>
+    this.#copiedKeys.copy(entries.keyBytes, entries.keyStart, entries.keyEnd);
+
+  readonly borrowedPair: ItemOf<[Uint8Array, Value]> = (entries) => [
+    viewOfBytes(entries.keyBytes, entries.keyStart, entries.keyEnd),
+    this.#codec.borrow(entries.valueBytes, entries.valueStart, entries.valueEnd),
+  ];
+
+  readonly pair: ItemOf<[Uint8Array, Value]> = (entries) => [
+    this.#copiedKeys.copy(entries.keyBytes, entries.keyStart, entries.keyEnd),
+    this.#codec.copy(this.#copiedValues, entries.valueBytes, entries.valueStart, entries.valueEnd),
+  ];
 }
 
 /** What holds the iterators of a store together: they end with it. */
@@ -39,10 +57,6 @@ export class OpenIterators {
   /** At which they read. */
   get sequences(): readonly number[] {
     return Array.from(this.#open, ({ readSequence }) => readSequence);
-  }
-
-  has(entries: EntryIterator): boolean {
-    return this.#open.has(entries);
   }
 
   closeAll(): void {
@@ -123,7 +137,7 @@ export class SyncIterator<Item> implements KvIterator<Item> {
   }
 
   #checkOpen(entries: EntryIterator): void {
-    if (!this.#open.has(entries)) {
+    if (entries.isClosed) {
       throw new VarveError('CLOSED', 'The store has been closed, and the iterator with it.');
     }
   }

@@ -29,21 +29,21 @@ import type {
 } from './contract.ts';
 import { type Found, makeFound } from './cursor.ts';
 import type { BatchBody } from './batch-body.ts';
-import { CopySlab, SCAN_SLAB_SIZE } from './copy-slab.ts';
+import { CopySlab } from './copy-slab.ts';
 import { type EntryBounds, EntryIterator } from './entry-iterator.ts';
 import {
   boundsOf,
   checkRangeObject,
   keyBytesOf,
   ownCopyOf,
+  SoughtKeys,
   type ValueCodec,
-  viewOfBytes,
 } from './kv-bytes.ts';
 import {
   AsyncIterator,
   type ItemOf,
-  keyOf,
   type OpenIterators,
+  ScanItems,
   SyncIterator,
 } from './kv-iterator.ts';
 import { Ingester } from './ingester.ts';
@@ -97,6 +97,8 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   readonly #found: Found = makeFound();
   readonly #iterators: OpenIterators;
   readonly #copies = new CopySlab(COPY_SLAB_SIZE);
+  readonly #soughtKeys = new SoughtKeys();
+  readonly #items: ScanItems<Value>;
   readonly #ingester: Ingester;
   readonly #calls: WriteCalls<Value>;
   #closing: Promise<void> | undefined;
@@ -105,6 +107,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#parts = parts;
     this.#state = parts.state;
     this.#codec = parts.codec;
+    this.#items = new ScanItems(parts.codec);
     this.#writer = parts.writer;
     this.#iterators = parts.iterators;
     this.recovery = parts.recovery;
@@ -122,13 +125,13 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   getSync(key: KvBytes, options?: KvReadOptions): Value | undefined {
-    const found = this.#find(keyBytesOf(key), options);
+    const found = this.#find(this.#soughtKeys.bytesOf(key), options);
     if (found === undefined) {
       return undefined;
     }
     return options?.borrow === true
       ? this.#codec.borrow(found.bytes, found.start, found.end)
-      : this.#codec.copy(this.#copies, found.bytes, found.start, found.end);
+      : this.#codec.copyFound(this.#copies, found);
   }
 
   async get(key: KvBytes, options?: KvReadOptions): Promise<Value | undefined> {
@@ -155,7 +158,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   hasSync(key: KvBytes, options?: KvReadOptions): boolean {
-    return this.#find(keyBytesOf(key), options) !== undefined;
+    return this.#find(this.#soughtKeys.bytesOf(key), options) !== undefined;
   }
 
   async has(key: KvBytes, options?: KvReadOptions): Promise<boolean> {
@@ -239,9 +242,10 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       bounds === undefined || limit === 0
         ? undefined
         : this.#entries(bounds, reverse, this.#sequenceOf(options));
-    const itemOf: ItemOf<Uint8Array | [Uint8Array, Value]> = keysOnly
-      ? keyOf(borrow)
-      : this.#pairOf(borrow);
+    const items = this.#items;
+    const keyOf = borrow ? items.borrowedKey : items.key;
+    const pairOf = borrow ? items.borrowedPair : items.pair;
+    const itemOf: ItemOf<Uint8Array | [Uint8Array, Value]> = keysOnly ? keyOf : pairOf;
     const count = limit < 0 ? Infinity : limit;
     return new SyncIterator(entries, this.#iterators, itemOf, count, keepOpen);
   }
@@ -415,21 +419,6 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       );
     }
     return snapshot.version;
-  }
-
-  #pairOf(isBorrowed: boolean): ItemOf<[Uint8Array, Value]> {
-    const codec = this.#codec;
-    if (isBorrowed) {
-      return (entries) => [
-        viewOfBytes(entries.keyBytes, entries.keyStart, entries.keyEnd),
-        codec.borrow(entries.valueBytes, entries.valueStart, entries.valueEnd),
-      ];
-    }
-    const slab = new CopySlab(SCAN_SLAB_SIZE);
-    return (entries) => [
-      slab.copy(entries.keyBytes, entries.keyStart, entries.keyEnd),
-      codec.copy(slab, entries.valueBytes, entries.valueStart, entries.valueEnd),
-    ];
   }
 
   #checkOpen(): void {

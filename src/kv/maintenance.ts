@@ -364,11 +364,13 @@ export class Maintenance {
       return undefined;
     }
     const { levels, cursors } = this.state;
+    const { compaction } = this.#settings;
     const damaged = this.#damaged;
-    const oldestSnapshot = this.#parts.snapshots.sequences()[0] ?? Infinity;
+    const { snapshots, tables } = this.#parts;
+    const oldest = snapshots.sequences()[0] ?? Infinity;
     return (
-      this.#manual.nextPlan(levels, damaged, oldestSnapshot, this.#damage) ??
-      pickCompaction(levels, cursors, this.#settings.compaction, damaged, oldestSnapshot)
+      this.#manual.nextPlan(levels, damaged, oldest, this.#damage) ??
+      pickCompaction(levels, cursors, compaction, damaged, oldest, tables.isScanned)
     );
   }
 

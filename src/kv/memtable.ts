@@ -165,6 +165,7 @@ export class Memtable {
     found.kind = this.kindOf(version);
     found.sequence = this.sequenceOf(version);
     found.bytes = bytes;
+    found.buffer = this.arena.memory;
     found.start = version + HEADER_SIZE;
     found.end = found.start + this.valueSizeOf(version);
     return true;

@@ -6,6 +6,8 @@ import { mergeCursors } from './merge-cursor.ts';
 import type { RangeTombstones } from './range-tombstones.ts';
 import { hashKey } from '../collections/bloom-filter.ts';
 import { newestSequence } from './manifest/levels.ts';
+import { CursorMemoryPool } from './sstable/cursor-memory.ts';
+import type { TableCursor } from './sstable/table-cursor.ts';
 import type { TableMeta } from './table-meta.ts';
 import { UncoveredCursor } from './uncovered-cursor.ts';
 import type { TableHandle, TableSet, TableView } from './table-set.ts';
@@ -15,6 +17,7 @@ export class ReadState {
   memtables: readonly Memtable[];
   readonly #tables: TableSet;
   readonly #hash = new Uint32Array(2);
+  readonly #cursorMemory = new CursorMemoryPool();
 
   constructor(memtables: readonly Memtable[], tables: TableSet) {
     this.memtables = memtables;
@@ -27,6 +30,9 @@ export class ReadState {
     let cover = 0;
     for (let index = 0; index < memtables.length; index += 1) {
       const memtable = memtables[index]!;
+      if (memtable.isEmpty) {
+        continue;
+      }
       if (!memtable.rangeTombstones.isEmpty) {
         cover = memtable.rangeTombstones.newestCovering(key, 0, key.length, sequence);
       }
@@ -89,7 +95,7 @@ export class ReadState {
 
   /** Everything there is now, held until it is released. */
   pin(fillCache: boolean): PinnedSources {
-    return new PinnedSources(this.memtables, this.#tables, fillCache);
+    return new PinnedSources(this.memtables, this.#tables, fillCache, this.#cursorMemory);
   }
 }
 
@@ -99,14 +105,21 @@ export class PinnedSources {
   readonly #tables: TableSet;
   readonly #view: TableView;
   readonly #fillCache: boolean;
-  readonly #handles = new Set<TableHandle>();
+  readonly #pool: CursorMemoryPool;
+  readonly #opened: OpenedTable[] = [];
   #isReleased = false;
 
-  constructor(memtables: readonly Memtable[], tables: TableSet, fillCache: boolean) {
+  constructor(
+    memtables: readonly Memtable[],
+    tables: TableSet,
+    fillCache: boolean,
+    pool: CursorMemoryPool,
+  ) {
     this.#memtables = memtables;
     this.#tables = tables;
     this.#view = tables.pin(tables.current);
     this.#fillCache = fillCache;
+    this.#pool = pool;
     for (const memtable of memtables) {
       memtable.pinCount += 1;
     }
@@ -116,22 +129,26 @@ export class PinnedSources {
   cursor(ranges: readonly RangeTombstones[], sequence: number): Cursor {
     const uncovered = (source: Cursor, newest: number): Cursor =>
       ranges.length === 0 ? source : new UncoveredCursor(source, ranges, sequence, newest);
-    const sources: Cursor[] = this.#memtables
-      .filter(({ isEmpty }) => !isEmpty)
-      .map((memtable) => uncovered(memtable.cursor(), memtable.maxSequence));
+    const sources: Cursor[] = [];
+    for (const memtable of this.#memtables) {
+      if (!memtable.isEmpty) {
+        sources.push(uncovered(memtable.cursor(), memtable.maxSequence));
+      }
+    }
     const { handles } = this.#view;
     for (const handle of handles[0]!) {
-      sources.push(uncovered(this.#openCursor(handle), newestSequence(handle.meta)));
+      sources.push(uncovered(this.#open(handle, true).cursor, newestSequence(handle.meta)));
     }
     for (let level = 1; level < this.#view.depth; level += 1) {
       const tables = this.#view.levels.tables(level);
       if (tables.length > 0) {
-        let current: TableHandle | undefined;
+        let current: OpenedTable | undefined;
         const open = (meta: TableMeta): Cursor => {
           // A level has one cursor at a time: the table that it leaves need not stay open.
           this.#leave(current);
-          current = this.#tables.handle(meta.number);
-          return uncovered(this.#openCursor(current), newestSequence(meta));
+          current = undefined;
+          current = this.#open(this.#tables.handle(meta.number), false);
+          return uncovered(current.cursor, newestSequence(meta));
         };
         sources.push(new LevelCursor(tables, open));
       }
@@ -155,8 +172,8 @@ export class PinnedSources {
       return;
     }
     this.#isReleased = true;
-    for (const handle of this.#handles) {
-      handle.cursorCount -= 1;
+    for (const opened of this.#opened) {
+      this.#close(opened);
     }
     for (const memtable of this.#memtables) {
       memtable.pinCount -= 1;
@@ -164,15 +181,33 @@ export class PinnedSources {
     this.#tables.unpin(this.#view);
   }
 
-  #leave(handle: TableHandle | undefined): void {
-    if (handle !== undefined && this.#handles.delete(handle)) {
-      handle.cursorCount -= 1;
+  #leave(opened: OpenedTable | undefined): void {
+    if (opened !== undefined) {
+      this.#opened.splice(this.#opened.indexOf(opened), 1);
+      this.#close(opened);
     }
   }
 
-  #openCursor(handle: TableHandle): Cursor {
-    handle.cursorCount += 1;
-    this.#handles.add(handle);
-    return this.#tables.reader(handle).cursor({ fillCache: this.#fillCache });
+  #close({ handle, cursor, isLevelZero }: OpenedTable): void {
+    handle.cursorCount -= 1;
+    if (isLevelZero) {
+      this.#tables.chargeLevelZero(cursor.loadCount);
+    }
+    this.#pool.give(cursor.release());
   }
+
+  #open(handle: TableHandle, isLevelZero: boolean): OpenedTable {
+    const reader = this.#tables.reader(handle);
+    const cursor = reader.cursor({ fillCache: this.#fillCache, memory: this.#pool.take() });
+    handle.cursorCount += 1;
+    const opened = { handle, cursor, isLevelZero };
+    this.#opened.push(opened);
+    return opened;
+  }
+}
+
+interface OpenedTable {
+  readonly handle: TableHandle;
+  readonly cursor: TableCursor;
+  readonly isLevelZero: boolean;
 }

@@ -78,3 +78,56 @@ describe('the deleted ranges of all tables', () => {
     expect(state.pin(true).rangeTombstones()).toEqual([]);
   });
 });
+
+const KiB = 1024;
+
+function openNothing(): TableReader {
+  return { close: () => {} } as unknown as TableReader;
+}
+
+function levelsOf(sizes: readonly (readonly number[])[]): Levels {
+  let number = 0;
+  const added = sizes.map((ofLevel, level) => ({
+    level,
+    tables: ofLevel.map((size) => {
+      number += 1;
+      return { ...table(number, 0), size };
+    }),
+  }));
+  return Levels.empty.apply({ added, removed: [] });
+}
+
+function scannedOften(levels: Levels): { readonly tables: TableSet; readonly told: number[] } {
+  const told: number[] = [];
+  let charged = 0;
+  const scanned = (): void => {
+    told.push(charged);
+  };
+  const tables = new TableSet({ open: openNothing, unused: () => {}, scanned }, levels, 10);
+  for (charged = 1; charged <= 100; charged += 1) {
+    tables.chargeLevelZero(1);
+  }
+  return { tables, told };
+}
+
+describe('scans of level 0', () => {
+  it('ask for a merge once they have cost as much, and once', () => {
+    const levels = levelsOf([[160 * KiB, 160 * KiB], [480 * KiB]]);
+    const { tables, told } = scannedOften(levels);
+    expect(told).toEqual([50]);
+    const more = { ...table(9, 0), size: 16 * KiB };
+    tables.install(levels.apply({ added: [{ level: 0, tables: [more] }], removed: [] }));
+    tables.chargeLevelZero(50);
+    expect(told).toHaveLength(1);
+    tables.chargeLevelZero(1);
+    expect(told).toHaveLength(2);
+  });
+
+  it('ask for none where there is nothing to merge with', () => {
+    for (const sizes of [[], [[1]], [[], [1]], [[], [1], [1]]]) {
+      expect(scannedOften(levelsOf(sizes)).told).toEqual([]);
+    }
+    expect(scannedOften(levelsOf([[1], [], [1]])).told).toEqual([1]);
+    expect(scannedOften(levelsOf([[1, 1]])).told).toEqual([1]);
+  });
+});

@@ -34,6 +34,8 @@ export class TableView {
   /** The deepest level that holds anything, plus one. */
   readonly depth: number;
   readonly hasRangeTombstones: boolean;
+  /** Bytes that merging level 0 would read, about; 0 if scans would gain nothing by it. */
+  readonly mergeSize: number;
   /** Of all its tables, once they have been asked for. */
   rangeTombstones: RangeTombstones | undefined;
   pinCount = 1;
@@ -42,16 +44,27 @@ export class TableView {
     this.levels = levels;
     this.handles = handles;
     this.depth = handles.findLastIndex((level) => level.length > 0) + 1;
+    const count = levels.countOf(0);
+    const isMerged = count === 0 || (count === 1 && this.depth === 1);
+    this.mergeSize = isMerged ? 0 : levels.sizeOf(0) + levels.sizeOf(1);
     this.hasRangeTombstones = handles.some((level) =>
       level.some(({ meta }) => meta.rangeDeleteCount > 0),
     );
   }
 }
 
+/**
+ * What a block of level 0 that a scan has gone to counts as, in bytes that a merge reads. LevelDB's number for what a seek costs, and
+ * its rule (`allowed_seeks`): when scans have paid for a merge, it is done.
+ */
+const BLOCK_CHARGE = 16 * 1024;
+
 export interface TableSetParts {
   readonly open: (meta: TableMeta) => TableReader;
   /** The table is in no view any more, and its reader is closed. */
   readonly unused: (meta: TableMeta) => void;
+  /** `isScanned` has become true. */
+  readonly scanned?: () => void;
 }
 
 export class TableSet {
@@ -63,6 +76,8 @@ export class TableSet {
   #hand = 0;
   #current: TableView;
   #isClosed = false;
+  /** What scans have cost since level 0 last changed. */
+  #charge = 0;
 
   constructor(parts: TableSetParts, levels: Levels, openCountMax: number) {
     this.#parts = parts;
@@ -89,6 +104,9 @@ export class TableSet {
   install(levels: Levels): void {
     const before = this.#current;
     this.#current = this.#makeView(levels);
+    if (before.levels.tables(0) !== levels.tables(0)) {
+      this.#charge = 0;
+    }
     this.unpin(before);
   }
 
@@ -107,6 +125,21 @@ export class TableSet {
       for (const handle of level) {
         this.#letGo(handle);
       }
+    }
+  }
+
+  /** Scans have gone through level 0 so often, since it last changed, that merging it would have cost less. */
+  get isScanned(): boolean {
+    const { mergeSize } = this.#current;
+    return mergeSize > 0 && this.#charge >= mergeSize;
+  }
+
+  /** A scan has gone to so many blocks of level 0. */
+  chargeLevelZero(blockCount: number): void {
+    const wasScanned = this.isScanned;
+    this.#charge += blockCount * BLOCK_CHARGE;
+    if (!wasScanned && this.isScanned) {
+      this.#parts.scanned?.();
     }
   }
 

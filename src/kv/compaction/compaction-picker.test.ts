@@ -70,6 +70,10 @@ function picked(
   return textOf(pickCompaction(levelsOf(picture), noCursors, settings, busy, oldestSnapshot));
 }
 
+function scanned(picture: string, busy: ReadonlySet<number> = idle): string {
+  return textOf(pickCompaction(levelsOf(picture), noCursors, settings, busy, Infinity, true));
+}
+
 describe('level 0', () => {
   it('is left alone below its trigger', () => {
     expect(picked('0 3:a-z 2:a-z 1:a-z')).toBe('nothing');
@@ -83,6 +87,16 @@ describe('level 0', () => {
 
   it('is merged by its size, too', () => {
     expect(picked('0 3:a-z*70 2:a-z\n1 1:b-c')).toBe('merge 3 | 2 | 1 to 1');
+  });
+
+  it('is merged earlier once scans have paid for it', () => {
+    expect(scanned('0 3:a-z 2:a-z\n1 1:b-c')).toBe('merge 3 | 2 | 1 to 1');
+    expect(scanned('0 3:a-z 2:a-z\n1 1:b-c', new Set([1]))).toBe('nothing');
+    expect(scanned('1 1:b-c')).toBe('nothing');
+    // What is urgent comes first.
+    const picture = '0 30:a-z\n1 1:a-b 2:c-d 3:e-f 4:g-h 5:i-j';
+    expect(scanned(picture)).toBe(picked(picture));
+    expect(picked(picture)).not.toBe('nothing');
   });
 
   it('of tables side by side moves down as it is', () => {

@@ -4,6 +4,7 @@
  *   level 0     merged into level 1 all at once when a key may be in `levelZeroTables` tables
  *   level 1…5   when larger than its target, a few neighbouring tables are merged into the level below: those behind where
  *               the level's last merge ended
+ *   scans       level 0 is merged earlier when scans have gone through it so often that this would have cost less
  *   deletions   a table that is mostly deletions goes down until nothing is left for it to delete
  *
  * Whatever is picked takes along every table of its range in both levels, so tables that finish in any order keep a level
@@ -34,7 +35,7 @@ export interface CompactionPlan {
   readonly isTrivialMove: boolean;
   /** The new cursor of `level`. */
   readonly cursorKey: Uint8Array;
-  readonly reason: 'size' | 'deletions' | 'manual';
+  readonly reason: 'size' | 'deletions' | 'scans' | 'manual';
 }
 
 /** Neighbours that are merged at once share the table below that they both touch. */
@@ -75,7 +76,7 @@ export function score(
 
 /**
  * What to do next, or undefined if there is nothing (or what there is waits for tables that are busy).
- * `oldestSnapshot`: deletions above it can't be dropped yet.
+ * `oldestSnapshot`: deletions above it can't be dropped yet. `isScanned`: scans have paid for merging level 0.
  */
 export function pickCompaction(
   levels: Levels,
@@ -83,6 +84,7 @@ export function pickCompaction(
   settings: CompactionSettings,
   busy: ReadonlySet<number>,
   oldestSnapshot: number = Infinity,
+  isScanned: boolean = false,
 ): CompactionPlan | undefined {
   const urgent: { readonly level: number; readonly urgency: number }[] = [];
   for (let level = 0; level < LEVEL_COUNT - 1; level += 1) {
@@ -99,7 +101,8 @@ export function pickCompaction(
       return plan;
     }
   }
-  return planDeletions(work, oldestSnapshot);
+  const scanned = isScanned ? planLevelZero(work, 'scans') : undefined;
+  return scanned ?? planDeletions(work, oldestSnapshot);
 }
 
 /** Keys, both ends inclusive; undefined is an open end. */

@@ -2,99 +2,174 @@ import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../base/random.ts';
 import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
 import { getFrom, makeSample, openSample, samplePath, text } from './table-sample.ts';
-import { Block } from './block.ts';
-import { BlockBuilder } from './block-builder.ts';
 import { BlockCache, BlockPlaces } from './block-cache.ts';
-import { EntryKind } from '../cursor.ts';
 import { ReadCounters } from './read-counters.ts';
 
 const SEED = 77;
+const KiB = 1024;
 
-function blockOf(size: number): Block {
-  const builder = new BlockBuilder(64);
-  const value = new Uint8Array(size);
-  builder.add(0, text('k'), 0, 1, 1, EntryKind.put, value, 0, size);
-  const payloadSize = builder.finish();
-  return new Block(builder.bytes.slice(0, payloadSize), 0, payloadSize, 'file', 0);
+/** A payload that no other block has. */
+function payloadOf(table: number, index: number, size: number): Uint8Array {
+  const payload = new Uint8Array(size).fill(table * 37 + index);
+  payload[0] = table;
+  payload[size - 1] = index;
+  return payload;
 }
 
-const places = (count: number): BlockPlaces => new BlockPlaces(count);
+function insert(cache: BlockCache, places: BlockPlaces, index: number, payload: Uint8Array): void {
+  // From the middle of an array, as blocks lie in what was read.
+  const bytes = new Uint8Array(payload.length + 7);
+  bytes.set(payload, 3);
+  cache.insert(places, index, bytes, 3, 3 + payload.length);
+}
+
+const isKept = ({ slots }: BlockPlaces, index: number): boolean => slots[index] !== 0;
+
+function checkContent(
+  cache: BlockCache,
+  tables: readonly BlockPlaces[],
+  numbers: readonly number[],
+  sizes: ReadonlyMap<string, number>,
+): void {
+  let count = 0;
+  let size = 0;
+  for (const [at, table] of tables.entries()) {
+    for (const [index, slot] of table.slots.entries()) {
+      if (slot !== 0) {
+        const expected = sizes.get(`${numbers[at]} ${index}`)!;
+        const payload = payloadOf(numbers[at]!, index, expected);
+        expect(Buffer.compare(cache.payloadAt(slot)!, payload)).toBe(0);
+        count += 1;
+        size += Math.ceil(expected / 8) * 8 + 16;
+      }
+    }
+  }
+  expect([cache.count, cache.size]).toEqual([count, size]);
+}
 
 describe('a block cache', () => {
-  it('never holds more than its capacity, whatever comes and goes', () => {
+  it('gives back what was put in and never holds more than its capacity, whatever comes and goes', () => {
     const random = new SeededRandom(SEED);
-    const cache = new BlockCache(50_000);
-    const tables = [places(40), places(40), places(40)];
-    for (let step = 0; step < 1_500; step += 1) {
-      const table = random.pick(tables);
-      const index = random.below(40);
-      if (table.blocks[index] !== undefined) {
-        table.marks[index] = 1;
-      } else {
-        cache.insert(table, index, blockOf(random.below(4_000)));
+    for (const capacity of [16 * KiB, 100_000, 700_000]) {
+      const cache = new BlockCache(capacity);
+      const tables = Array.from({ length: 4 }, () => new BlockPlaces(100));
+      const numbers = [0, 1, 2, 3];
+      const sizes = new Map<string, number>();
+      let closedCount = 0;
+      let evictedCount = 0;
+      for (let step = 0; step < 4_000; step += 1) {
+        const at = random.below(4);
+        const table = tables[at]!;
+        const index = random.below(100);
+        const name = `${numbers[at]} ${index}`;
+        if (isKept(table, index)) {
+          table.marks[index] = 1;
+        } else {
+          evictedCount += sizes.has(name) ? 1 : 0;
+          const size = 2 + random.below(random.chance(0.1) ? capacity / 20 : 1_500);
+          insert(cache, table, index, payloadOf(numbers[at]!, index, size));
+          sizes.set(name, size);
+        }
+        if (random.chance(0.002)) {
+          cache.dropAll(table);
+          expect(table.slots.every((slot) => slot === 0)).toBe(true);
+          tables[at] = new BlockPlaces(100);
+          numbers[at] = 4 + closedCount;
+          closedCount += 1;
+        }
+        if (step % 50 === 0) {
+          expect(cache.size).toBeLessThanOrEqual(capacity);
+          checkContent(cache, tables, numbers, sizes);
+        }
       }
-      if (random.chance(0.01)) {
-        const at = tables.indexOf(table);
+      const memory = cache.segments.reduce((sum, { bytes }) => sum + bytes.length, 0);
+      expect(memory).toBeLessThanOrEqual(capacity);
+      expect(closedCount).toBeGreaterThan(2);
+      expect(capacity > 500_000 || evictedCount > 100, String(evictedCount)).toBe(true);
+      for (const table of tables) {
         cache.dropAll(table);
-        tables[at] = places(40);
       }
-      const kept = tables.flatMap(({ blocks }) => blocks).filter((each) => each !== undefined);
-      const payloads = tables.flatMap((each) => each.payloads).filter((each) => each !== undefined);
-      const size = kept.reduce((sum, each) => sum + each.bytes.buffer.byteLength + 400, 0);
-      expect([cache.size, cache.count]).toEqual([size, kept.length]);
-      expect(kept.every(({ bytes }, at) => payloads[at] === bytes)).toBe(true);
-      expect(payloads).toHaveLength(kept.length);
-      expect(size).toBeLessThanOrEqual(cache.capacity);
+      expect([cache.size, cache.count]).toEqual([0, 0]);
     }
-    expect(cache.count).toBeGreaterThan(10);
   });
 
   it('drops what was not used before what was', () => {
-    const cache = new BlockCache(20 * (1_000 + 500));
-    const table = places(500);
-    cache.insert(table, 0, blockOf(1_000));
-    for (let index = 1; index < 500; index += 1) {
-      table.marks[0] = 1;
-      cache.insert(table, index, blockOf(1_000));
+    const cache = new BlockCache(32 * KiB);
+    const places = new BlockPlaces(500);
+    for (let index = 0; index < 500; index += 1) {
+      insert(cache, places, index, payloadOf(0, index, 500));
+      places.marks[0] = 1;
     }
-    expect(table.blocks[0]).toBeDefined();
-    expect(table.blocks[1]).toBeUndefined();
-    expect(table.blocks[499]).toBeDefined();
+    expect(isKept(places, 0)).toBe(true);
+    expect(isKept(places, 1)).toBe(false);
+    expect(isKept(places, 499)).toBe(true);
   });
 
-  it('keeps no block larger than an eighth of it, and without capacity none', () => {
-    const cache = new BlockCache(16_000);
-    const table = places(2);
-    cache.insert(table, 0, blockOf(1_700));
+  it('finds room where all of it is in use', () => {
+    const cache = new BlockCache(32 * KiB);
+    const places = new BlockPlaces(500);
+    for (let index = 0; index < 500; index += 1) {
+      insert(cache, places, index, payloadOf(0, index, 500));
+      places.marks.fill(1);
+      expect(isKept(places, index)).toBe(true);
+    }
+    expect(cache.size).toBeGreaterThan(24 * KiB);
+  });
+
+  it('gives the room of closed tables to others before it drops anything', () => {
+    const cache = new BlockCache(64 * KiB);
+    const kept = new BlockPlaces(50);
+    const closed = new BlockPlaces(60);
+    // Side by side: no segment is without blocks of either.
+    for (let index = 0; index < 50; index += 1) {
+      insert(cache, kept, index, payloadOf(0, index, 488));
+      insert(cache, closed, index, payloadOf(1, index, 488));
+    }
+    cache.dropAll(closed);
+    const others = new BlockPlaces(40);
+    for (let index = 0; index < 40; index += 1) {
+      insert(cache, others, index, payloadOf(2, index, 488));
+    }
+    expect(kept.slots.every((slot) => slot !== 0)).toBe(true);
+    expect(others.slots.every((slot) => slot !== 0)).toBe(true);
+    expect(cache.payloadAt(kept.slots[7]!)).toEqual(payloadOf(0, 7, 488));
+  });
+
+  it('keeps no block that would drive out too many others, and without capacity none', () => {
+    const cache = new BlockCache(64 * KiB);
+    const places = new BlockPlaces(2);
+    insert(cache, places, 0, new Uint8Array(2 * KiB - 15));
     expect(cache.count).toBe(0);
-    cache.insert(table, 1, blockOf(1_400));
+    insert(cache, places, 1, new Uint8Array(2 * KiB - 16));
     expect(cache.count).toBe(1);
-    const none = new BlockCache(0);
-    none.insert(places(1), 0, blockOf(1));
-    expect([none.count, none.size]).toEqual([0, 0]);
+    for (const capacity of [0, 1, 100]) {
+      const none = new BlockCache(capacity);
+      insert(none, new BlockPlaces(1), 0, new Uint8Array(40));
+      expect([none.count, none.size]).toEqual([0, 0]);
+    }
   });
 
-  it('stays within its capacity under values of 1 MiB', () => {
+  it('stays within its capacity under values of 100 KiB', () => {
     const fileSystem = new SimulatedFileSystem();
-    const value = new Uint8Array(1024 * 1024);
+    const value = new Uint8Array(100 * KiB);
     const entries = Array.from({ length: 12 }, (_, index) => ({
       key: text(`k${String(index).padStart(2, '0')}`),
       sequence: 1,
       value,
     }));
     const meta = makeSample(fileSystem, samplePath, entries);
-    for (const [capacity, count] of [
-      [10 * 1024 * 1024, 9],
-      [4 * 1024 * 1024, 0],
+    for (const [capacity, keptCount] of [
+      [16 * KiB * KiB, 12],
+      [4 * KiB * KiB, 0],
     ] as const) {
       const cache = new BlockCache(capacity);
       const counters = new ReadCounters();
       const reader = openSample(fileSystem, meta, { cache, counters });
       for (const { key } of entries) {
-        getFrom(reader, key);
+        expect(Buffer.compare(getFrom(reader, key)!.value!, value)).toBe(0);
         expect(cache.size).toBeLessThanOrEqual(capacity);
       }
-      expect(cache.count).toBe(count);
+      expect(cache.count).toBe(keptCount);
       expect(counters.blockReads).toBe(12);
       reader.close();
       expect(cache.size).toBe(0);

@@ -1,47 +1,100 @@
 /**
- * Data blocks kept in memory, for all tables of a store. Each table has an array with a place for each of its blocks, so a
- * hit costs no lookup; what is dropped is decided across tables by CLOCK (Corbató, "A Paging Experiment with the Multics
- * System", 1968): a hand goes round, takes back the mark that a use has left and drops the first block without one.
+ * Data blocks kept in memory, for all tables of a store. Their payloads lie side by side in a few large segments, so that a hit
+ * looks at nothing but the table's array of slots and the bytes themselves: most of what a read of cached data costs is waiting
+ * for memory, and an object for each block would be two waits more.
+ *
+ *   segment   payload | footer | payload | footer | …      each on a border of 8 bytes
+ *   footer    size of the payload (4) | holder (4) | index of the block in its table (4) | 0 (4)
+ *
+ * A segment is filled from its start on and reclaimed as a whole, as in a log-structured file system (Rosenblum and Ousterhout,
+ * "The Design and Implementation of a Log-Structured File System", 1992). Of the oldest one, blocks that were used since they were
+ * put there move on, which makes it a CLOCK (Corbató, "A Paging Experiment with the Multics System", 1968).
  */
 import { assert } from '../../base/assert.ts';
-import type { Block } from './block.ts';
+import { makeLastingMemory } from '../../io/thread.ts';
 
-/** A block's object and the two of its buffer, the places in the ring and in the table's array. */
-const BLOCK_OVERHEAD = 400;
+/** Slots count in units of so many bytes. */
+const UNIT_LOG2 = 3;
+const UNIT = 2 ** UNIT_LOG2;
+const FOOTER_SIZE = 16;
+/** A cache has at least so many segments, as long as that leaves them the size below. */
+const SEGMENT_COUNT = 32;
+const SEGMENT_SIZE_MIN = 64 * 1024;
+/** A smaller cache has at least so many smaller ones. */
+const SEGMENT_COUNT_MIN = 8;
+/** Reclaiming a segment is what a read has to wait for. */
+const SEGMENT_SIZE_MAX = 4 * 1024 * 1024;
+/** A block that takes a larger part of a segment is not kept. */
+const PART_MAX = 4;
+/** A larger block is read to memory of its own. */
+const BUFFER_SIZE_MAX = 256 * 1024;
+/** Slots are 32-bit numbers. */
+const CAPACITY_MAX = 2 ** 32 * UNIT;
 
-/** A block that takes a larger part of the cache than this would drive out too many others. */
-const PART_MAX = 8;
-
-/** One place for each block of a table. */
+/** What the cache knows of one table: a slot for each of its blocks. */
 export class BlockPlaces {
-  readonly blocks: (Block | undefined)[];
-  /**
-   * The same blocks' payloads: a point read goes to these. What the block's object knows stands at the payload's end as well, and
-   * looking at one object less is one wait for memory less.
-   */
-  readonly payloads: (Uint8Array | undefined)[];
-  /** 1 where a block was used since the hand last passed. */
+  /** Where the block's payload ends, in units of 8 bytes over all segments; 0 if the cache doesn't have it. */
+  readonly slots: Uint32Array;
+  /** 1 where a block was used since it was put where it is. */
   readonly marks: Uint8Array;
+  /** By which footers name it; 0 while it has no block in the cache. */
+  id = 0;
 
   constructor(count: number) {
-    this.blocks = Array.from({ length: count }, () => undefined);
-    this.payloads = Array.from({ length: count }, () => undefined);
+    this.slots = new Uint32Array(count);
     this.marks = new Uint8Array(count);
+  }
+}
+
+export class CacheSegment {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly words: Uint32Array;
+  readonly buffer: ArrayBuffer;
+  /** Where the next payload goes. */
+  used = 0;
+  /** Bytes of the blocks in it that the cache still has, footers included. */
+  live = 0;
+  /** Segments are filled one after the other: the smaller, the older. */
+  age = 0;
+  /** What slots of blocks in it begin with. */
+  readonly firstSlot: number;
+
+  constructor(size: number, firstSlot: number) {
+    this.firstSlot = firstSlot;
+    // A borrowed value is a view of it: nobody may give it away.
+    this.buffer = makeLastingMemory(size);
+    this.bytes = new Uint8Array(this.buffer);
+    this.words = new Uint32Array(this.buffer);
   }
 }
 
 export class BlockCache {
   /** In bytes; 0 keeps nothing. */
   readonly capacity: number;
+  /** Those made so far. `slot >>> slotShift` is the index of a slot's segment, `slot & slotMask` the place in it. */
+  readonly segments: CacheSegment[] = [];
+  readonly slotShift: number;
+  readonly slotMask: number;
+  readonly #segmentSize: number;
+  readonly #segmentCountMax: number;
+  /** Being filled. */
+  #head: CacheSegment | undefined;
+  /** Once all have been made one of them is kept for what survives. */
+  readonly #empty: CacheSegment[] = [];
+  readonly #holders = new Map<number, BlockPlaces>();
+  #lastId = 0;
+  #lastAge = 0;
   #size = 0;
   #count = 0;
-  readonly #ring: (Block | undefined)[] = [];
-  readonly #vacant: number[] = [];
-  #hand = 0;
+  #buffer = new Uint8Array(8 * 1024);
 
   constructor(capacity: number) {
     assert(capacity >= 0, 'a cache has no negative capacity');
-    this.capacity = capacity;
+    this.capacity = Math.min(capacity, CAPACITY_MAX);
+    this.#segmentSize = segmentSizeFor(this.capacity);
+    this.#segmentCountMax = Math.floor(this.capacity / this.#segmentSize);
+    this.slotShift = Math.log2(this.#segmentSize) - UNIT_LOG2;
+    this.slotMask = 2 ** this.slotShift - 1;
   }
 
   /** Bytes of all blocks that are kept, with what keeping them costs. Never more than the capacity. */
@@ -53,67 +106,198 @@ export class BlockCache {
     return this.#count;
   }
 
-  /** Keeps a block, unless it is too large. The block has a buffer of its own, which its payload begins and its bytes are. */
-  insert(places: BlockPlaces, index: number, block: Block): void {
-    assert(places.blocks[index] === undefined, 'a block is kept once');
-    const cost = costOf(block);
-    if (cost > this.capacity / PART_MAX) {
+  /** Keeps a copy of the payload `bytes[start, end)`, unless it is too large. Blocks that are there may move or go. */
+  insert(places: BlockPlaces, index: number, bytes: Uint8Array, start: number, end: number): void {
+    assert(places.slots[index] === 0, 'a block is kept once');
+    const cost = costOf(end - start);
+    if (cost > this.#segmentSize / PART_MAX || this.#segmentCountMax === 0) {
       return;
     }
-    while (this.#size + cost > this.capacity) {
-      this.#advance();
+    const head = this.#headFor(cost);
+    if (places.id === 0) {
+      this.#lastId += 1;
+      places.id = this.#lastId;
+      this.#holders.set(places.id, places);
     }
-    const ringIndex = this.#vacant.pop() ?? this.#ring.length;
-    this.#ring[ringIndex] = block;
-    block.ringIndex = ringIndex;
-    block.holder = places;
-    block.holderIndex = index;
-    places.blocks[index] = block;
-    places.payloads[index] = block.bytes;
+    this.#place(head, places, index, bytes, start, end);
     places.marks[index] = 0;
-    this.#size += cost;
-    this.#count += 1;
+  }
+
+  /** The payload that a slot leads to, until the cache changes; undefined if the slot is 0. */
+  payloadAt(slot: number): Uint8Array | undefined {
+    if (slot === 0) {
+      return undefined;
+    }
+    const segment = this.segments[slot >>> this.slotShift]!;
+    const unit = slot & this.slotMask;
+    const end = unit << UNIT_LOG2;
+    const size = segment.words[unit << 1]!;
+    return new Uint8Array(segment.buffer, end - size, size);
+  }
+
+  /** At least `size` bytes to read a block to. Until the next call. */
+  bufferOf(size: number): Uint8Array {
+    if (size > BUFFER_SIZE_MAX) {
+      return new Uint8Array(size);
+    }
+    if (size > this.#buffer.length) {
+      this.#buffer = new Uint8Array(Math.max(size, this.#buffer.length * 2));
+    }
+    return this.#buffer;
   }
 
   /** Drops the blocks of a table that is closed. */
   dropAll(places: BlockPlaces): void {
-    for (const block of places.blocks) {
-      if (block !== undefined) {
-        this.#drop(block);
+    for (const [index, slot] of places.slots.entries()) {
+      if (slot !== 0) {
+        this.#drop(places, index);
       }
     }
-    places.blocks.length = 0;
-    places.payloads.length = 0;
+    this.#holders.delete(places.id);
+    places.id = 0;
   }
 
-  /** One step of the hand. */
-  #advance(): void {
-    this.#hand = this.#hand + 1 < this.#ring.length ? this.#hand + 1 : 0;
-    const block = this.#ring[this.#hand];
-    if (block === undefined) {
-      return;
+  /** The segment being filled, with room for `cost` bytes. */
+  #headFor(cost: number): CacheSegment {
+    let head = this.#head;
+    if (head === undefined || head.used + cost > this.#segmentSize) {
+      head = this.#takeEmpty() ?? this.#reclaim();
+      this.#setHead(head);
     }
-    const { marks } = block.holder!;
-    if (marks[block.holderIndex] === 1) {
-      marks[block.holderIndex] = 0;
+    assert(head.used + cost <= this.#segmentSize, 'what survives leaves room for a block');
+    return head;
+  }
+
+  #setHead(segment: CacheSegment): void {
+    const before = this.#head;
+    this.#lastAge += 1;
+    segment.age = this.#lastAge;
+    this.#head = segment;
+    if (before?.live === 0) {
+      this.#makeEmpty(before);
+    }
+  }
+
+  #takeEmpty(): CacheSegment | undefined {
+    const isComplete = this.segments.length === this.#segmentCountMax;
+    if (this.#empty.length > (isComplete ? 1 : 0)) {
+      return this.#empty.pop();
+    }
+    if (isComplete) {
+      return undefined;
+    }
+    const index = this.segments.length;
+    const segment = new CacheSegment(this.#segmentSize, index << this.slotShift);
+    this.segments.push(segment);
+    if (index + 1 < this.#segmentCountMax) {
+      return segment;
+    }
+    this.#empty.push(segment);
+    return undefined;
+  }
+
+  /** Moves what survives of a segment to the empty one, which is returned. */
+  #reclaim(): CacheSegment {
+    const target = this.#empty.pop();
+    assert(target !== undefined, 'a segment is empty');
+    const others = this.segments.filter((segment) => segment !== target);
+    const emptiest = others.reduce((one, other) => (other.live < one.live ? other : one));
+    if (emptiest.live <= this.#segmentSize / 2) {
+      // Tables that are gone have left little in it.
+      this.#moveOn(emptiest, target, false);
     } else {
-      this.#drop(block);
+      const oldest = others.reduce((one, other) => (other.age < one.age ? other : one));
+      this.#moveOn(oldest, target, true);
+    }
+    return target;
+  }
+
+  /** `isClock`: only blocks that were used since they were put there survive, and not so many that no room is left. */
+  #moveOn(segment: CacheSegment, target: CacheSegment, isClock: boolean): void {
+    const usedMax = this.#segmentSize * (1 - 1 / PART_MAX);
+    let end = segment.used - FOOTER_SIZE;
+    while (end > 0) {
+      const at = end >>> 2;
+      const size = segment.words[at]!;
+      const places = this.#holders.get(segment.words[at + 1]!);
+      const index = segment.words[at + 2]!;
+      // Footers stay when blocks go.
+      if (places?.slots[index] === slotOf(segment, end)) {
+        const { marks } = places;
+        this.#drop(places, index);
+        if (!isClock || (marks[index] === 1 && target.used + costOf(size) <= usedMax)) {
+          this.#place(target, places, index, segment.bytes, end - size, end);
+        }
+        marks[index] = isClock ? 0 : marks[index]!;
+      }
+      end -= costOf(size);
+    }
+    assert(segment.live === 0, 'nothing is left in a segment that is reclaimed');
+  }
+
+  #place(
+    segment: CacheSegment,
+    places: BlockPlaces,
+    index: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const size = end - start;
+    const cost = costOf(size);
+    const placedEnd = segment.used + cost - FOOTER_SIZE;
+    segment.bytes.set(
+      new Uint8Array(bytes.buffer, bytes.byteOffset + start, size),
+      placedEnd - size,
+    );
+    const at = placedEnd >>> 2;
+    segment.words[at] = size;
+    segment.words[at + 1] = places.id;
+    segment.words[at + 2] = index;
+    segment.used += cost;
+    segment.live += cost;
+    places.slots[index] = slotOf(segment, placedEnd);
+    this.#size += cost;
+    this.#count += 1;
+  }
+
+  #drop(places: BlockPlaces, index: number): void {
+    const slot = places.slots[index]!;
+    const segment = this.segments[slot >>> this.slotShift];
+    assert(segment !== undefined, 'a slot is in a segment');
+    const size = segment.words[(slot & this.slotMask) << 1]!;
+    const cost = costOf(size);
+    places.slots[index] = 0;
+    segment.live -= cost;
+    this.#size -= cost;
+    this.#count -= 1;
+    if (segment.live === 0 && segment !== this.#head) {
+      this.#makeEmpty(segment);
     }
   }
 
-  #drop(block: Block): void {
-    assert(this.#ring[block.ringIndex] === block, 'a kept block is in the ring');
-    this.#ring[block.ringIndex] = undefined;
-    this.#vacant.push(block.ringIndex);
-    block.ringIndex = -1;
-    block.holder!.blocks[block.holderIndex] = undefined;
-    block.holder!.payloads[block.holderIndex] = undefined;
-    block.holder = undefined;
-    this.#size -= costOf(block);
-    this.#count -= 1;
+  #makeEmpty(segment: CacheSegment): void {
+    segment.used = 0;
+    this.#empty.push(segment);
   }
 }
 
-function costOf(block: Block): number {
-  return block.bytes.buffer.byteLength + BLOCK_OVERHEAD;
+/** Of the payload that ends at `end` in a segment. */
+function slotOf(segment: CacheSegment, end: number): number {
+  return (segment.firstSlot | (end >>> UNIT_LOG2)) >>> 0;
+}
+
+/** With the footer, and what it takes for that to be on a border. */
+function costOf(size: number): number {
+  return Math.ceil(size / UNIT) * UNIT + FOOTER_SIZE;
+}
+
+/** A power of two, so that a slot is taken apart by shifts. */
+function segmentSizeFor(capacity: number): number {
+  const few = Math.min(SEGMENT_SIZE_MIN, floorToPower(capacity / SEGMENT_COUNT_MIN));
+  return Math.min(SEGMENT_SIZE_MAX, Math.max(few, floorToPower(capacity / SEGMENT_COUNT)));
+}
+
+function floorToPower(size: number): number {
+  return 2 ** Math.max(UNIT_LOG2, Math.floor(Math.log2(Math.max(1, size))));
 }

@@ -19,13 +19,12 @@ import { readTable } from './read-table.ts';
 export class BlockSource {
   readonly index: TableIndex;
   readonly counters: ReadCounters;
-  /** The cache's, one for each block. Read in place by the hot paths. */
-  readonly places: BlockPlaces;
+  readonly #places: BlockPlaces;
   readonly #file: File;
   readonly #place: TablePlace;
   readonly #cache: BlockCache;
-  /** Points to whatever block a point read looks at. */
-  #readBlock: Block | undefined;
+  /** Whichever block a point read looks at. */
+  readonly #block: Block;
 
   constructor(
     file: File,
@@ -39,56 +38,63 @@ export class BlockSource {
     this.#place = place;
     this.#cache = cache;
     this.counters = counters;
-    this.places = new BlockPlaces(index.count);
+    this.#places = new BlockPlaces(index.count);
+    this.#block = this.makeBlock();
   }
 
-  /** The block, if the cache has it. */
-  cached(index: number): Block | undefined {
-    const block = this.places.blocks[index];
-    if (block !== undefined) {
-      this.places.marks[index] = 1;
-      this.counters.blockHits += 1;
-    }
-    return block;
+  /** For blocks of this table. */
+  makeBlock(): Block {
+    return new Block(this.#file.path, this.index.offsets);
   }
 
-  /** The block, from the cache or from the file; then the cache keeps it. For one read: the next one may use the same object. */
-  loadForRead(index: number): Block {
-    const payload = this.places.payloads[index];
-    if (payload === undefined) {
-      return this.readKept(index);
-    }
-    this.places.marks[index] = 1;
-    this.counters.blockHits += 1;
-    let block = this.#readBlock;
-    if (block === undefined) {
-      block = new Block(payload, 0, payload.length, this.#file.path, 0);
-      this.#readBlock = block;
-    }
-    block.pointTo(payload, this.index.offsets[index]!);
-    return block;
-  }
-
-  /** The block, from the cache or from the file; then the cache keeps it. */
+  /**
+   * The block, from the cache or from the file; then the cache keeps it. For one read: the next one uses the same object, and the bytes
+   * stay only until the cache changes.
+   */
   load(index: number): Block {
-    return this.cached(index) ?? this.readKept(index);
-  }
-
-  /** Reads a block that the cache doesn't have, into a buffer of its own, and lets the cache keep it. */
-  readKept(index: number): Block {
-    const offset = this.index.offsets[index]!;
-    const bytes = new Uint8Array(this.index.offsets[index + 1]! - offset);
-    this.fill(bytes, offset);
-    return this.keep(bytes, index);
-  }
-
-  /** Makes a block of what was read into a buffer of its own, and lets the cache keep it. */
-  keep(bytes: Uint8Array, index: number): Block {
-    const block = this.decode(bytes, 0, index);
-    // What is kept is the payload.
-    block.bytes = block.bytes.subarray(0, block.end);
-    this.#cache.insert(this.places, index, block);
+    const block = this.#block;
+    const slot = this.#places.slots[index]!;
+    if (slot === 0) {
+      this.#readKept(index, block);
+      return block;
+    }
+    this.#places.marks[index] = 1;
+    this.counters.blockHits += 1;
+    const { segments, slotShift, slotMask } = this.#cache;
+    const { bytes, buffer, words } = segments[slot >>> slotShift]!;
+    const unit = slot & slotMask;
+    const end = unit << 3;
+    block.pointTo(bytes, buffer, end - words[unit << 1]!, end, index);
     return block;
+  }
+
+  /** Copies the block's payload to `target`, grown if need be, and makes `block` that one. Undefined: the cache doesn't have it. */
+  copyCached(index: number, target: Uint8Array, block: Block): Uint8Array | undefined {
+    const payload = this.#cache.payloadAt(this.#places.slots[index]!);
+    if (payload === undefined) {
+      return undefined;
+    }
+    this.#places.marks[index] = 1;
+    this.counters.blockHits += 1;
+    const { length } = payload;
+    const bytes = target.length < length ? new Uint8Array(length) : target;
+    bytes.set(payload);
+    block.pointTo(bytes, bytes.buffer, 0, length, index);
+    return bytes;
+  }
+
+  /** Lets the cache keep a copy of a block that it doesn't have. */
+  keep(block: Block): void {
+    this.#cache.insert(this.#places, block.index, block.bytes, block.valuesStart, block.end);
+  }
+
+  #readKept(index: number, block: Block): void {
+    const offset = this.index.offsets[index]!;
+    const size = this.index.offsets[index + 1]! - offset;
+    const bytes = this.#cache.bufferOf(size);
+    this.fill(bytes.length === size ? bytes : bytes.subarray(0, size), offset);
+    this.decode(bytes, 0, index, block);
+    this.keep(block);
   }
 
   /** Fills `bytes` from the file, or throws. */
@@ -99,8 +105,8 @@ export class BlockSource {
     }
   }
 
-  /** Makes a block of what was read from the file to `bytes[start, …)`, which the block goes on using. */
-  decode(bytes: Uint8Array, start: number, index: number): Block {
+  /** Makes `block` the one that was read from the file to `bytes[start, …)`, which it goes on using. */
+  decode(bytes: Uint8Array, start: number, index: number, block: Block): void {
     const { path } = this.#file;
     const offset = this.index.offsets[index]!;
     const end = start + this.index.offsets[index + 1]! - offset;
@@ -115,7 +121,8 @@ export class BlockSource {
       if (plainSize !== payloadEnd - start) {
         throw new CorruptionError(path, offset, 'a block has another size than it says');
       }
-      return new Block(bytes, start, payloadEnd, path, offset);
+      block.take(bytes, start, payloadEnd, index);
+      return;
     }
     if (plainSize > PAYLOAD_SIZE_MAX) {
       throw new CorruptionError(path, offset, 'a block says that it is larger than blocks are');
@@ -124,11 +131,11 @@ export class BlockSource {
     if (!(plain instanceof Uint8Array)) {
       throw new CorruptionError(path, offset, plain.reason, plain.cause);
     }
-    return new Block(plain, 0, plainSize, path, offset);
+    block.take(plain.byteOffset === 0 ? plain : new Uint8Array(plain), 0, plainSize, index);
   }
 
   close(): void {
-    this.#cache.dropAll(this.places);
+    this.#cache.dropAll(this.#places);
     this.#file.close();
   }
 }

@@ -22,20 +22,11 @@ export class BlockWindow {
     this.#source = source;
   }
 
-  /** A block that the cache doesn't have. It is overwritten when the next one is asked for. */
-  read(index: number): Block {
+  /** Makes `block` one that the cache doesn't have. Its bytes are overwritten when the next one is asked for. */
+  read(index: number, block: Block): void {
     this.#reach(index);
     const { offsets } = this.#source.index;
-    return this.#source.decode(this.#bytes, offsets[index]! - offsets[this.#first]!, index);
-  }
-
-  /** The same as a copy that the cache keeps. */
-  readKept(index: number): Block {
-    this.#reach(index);
-    const { offsets } = this.#source.index;
-    const start = offsets[index]! - offsets[this.#first]!;
-    const size = offsets[index + 1]! - offsets[index]!;
-    return this.#source.keep(this.#bytes.slice(start, start + size), index);
+    this.#source.decode(this.#bytes, offsets[index]! - offsets[this.#first]!, index, block);
   }
 
   #reach(index: number): void {

@@ -2,16 +2,19 @@
 import { CorruptionError } from '../../base/errors.ts';
 import { EntryKind, type Found } from '../cursor.ts';
 import { restartCountOf } from './block-builder.ts';
-import type { BlockPlaces } from './block-cache.ts';
 import { BLOCK_TAIL_SIZE, readUint32, RESTART_SIZE } from './format.ts';
 import { readVarint, varintSize } from './varint.ts';
 
 /** An entry is three varints at least. */
 const ENTRY_SIZE_MIN = 3;
 const TWO_32 = 2 ** 32;
+const nothing = new Uint8Array(0);
 
+/** One block after the other: what a reader needs to find its way in the one at hand. */
 export class Block {
-  bytes: Uint8Array;
+  bytes: Uint8Array = nothing;
+  /** All of it is `bytes`. */
+  buffer: ArrayBufferLike = nothing.buffer;
   restartsStart = 0;
   restartCount = 0;
   restartInterval = 0;
@@ -23,31 +26,30 @@ export class Block {
   sequenceWidth = 0;
   baseSequence = 0;
   count = 0;
-  /** Where the block came from, for whoever finds damage in it. */
-  readonly file: string;
-  offset: number;
+  /** Which one of its table's. */
+  index = 0;
+  readonly #file: string;
+  readonly #offsets: Float64Array;
 
-  // What follows belongs to the cache.
-  /** Place in its ring; -1 while it doesn't hold the block. */
-  ringIndex = -1;
-  holder: BlockPlaces | undefined = undefined;
-  holderIndex = 0;
+  /** `offsets`: where the table's blocks begin in its file. */
+  constructor(file: string, offsets: Float64Array) {
+    this.#file = file;
+    this.#offsets = offsets;
+  }
 
   /** Where the payload ends. */
   get end(): number {
     return this.restartsStart + this.restartCount * RESTART_SIZE + BLOCK_TAIL_SIZE;
   }
 
-  /** `bytes[start, end)` is a payload. Throws `CORRUPT` if it can't be a block's. */
-  constructor(bytes: Uint8Array, start: number, end: number, file: string, offset: number) {
+  /** Makes this the block whose payload is `bytes[start, end)`, where `bytes` are all of their buffer. Throws `CORRUPT` if it can't be a block's. */
+  take(bytes: Uint8Array, start: number, end: number, index: number): void {
+    this.index = index;
     const tail = end - BLOCK_TAIL_SIZE;
     if (tail < start) {
-      throw new CorruptionError(file, offset, 'a block is too short');
+      throw this.damage('a block is too short');
     }
-    this.bytes = bytes;
-    this.file = file;
-    this.offset = offset;
-    this.#layOut(bytes, start, end);
+    this.pointTo(bytes, bytes.buffer, start, end, index);
     const valuesSize = this.entriesStart - start;
     if (
       this.count < 1 ||
@@ -59,18 +61,21 @@ export class Block {
       this.entriesEnd - this.entriesStart < this.count * ENTRY_SIZE_MIN ||
       !this.#restartsAscend(valuesSize)
     ) {
-      throw new CorruptionError(file, offset, 'a block is not laid out as blocks are');
+      throw this.damage('a block is not laid out as blocks are');
     }
   }
 
-  /** Makes this the block whose payload `bytes` is, which a block of its own was made of before and found in order. */
-  pointTo(bytes: Uint8Array, offset: number): void {
+  /** The same for a payload that was found in order before; `buffer` is that of `bytes`. */
+  pointTo(
+    bytes: Uint8Array,
+    buffer: ArrayBufferLike,
+    start: number,
+    end: number,
+    index: number,
+  ): void {
     this.bytes = bytes;
-    this.offset = offset;
-    this.#layOut(bytes, 0, bytes.length);
-  }
-
-  #layOut(bytes: Uint8Array, start: number, end: number): void {
+    this.buffer = buffer;
+    this.index = index;
     const tail = end - BLOCK_TAIL_SIZE;
     const count = readUint32(bytes, tail + 8);
     const interval = bytes[tail + 17]!;
@@ -86,6 +91,10 @@ export class Block {
     this.entriesEnd = restartsStart - count * sequenceWidth;
     this.valuesStart = start;
     this.baseSequence = readUint32(bytes, tail + 4) * TWO_32 + readUint32(bytes, tail);
+  }
+
+  damage(reason: string): CorruptionError {
+    return new CorruptionError(this.#file, this.#offsets[this.index], reason);
   }
 
   #restartsAscend(valuesSize: number): boolean {
@@ -132,7 +141,7 @@ export function sequenceOf(block: Block, index: number): number {
   }
   const sequence = block.baseSequence + high * TWO_32 + (low >>> 0);
   if (sequence > Number.MAX_SAFE_INTEGER) {
-    throw blockDamage(block, 'a sequence is too large');
+    throw block.damage('a sequence is too large');
   }
   return sequence;
 }
@@ -160,13 +169,13 @@ function restartIsBefore(block: Block, index: number, key: Uint8Array, sequence:
   let at = restartEntry(block, index);
   // A restart shares nothing with the key before it.
   if (bytes[at] !== 0) {
-    throw blockDamage(block, 'a restart has a prefix');
+    throw block.damage('a restart has a prefix');
   }
   const size = readVarint(bytes, at + 1);
   at += 1 + varintSize(size);
   at += varintSize(readVarint(bytes, at));
   if (at + size > block.entriesEnd) {
-    throw blockDamage(block, 'a key does not fit its block');
+    throw block.damage('a key does not fit its block');
   }
   const common = size < key.length ? size : key.length;
   for (let offset = 0; offset < common; offset += 1) {
@@ -223,7 +232,7 @@ export function findInBlock(
     const valueStart = valueEnd;
     valueEnd += tag >>> 2;
     if (at + unshared > entriesEnd || valueEnd > entriesStart) {
-      throw blockDamage(block, 'an entry does not fit its block');
+      throw block.damage('an entry does not fit its block');
     }
     if (shared < matched) {
       return false;
@@ -260,6 +269,7 @@ function fillFound(
   found.kind = kindOf(block, tag);
   found.sequence = sequenceOf(block, index);
   found.bytes = block.bytes;
+  found.buffer = block.buffer;
   found.start = valueStart;
   found.end = valueEnd;
 }
@@ -271,11 +281,7 @@ export function kindOf(block: Block, tag: number): EntryKind {
     return EntryKind.put;
   }
   if (kind !== EntryKind.delete || tag >>> 2 !== 0) {
-    throw blockDamage(block, 'an entry is of no known kind');
+    throw block.damage('an entry is of no known kind');
   }
   return EntryKind.delete;
-}
-
-export function blockDamage(block: Block, reason: string): CorruptionError {
-  return new CorruptionError(block.file, block.offset, reason);
 }

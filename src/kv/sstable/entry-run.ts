@@ -2,7 +2,7 @@
  * The entries from one restart to the next, decoded: what a cursor needs to go backwards, since keys can only be put
  * together forwards.
  */
-import { type Block, blockDamage, restartEntry, restartValue } from './block.ts';
+import { type Block, restartEntry, restartValue } from './block.ts';
 import { copyBytes } from './block-builder.ts';
 import { KEY_SIZE_MAX } from './format.ts';
 import { readVarint, varintSize } from './varint.ts';
@@ -48,7 +48,7 @@ export class EntryRun {
         shared > keySize ||
         shared + unshared > KEY_SIZE_MAX
       ) {
-        throw blockDamage(block, 'an entry does not fit its block');
+        throw block.damage('an entry does not fit its block');
       }
       this.#reserve(used, shared + unshared);
       const { keys } = this;

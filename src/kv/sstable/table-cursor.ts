@@ -7,7 +7,6 @@ import { compareBytes } from '../../base/compare-bytes.ts';
 import { type Cursor, EntryKind } from '../cursor.ts';
 import {
   type Block,
-  blockDamage,
   kindOf,
   restartBefore,
   restartEntry,
@@ -17,6 +16,7 @@ import {
 import { copyBytes } from './block-builder.ts';
 import type { BlockSource } from './block-source.ts';
 import { BlockWindow } from './block-window.ts';
+import { CursorMemory } from './cursor-memory.ts';
 import { EntryRun } from './entry-run.ts';
 import { KEY_SIZE_MAX } from './format.ts';
 import { readVarint, varintSize } from './varint.ts';
@@ -24,6 +24,8 @@ import { readVarint, varintSize } from './varint.ts';
 const nothing = new Uint8Array(0);
 
 export class TableCursor implements Cursor {
+  /** Blocks it has gone to. */
+  loadCount = 0;
   isValid = false;
   keyBytes: Uint8Array = nothing;
   keyStart = 0;
@@ -39,14 +41,14 @@ export class TableCursor implements Cursor {
   readonly #ingestSequence: number;
   readonly #fillCache: boolean;
   readonly #window: BlockWindow;
+  readonly #memory: CursorMemory;
 
-  #block: Block | undefined;
-  #blockIndex = 0;
+  readonly #block: Block;
   /** Index in the block of the entry the cursor stands on. */
   #entry = 0;
   /** Forwards: where the next entry begins, and the key of this one. */
   #nextAt = 0;
-  #key = new Uint8Array(256);
+  #key: Uint8Array;
   #keySize = 0;
   /** Backwards: the run that the cursor stands in. */
   #isInRun = false;
@@ -54,16 +56,30 @@ export class TableCursor implements Cursor {
   #run: EntryRun | undefined;
   #runRestart = 0;
 
-  constructor(source: BlockSource, ingestSequence: number, fillCache: boolean) {
+  constructor(
+    source: BlockSource,
+    ingestSequence: number,
+    fillCache: boolean,
+    memory: CursorMemory = new CursorMemory(),
+  ) {
     this.#source = source;
+    this.#memory = memory;
+    this.#key = memory.key;
     this.#ingestSequence = ingestSequence;
     this.#fillCache = fillCache;
     this.#window = new BlockWindow(source);
+    this.#block = source.makeBlock();
+  }
+
+  /** The cursor is not used any more. Returns its memory, for another one. */
+  release(): CursorMemory {
+    this.isValid = false;
+    return this.#memory;
   }
 
   /** Which block the entry is in: for checks. */
   get blockIndex(): number {
-    return this.#blockIndex;
+    return this.#block.index;
   }
 
   seekFirst(): void {
@@ -128,7 +144,7 @@ export class TableCursor implements Cursor {
   next(): void {
     assert(this.isValid, 'a cursor moves while it stands on an entry');
     this.isValid = false;
-    const block = this.#block!;
+    const block = this.#block;
     if (this.#isInRun) {
       this.#leaveRun();
     }
@@ -139,17 +155,17 @@ export class TableCursor implements Cursor {
       return;
     }
     if (this.#nextAt !== block.entriesEnd || this.valueEnd !== block.entriesStart) {
-      throw blockDamage(block, 'a block has more entries than it says');
+      throw block.damage('a block has more entries than it says');
     }
-    this.#goToBlock(this.#blockIndex + 1);
+    this.#goToBlock(block.index + 1);
   }
 
   previous(): void {
     assert(this.isValid, 'a cursor moves while it stands on an entry');
     this.isValid = false;
-    const block = this.#block!;
+    const block = this.#block;
     if (this.#entry === 0) {
-      this.#goToBlockEnd(this.#blockIndex - 1);
+      this.#goToBlockEnd(block.index - 1);
       return;
     }
     const entry = this.#entry - 1;
@@ -187,7 +203,7 @@ export class TableCursor implements Cursor {
     const block = this.#load(index);
     const run = this.#loadRun(block, block.restartCount - 1);
     if (run.ends[run.count - 1] !== block.entriesEnd) {
-      throw blockDamage(block, 'a block has more entries than it says');
+      throw block.damage('a block has more entries than it says');
     }
     this.#takeFromRun(run, block, run.count - 1);
   }
@@ -230,7 +246,7 @@ export class TableCursor implements Cursor {
       shared > this.#keySize ||
       keySize > KEY_SIZE_MAX
     ) {
-      throw blockDamage(block, 'an entry does not fit its block');
+      throw block.damage('an entry does not fit its block');
     }
     if (keySize > this.#key.length) {
       this.#growKey(keySize);
@@ -253,6 +269,7 @@ export class TableCursor implements Cursor {
     const grown = new Uint8Array(Math.max(size, this.#key.length * 2));
     grown.set(this.#key.subarray(0, this.#keySize));
     this.#key = grown;
+    this.#memory.key = grown;
   }
 
   #loadRun(block: Block, restart: number): EntryRun {
@@ -293,11 +310,19 @@ export class TableCursor implements Cursor {
   }
 
   #load(index: number): Block {
-    const block =
-      this.#source.cached(index) ??
-      (this.#fillCache ? this.#window.readKept(index) : this.#window.read(index));
-    this.#block = block;
-    this.#blockIndex = index;
+    const block = this.#block;
+    const source = this.#source;
+    this.loadCount += 1;
+    // Bytes of the cursor's own: what the cache holds may move while the cursor stands.
+    const own = source.copyCached(index, this.#memory.block, block);
+    if (own === undefined) {
+      this.#window.read(index, block);
+      if (this.#fillCache) {
+        source.keep(block);
+      }
+    } else {
+      this.#memory.block = own;
+    }
     return block;
   }
 }

@@ -1,7 +1,6 @@
 /** Reads one table. */
 import { assert } from '../../base/assert.ts';
 import { CorruptionError } from '../../base/errors.ts';
-import { compareBytes } from '../../base/compare-bytes.ts';
 import type { BloomFilter } from '../../collections/bloom-filter.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import type { Found } from '../cursor.ts';
@@ -11,6 +10,7 @@ import { findInBlock } from './block.ts';
 import type { BlockCache } from './block-cache.ts';
 import { BlockSource } from './block-source.ts';
 import type { ReadCounters } from './read-counters.ts';
+import type { CursorMemory } from './cursor-memory.ts';
 import { TableCursor } from './table-cursor.ts';
 import { checkMeta, openTableFile, readTableParts, type TableParts } from './table-file.ts';
 import type { TableIndex } from './table-index.ts';
@@ -33,8 +33,6 @@ export class TableReader {
   readonly #filter: BloomFilter | undefined;
   readonly #source: BlockSource;
   readonly #counters: ReadCounters;
-  readonly #minKey: Uint8Array;
-  readonly #maxKey: Uint8Array;
   /** -1 if the table was not ingested. */
   readonly #ingestSequence: number;
   readonly #rangeTombstones: readonly RangeTombstone[];
@@ -57,8 +55,6 @@ export class TableReader {
     this.#filter = parts.filter;
     this.#source = source;
     this.#counters = source.counters;
-    this.#minKey = meta.minKey;
-    this.#maxKey = meta.maxKey;
     this.#ingestSequence = meta.ingestSequence ?? -1;
     this.#rangeTombstones =
       meta.ingestSequence === undefined
@@ -97,14 +93,14 @@ export class TableReader {
 
   /**
    * Finds the newest version of `key` that is not newer than `sequence`. `hash` is what `hashKey` gives for the key. The
-   * value in `found` lies in a block that stays as it is. Deleted ranges are not looked at. Reads one block at most, and
-   * none if the table's bounds or its filter rule the key out.
+   * value in `found` stays until the cache changes. Deleted ranges are not looked at. Reads one block at most, and none if the
+   * table's filter rules the key out. Callers have compared the key with the table's bounds.
    */
   get(key: Uint8Array, hash: Uint32Array, sequence: number, found: Found): boolean {
     assert(this.#isOpen, 'a table is read only while it is open');
     this.#counters.tableGets += 1;
     const ingestSequence = this.#ingestSequence;
-    if (ingestSequence > sequence || !this.#isWithinBounds(key)) {
+    if (ingestSequence > sequence) {
       return false;
     }
     if (this.#filter !== undefined) {
@@ -119,7 +115,7 @@ export class TableReader {
     if (index === this.#index.count) {
       return false;
     }
-    if (!findInBlock(this.#source.loadForRead(index), key, sought, found)) {
+    if (!findInBlock(this.#source.load(index), key, sought, found)) {
       return false;
     }
     if (ingestSequence >= 0) {
@@ -137,9 +133,12 @@ export class TableReader {
    * A cursor that is not yet placed. It does not outlive the table. `fillCache`: the cache keeps the blocks that it reads,
    * by default; a scan of much that is read once should not drive out what is read often.
    */
-  cursor(options: { readonly fillCache?: boolean } = {}): TableCursor {
+  cursor(
+    options: { readonly fillCache?: boolean; readonly memory?: CursorMemory } = {},
+  ): TableCursor {
     assert(this.#isOpen, 'a table is read only while it is open');
-    return new TableCursor(this.#source, this.#ingestSequence, options.fillCache ?? true);
+    const { fillCache = true, memory } = options;
+    return new TableCursor(this.#source, this.#ingestSequence, fillCache, memory);
   }
 
   /**
@@ -168,15 +167,6 @@ export class TableReader {
     assert(this.#isOpen, 'a table is closed once');
     this.#isOpen = false;
     this.#source.close();
-  }
-
-  #isWithinBounds(key: Uint8Array): boolean {
-    const minKey = this.#minKey;
-    const maxKey = this.#maxKey;
-    return (
-      compareBytes(key, 0, key.length, minKey, 0, minKey.length) >= 0 &&
-      compareBytes(key, 0, key.length, maxKey, 0, maxKey.length) <= 0
-    );
   }
 }
 
