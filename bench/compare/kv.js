@@ -4,7 +4,8 @@
  *
  *   fill    batches of 1,000 keys, 16 in flight, then single puts over them, 1,024 in flight; nobody waits for a sync. Then
  *           the engine is let finish its work in the background and closed: bytes written, disk size, peak memory.
- *   hot     a cache larger than the data, all of it read once before: gets, scans, listings.
+ *   hot     a cache larger than the data; all of it scanned and got once before, and the engine let finish what that has set off: gets, scans,
+ *           listings.
  *   cold    a cache of 8 MiB, nothing in it; the files are in the system's page cache.
  *   open    after a clean close, until a first value is read; and after kill -9 behind acknowledged puts, all of which must
  *           be there.
