@@ -207,6 +207,51 @@ describe('a caller', () => {
       expect([undefined, 'INVALID_ARGUMENT']).toContain(code);
     }));
 
+  it('whose own code makes a key too long after it was looked at writes nothing', async () => {
+    type Resizable = ArrayBuffer & { resize(size: number): void };
+    const Memory = ArrayBuffer as unknown as new (size: number, options: object) => Resizable;
+    const memory = (): Resizable => new Memory(8, { maxByteLength: 100_000 });
+    const kv = await openKv('/kv', { values: 'json' }, { fileSystem: disk() });
+    await kv.put('a', 1);
+    const ways: readonly ((key: Uint8Array, grow: () => void) => Promise<number>)[] = [
+      async (key, grow) => kv.put(key, { toJSON: () => grow() ?? 1 }),
+      async (key, grow) =>
+        kv.put(key, 1, {
+          get ifAbsent() {
+            return grow() === undefined;
+          },
+        }),
+      async (key, grow) =>
+        kv.delete(key, {
+          get ifVersion() {
+            grow();
+            return 0;
+          },
+        }),
+    ];
+    for (const way of ways) {
+      const buffer = memory();
+      const grown = way(new Uint8Array(buffer), () => buffer.resize(70_000));
+      expect(await codeOf(grown)).toBe('INVALID_ARGUMENT');
+    }
+    expect(await kv.put('b', 2)).toBe(2);
+    await kv.close();
+  });
+
+  it('whose array says any length does not end the log', () =>
+    unhurt(async (kv) => {
+      let length: unknown;
+      const lying = Object.defineProperty(new Uint8Array(8).fill(65), 'length', {
+        get: () => (typeof length === 'function' ? (length as () => number)() : length),
+      });
+      let count = 0;
+      for (length of [-5, 1.5, Number.NaN, '3', () => (count += 1)]) {
+        expect(await codeOf(kv.put(lying, 'x'.repeat(20))), String(length)).toBeDefined();
+        expect(await codeOf(kv.put('x', lying)), String(length)).toBeDefined();
+        expect(await codeOf(kv.delete(lying)), String(length)).toBeDefined();
+      }
+    }));
+
   it('may give arrays of every kind of memory', () =>
     unhurt(async (kv) => {
       const pool = Buffer.from('key value');

@@ -132,6 +132,78 @@ describe('a store without a log', () => {
     }
   });
 
+  it.each(Array.from({ length: 16 }, (_, turns) => turns))(
+    'keeps a large batch that comes while another is flushed (%i turns later)',
+    async (turns) => {
+      const fileSystem = disk();
+      const kv = await openOn(fileSystem, options);
+      const fill = async (name: string, position: number): Promise<number> => {
+        const keys = Array.from({ length: 12 }, (_, index) => `${name}/${index}`);
+        const value = 'x'.repeat(500);
+        return kv.batch(
+          keys.map((key) => ({ type: 'put', key, value })),
+          { position },
+        );
+      };
+      await fill('first', 1);
+      for (let turn = 0; turn < turns; turn += 1) {
+        await new Promise(setImmediate);
+      }
+      await fill('second', 2);
+      await kv.flush();
+      await kv.settled();
+      expect((await kv.count('')).count).toBe(24);
+      expect(await kv.verify()).toMatchObject({ ok: true });
+      await kv.close();
+      const again = await openOn(fileSystem, options);
+      expect(again.recovery.discarded).toBeUndefined();
+      expect([(await again.count('')).count, again.flushedPosition]).toEqual([24, 2]);
+      await again.close();
+    },
+  );
+
+  it('that could apply only part of a batch shows none of it, then or later', async () => {
+    const fileSystem = disk();
+    const kv = await openOn(fileSystem, options);
+    await kv.put('before', 'x', { position: 1 });
+    await kv.flush();
+    await kv.put('lost', 'x', { position: 2 });
+    const keys = Array.from({ length: 40 }, (_, index) => `k/${index}`);
+    const operations = keys.map((key) => ({ type: 'put', key, value: 'x'.repeat(500) }) as const);
+    const poisoned = { code: 'POISONED', applied: 'no' };
+    await withoutMemory(async () => {
+      await expect(kv.batch(operations, { position: 3 })).rejects.toMatchObject(poisoned);
+    });
+    await expect(kv.put('later', 'x')).rejects.toMatchObject(poisoned);
+    expect((await kv.count('k/')).count).toBe(0);
+    expect(await codeOf(kv.flush())).toBe('POISONED');
+    expect(await codeOf(kv.settled())).toBe('POISONED');
+    expect(kv.stats().background.error).toBeDefined();
+    // What was accepted and isn't flushed is lost: whoever closes is told.
+    expect(await codeOf(kv.close())).toBe('POISONED');
+    expect(fileSystem.openCount).toBe(0);
+    const again = await openOn(fileSystem, options);
+    expect(Array.from(again.iterateSync({ keysOnly: true }), text)).toEqual(['before']);
+    expect(again.flushedPosition).toBe(1);
+    await again.close();
+  });
+
+  it('knows its position after calls that change nothing', async () => {
+    const kv = await openOn(disk(), options);
+    const calls = [
+      async () => kv.batch([], { position: 1 }),
+      async () => kv.deleteRange({ gte: 'b', lt: 'a' }, { position: 2 }),
+      async () => kv.rename('nothing/', 'to/', { prefix: true, position: 3 }),
+    ];
+    for (const [index, call] of calls.entries()) {
+      await call();
+      await kv.flush();
+      expect(kv.flushedPosition).toBe(index + 1);
+    }
+    expect(await kv.rename('nothing/', 'to/', { prefix: true, position: 4 })).toBe(0);
+    await kv.close();
+  });
+
   it('is emptied, and says so, when its manifest can not be trusted', async () => {
     for (const damage of ['flip', 'truncate', 'missing'] as const) {
       const fileSystem = disk();
@@ -192,3 +264,23 @@ describe('a store without a log', () => {
     await kv.close();
   });
 });
+
+/** For the time of a call there is memory for one more memtable, and no more. */
+async function withoutMemory(work: () => Promise<void>): Promise<void> {
+  const Memory = globalThis.ArrayBuffer;
+  let count = 0;
+  globalThis.ArrayBuffer = new Proxy(Memory, {
+    construct: (target, given) => {
+      count += 1;
+      if (count > 1) {
+        throw new RangeError('Array buffer allocation failed');
+      }
+      return new target(given[0] as number);
+    },
+  });
+  try {
+    await work();
+  } finally {
+    globalThis.ArrayBuffer = Memory;
+  }
+}

@@ -352,6 +352,11 @@ const ofManifest = (wanted: string) => (kind: string, path: string) =>
   kind === wanted && path.includes('manifest');
 const ofName = (kind: string, path: string): boolean => kind === 'syncDirectory' && path === '/kv';
 
+async function* failing(own: Error): AsyncGenerator<readonly [string, string]> {
+  yield ['a', '1'];
+  throw own;
+}
+
 describe('what a failed ingest says', () => {
   // The first manifest is that of the flush before it, the second its own, the third takes that back.
   it.each([
@@ -380,12 +385,10 @@ describe('what a failed ingest says', () => {
 
   it('is what the caller’s own entries threw, and that a closed store took nothing', async () => {
     const kv = await openOn(disk());
-    const own = new Error('mine');
-    const entries = (async function* () {
-      yield ['a', '1'] as const;
-      throw own;
-    })();
-    await expect(kv.ingest(entries)).rejects.toBe(own);
+    const missing = Object.assign(new Error('no such file, open entries.csv'), { code: 'ENOENT' });
+    for (const own of [new Error('mine'), missing]) {
+      await expect(kv.ingest(failing(own))).rejects.toBe(own);
+    }
     const ingested = kv.ingest([['m', '1']]);
     const closed = kv.close();
     await expect(ingested).rejects.toMatchObject({ code: 'CLOSED', applied: 'no' });

@@ -200,6 +200,23 @@ describe('settled', () => {
     expect(kv.stats().levels[0]!.tableCount).toBeLessThan(4);
     await kv.close();
   });
+
+  it('does not speak of a compaction that failed once, and that nobody asks for any more', async () => {
+    const clock = new SimulatedClock();
+    const { fileSystem, arm } = faulty(ofTables);
+    const kv = await openOn(fileSystem, {}, { clock });
+    for (const value of ['1', '2']) {
+      await kv.put('a', value);
+      await kv.flush();
+    }
+    arm(true);
+    expect(await codeOf(kv.compact())).toBe('UNAVAILABLE');
+    expect(kv.stats().background.error).toMatchObject({ code: 'UNAVAILABLE' });
+    arm(false);
+    await kv.settled();
+    expect(kv.stats().background.error).toBeUndefined();
+    await kv.close();
+  });
 });
 
 describe('compact', () => {

@@ -76,7 +76,7 @@ function stopped(cause: unknown): CommandError {
   return new CommandError('Stopped before everything was checked.', {
     code: 'ABORTED',
     exitCode: ExitCode.interrupted,
-    advice: 'Nothing was changed: run the same command again for a verdict.',
+    advice: 'Run the same command again for a verdict.',
     cause,
   });
 }

@@ -480,7 +480,7 @@ interface Link {
 }
 
 /** What everybody hears who isn't asking about a commit of their own. */
-function writingEnded(cause: unknown): VarveError {
+export function writingEnded(cause: unknown): VarveError {
   return new VarveError(
     'POISONED',
     'Writing to the store has failed and ended: close the store and open it again.',

@@ -1,7 +1,9 @@
 import type { ViewedBytes } from '../base/copy-bytes.ts';
+import { VarveError } from '../base/errors.ts';
 import { viewOf } from '../base/integers.ts';
 import { frameBodySizeMax } from '../journal/format.ts';
 import { encodeOperation, OPERATION_HEADER_SIZE, type OperationKind } from './format.ts';
+import { KEY_SIZE_MAX } from './kv-bytes.ts';
 
 const CAPACITY_FIRST = 1_024;
 
@@ -37,15 +39,23 @@ export class BatchBody implements ViewedBytes {
   }
 
   add(kind: OperationKind, key: Uint8Array, value: Uint8Array): void {
+    const keySize = key.length;
+    const valueSize = value.length;
+    // As a mask the greatest size keeps what is a size, and nothing else.
+    if ((keySize & KEY_SIZE_MAX) !== keySize || !(valueSize >= 0)) {
+      throw changedMeanwhile();
+    }
     const start = this.size;
-    const end = start + OPERATION_HEADER_SIZE + key.length + value.length;
+    const end = start + OPERATION_HEADER_SIZE + keySize + valueSize;
     this.size = end;
     this.count += 1;
     if (end <= frameBodySizeMax) {
       if (end > this.bytes.length) {
         this.#grow(start, end);
       }
-      encodeOperation(this.bytes, start, kind, key, value);
+      if (encodeOperation(this.bytes, start, kind, key, value) !== (end | 0)) {
+        throw changedMeanwhile();
+      }
     }
   }
 
@@ -70,4 +80,16 @@ export class BatchBody implements ViewedBytes {
 /** Memory that holds anything. */
 function memoryOf(size: number): Uint8Array {
   return new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
+}
+
+/**
+ * A key was short enough when the call began. A getter or a `toJSON` can resize its memory since, another thread at any time: a body that
+ * doesn't add up would end the log.
+ */
+function changedMeanwhile(): VarveError {
+  return new VarveError(
+    'INVALID_ARGUMENT',
+    'A key or a value changed its size while it was read: nothing was written.',
+    { applied: 'no' },
+  );
 }

@@ -25,6 +25,21 @@ describe('a slab of copies', () => {
     );
   });
 
+  it('copies what was asked for, wherever in its buffer the source begins', () => {
+    const slab = new CopySlab(64 * 1024);
+    const all = Uint8Array.from({ length: 300 }, (_, index) => index);
+    for (const source of [all, all.subarray(7), all.subarray(100), all]) {
+      for (const [start, end] of [
+        [0, 0],
+        [3, 35],
+        [3, 36],
+        [5, 150],
+      ] as const) {
+        expect(slab.copy(source, start, end)).toEqual(source.slice(start, end));
+      }
+    }
+  });
+
   it('takes one allocation for many small pieces', () => {
     const slab = new CopySlab(64 * 1024);
     const source = new Uint8Array(10);

@@ -38,4 +38,24 @@ describe('an ingester', () => {
     expect(await ingester.ingest([], undefined)).toBe(7);
     expect(done.slice(0, 4)).toEqual(['held', 'shown at 7', 'released', 'the turn has ended']);
   });
+
+  it('says what may have happened when the thread that should add the tables is gone', async () => {
+    const writer = { hold: async () => 7, release: () => {} };
+    const gone = new Error('Worker terminated due to reaching memory limit');
+    const maintenance = {
+      makeIngested: async () => ({ tables: [], bytesRead: 0, bytesWritten: 0 }),
+      addIngested: () => Promise.reject(gone),
+    };
+    const ingester = new Ingester(
+      writer as unknown as KvWriter,
+      { freeze: () => {}, frozenCount: 0 } as unknown as MemtableQueue,
+      maintenance as unknown as Maintenance,
+    );
+    await expect(ingester.ingest([], undefined)).rejects.toMatchObject({
+      name: 'VarveError',
+      code: 'UNAVAILABLE',
+      applied: 'unknown',
+      cause: gone,
+    });
+  });
 });

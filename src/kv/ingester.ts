@@ -31,7 +31,7 @@ export class Ingester {
     entries: Iterable<IngestEntry> | AsyncIterable<IngestEntry>,
     position: number | undefined,
   ): Promise<number> {
-    const made = await this.#make(entries);
+    const made = await this.#maintenance.makeIngested(entries);
     const before = this.#installing;
     const installed = (async (): Promise<number> => {
       await before;
@@ -49,15 +49,6 @@ export class Ingester {
     })();
     this.#installing = installed.catch(() => {});
     return installed;
-  }
-
-  async #make(entries: Iterable<IngestEntry> | AsyncIterable<IngestEntry>): Promise<JobResult> {
-    try {
-      return await this.#maintenance.makeIngested(entries);
-    } catch (error) {
-      // Whoever makes tables and fails has removed them.
-      throw notApplied(error);
-    }
   }
 
   /** Resolves to a sequence, when everything older is in tables and writes are held. */

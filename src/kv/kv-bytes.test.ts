@@ -2,7 +2,14 @@ import vm from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compare } from './entry-iterator.ts';
-import { boundsOf, bytesCodec, checkRangeObject, jsonCodec, keyBytesOf } from './kv-bytes.ts';
+import {
+  boundsOf,
+  bytesCodec,
+  checkRangeObject,
+  jsonCodec,
+  keyBytesOf,
+  SoughtKeys,
+} from './kv-bytes.ts';
 
 const key = fc
   .array(fc.constantFrom(0, 1, 0x61, 0xfe, 0xff), { maxLength: 4 })
@@ -68,6 +75,49 @@ describe('the bytes of a key', () => {
     expect(() => keyBytesOf(new Uint16Array(1) as never)).toThrow('must be');
     expect(() => keyBytesOf('a\udc00')).toThrow('surrogate');
     expect(() => keyBytesOf('é'.repeat(32_768))).toThrow('65535');
+  });
+});
+
+/** An array that says whatever it likes of its length. */
+class Liar extends Uint8Array {
+  said: unknown = -1;
+
+  override get length(): number {
+    return this.said as number;
+  }
+}
+
+function outcomeOf(work: () => Uint8Array): unknown {
+  try {
+    return [...work()];
+  } catch (error) {
+    return String(error);
+  }
+}
+
+describe('a key that is sought', () => {
+  it('has the bytes of one that is written, or is refused as that is', () => {
+    const sought = new SoughtKeys();
+    const texts = ['', 'a', 'é', '\x7f', '\x80', '\xff', '日本', '\ud800', '\udc00a', '😀'];
+    const sizes = [0, 1, 61, 62, 63, 64, 65, 66, 65_535, 65_536];
+    const given: unknown[] = [undefined, null, 7, true, {}, [], [1, 2], { length: 2 }];
+    given.push({ length: -1 }, { length: 0.5 }, new String('ab'), new Uint16Array(2), () => {});
+    given.push(vm.runInNewContext('new Uint8Array([1, 2])'));
+    for (const size of sizes) {
+      given.push(...texts.map((text) => 'k'.repeat(size) + text));
+      const bytes = Uint8Array.from({ length: size + 3 }, (_, index) => index * 7);
+      given.push(bytes, bytes.subarray(3), Buffer.from(bytes), Buffer.from(bytes).subarray(3));
+      given.push(new Uint8Array(new SharedArrayBuffer(size)).fill(9));
+    }
+    for (const said of [-1, 0.5, 2, 100, '3', Number.NaN, 2 ** 32]) {
+      const liar = new Liar([1, 2, 3]);
+      liar.said = said;
+      given.push(liar);
+    }
+    for (const one of given as never[]) {
+      const written = outcomeOf(() => keyBytesOf(one));
+      expect(outcomeOf(() => sought.bytesOf(one))).toEqual(written);
+    }
   });
 });
 

@@ -49,6 +49,9 @@ export class SoughtKeys {
 
   /** The key's bytes, until the next call. Never changed by the receiver. */
   bytesOf(key: KvBytes): Uint8Array {
+    if (typeof key !== 'string' && !isOfPlainClass(key)) {
+      return keyBytesOf(key);
+    }
     const size = key.length;
     if (!(size <= SOUGHT_SIZE_MAX)) {
       return keyBytesOf(key);
@@ -57,14 +60,18 @@ export class SoughtKeys {
     if (typeof key === 'string') {
       return writeAscii(key, bytes) ? bytes : keyBytesOf(key);
     }
-    if (!(key instanceof Uint8Array)) {
-      return keyBytesOf(key);
-    }
     for (let at = 0; at < size; at += 1) {
       bytes[at] = key[at]!;
     }
     return bytes;
   }
+}
+
+/** An array of a class of its own may say anything of its length. */
+function isOfPlainClass(key: unknown): boolean {
+  return (
+    key instanceof Uint8Array && (key.constructor === Uint8Array || key.constructor === Buffer)
+  );
 }
 
 /** False if the text has other characters: their bytes are more than one. */

@@ -55,7 +55,7 @@ export function startEngine(
   options: ResolvedKvOptions,
   folder: OpenedFolder,
 ): KvEngine {
-  const cache = new BlockCache(options.blockCacheBytes);
+  const cache = new BlockCache(options.blockCacheBytes, options.blockBytes);
   const counters = new ReadCounters();
   const snapshots = new SnapshotList();
   const iterators = new OpenIterators();
@@ -109,15 +109,21 @@ export function startEngine(
       compactionError: () => started.compactionError,
       refusal: (batch) => guardRefusal(state, writer.lastSequence, batch.guards),
       readers: () => readersOf(snapshots, iterators),
+      failed: (error) => started.logFailed(error),
     },
     lastSequence,
   );
-  trimmer?.trim(folder.state.flushedSequence);
+  trimmer?.trim(coveredSequence(folder));
   started.schedule();
   const recovery = reportRecovery(folder, log, parts.logger);
   const { directory } = folder;
   const made = { directory, journal, writer, memtables, state, tables, snapshots, iterators };
   return { ...parts, ...made, maintenance: started, cache, counters, recovery };
+}
+
+/** Up to which no manifest that may come back needs the log. */
+function coveredSequence({ state, isNameDurable }: OpenedFolder): number {
+  return isNameDurable ? state.flushedSequence : 0;
 }
 
 function openTables(

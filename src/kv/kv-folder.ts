@@ -20,6 +20,8 @@ export interface OpenedFolder {
   readonly isNew: boolean;
   /** Paths of tables that no manifest named, removed or set aside. */
   readonly orphans: readonly string[];
+  /** The manifest's name is durable: what only an older one needs may go. */
+  readonly isNameDurable: boolean;
   /** Why a store without a log was emptied. */
   readonly discarded: string | undefined;
 }
@@ -57,11 +59,13 @@ export function openFolder(
 function keep(
   fileSystem: FileSystem,
   directory: string,
-  { state, nextTableNumber, removed, setAside }: Extract<FolderCheck, { outcome: 'intact' }>,
+  check: Extract<FolderCheck, { outcome: 'intact' }>,
 ): OpenedFolder {
+  const { state, nextTableNumber, removed, setAside, isNameDurable } = check;
   checkLog(fileSystem, directory, state);
   const orphans = [...removed, ...setAside].map((number) => tablePath(directory, number));
-  return { directory, state, nextTableNumber, isNew: false, orphans, discarded: undefined };
+  const common = { directory, state, nextTableNumber, isNameDurable };
+  return { ...common, isNew: false, orphans, discarded: undefined };
 }
 
 /** The manifest last: a folder without one was never a store, unless its log holds writes. */
@@ -85,7 +89,8 @@ function create(
   const state = emptyManifest({ identity, hasLog });
   replaceFile(fileSystem, directory, MANIFEST_NAME, encodeManifest(state));
   const { nextTableNumber } = state;
-  return { directory, state, nextTableNumber, isNew: true, orphans: [], discarded };
+  const common = { directory, state, nextTableNumber, isNameDurable: true };
+  return { ...common, isNew: true, orphans: [], discarded };
 }
 
 /** What an interrupted creation left, which holds nothing. Throws `FOREIGN_FILE` if there is anything else, having removed nothing. */

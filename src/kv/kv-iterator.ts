@@ -74,6 +74,8 @@ export class SyncIterator<Item> implements KvIterator<Item> {
   readonly #staysOpen: boolean;
   #left: number;
   #hasEnded = false;
+  /** Why it ended too early: told again, so that nobody takes what is missing for the end. */
+  #failure: { readonly error: unknown } | undefined;
 
   /** `entries`: undefined if the range is empty. */
   constructor(
@@ -96,6 +98,7 @@ export class SyncIterator<Item> implements KvIterator<Item> {
   next(): IteratorResult<Item> {
     const entries = this.#entries;
     if (entries === undefined || this.#hasEnded) {
+      this.#checkFailure();
       return { done: true, value: undefined };
     }
     this.#checkOpen(entries);
@@ -105,18 +108,21 @@ export class SyncIterator<Item> implements KvIterator<Item> {
         return { done: false, value: this.#itemOf(entries) };
       }
     } catch (error) {
-      // Whoever loops doesn't close an iterator that throws.
-      this.close();
-      throw error;
+      this.#fail(error);
     }
     return this.#staysOpen ? { done: true, value: undefined } : this.return();
   }
 
   seek(key: KvBytes): void {
     const bytes = keyBytesOf(key);
+    this.#checkFailure();
     if (this.#entries !== undefined && !this.#hasEnded) {
       this.#checkOpen(this.#entries);
-      this.#entries.seek(bytes);
+      try {
+        this.#entries.seek(bytes);
+      } catch (error) {
+        this.#fail(error);
+      }
     }
   }
 
@@ -134,6 +140,19 @@ export class SyncIterator<Item> implements KvIterator<Item> {
 
   [Symbol.iterator](): this {
     return this;
+  }
+
+  /** Some of its sources may have moved, others not: it can't go on. Whoever loops doesn't close an iterator that throws. */
+  #fail(error: unknown): never {
+    this.#failure = { error };
+    this.close();
+    throw error;
+  }
+
+  #checkFailure(): void {
+    if (this.#failure !== undefined) {
+      throw this.#failure.error;
+    }
   }
 
   #checkOpen(entries: EntryIterator): void {

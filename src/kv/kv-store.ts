@@ -125,11 +125,12 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   getSync(key: KvBytes, options?: KvReadOptions): Value | undefined {
-    const found = this.#find(this.#soughtKeys.bytesOf(key), options);
+    const isBorrowed = options?.borrow === true;
+    const found = this.#find(key, options);
     if (found === undefined) {
       return undefined;
     }
-    return options?.borrow === true
+    return isBorrowed
       ? this.#codec.borrow(found.bytes, found.start, found.end)
       : this.#codec.copyFound(this.#copies, found);
   }
@@ -158,7 +159,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   hasSync(key: KvBytes, options?: KvReadOptions): boolean {
-    return this.#find(this.#soughtKeys.bytesOf(key), options) !== undefined;
+    return this.#find(key, options) !== undefined;
   }
 
   async has(key: KvBytes, options?: KvReadOptions): Promise<boolean> {
@@ -393,10 +394,12 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     }
   }
 
-  #find(key: Uint8Array, options: KvReadOptions | undefined): Found | undefined {
+  #find(key: KvBytes, options: KvReadOptions | undefined): Found | undefined {
     this.#checkOpen();
+    // Order: options first, for a getter among them may read another key, which would take the place of this one's bytes.
+    const sequence = this.#sequenceOf(options);
     const found = this.#found;
-    return this.#state.get(key, this.#sequenceOf(options), found) ? found : undefined;
+    return this.#state.get(this.#soughtKeys.bytesOf(key), sequence, found) ? found : undefined;
   }
 
   #entries(bounds: EntryBounds, isReverse: boolean, sequence?: number): EntryIterator {

@@ -36,6 +36,7 @@ function setUp(): Setup {
       compactionError: () => undefined,
       refusal: () => undefined,
       readers: () => [],
+      failed: () => {},
     },
     0,
   );
@@ -166,7 +167,7 @@ describe('a store without a log', () => {
     const answer = new Promise<number>((resolve, reject) => {
       setup.writer.submit(new PendingBatch(body, [], true, resolve, reject));
     });
-    await expect(answer).rejects.toMatchObject({ code: 'POISONED', applied: 'unknown' });
+    await expect(answer).rejects.toMatchObject({ code: 'POISONED', applied: 'no' });
     expect(await setup.submit('later').answer).toBe('POISONED');
   });
 });

@@ -8,7 +8,7 @@ import { VarveError } from '../base/errors.ts';
 import { reached } from '../base/reached.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import { frameBodySizeMax } from '../journal/format.ts';
-import { type Journal, poisoned } from '../journal/journal.ts';
+import { type Journal, poisoned, writingEnded } from '../journal/journal.ts';
 import { BatchBody } from './batch-body.ts';
 import { EntryKind } from './cursor.ts';
 import { compare } from './entry-iterator.ts';
@@ -32,6 +32,8 @@ export interface KvWriterParts {
   readonly refusal: (batch: PendingBatch) => VarveError | undefined;
   /** Sequences, ascending, at which somebody reads besides the newest. */
   readonly readers: () => readonly number[];
+  /** Hears that writing to a store without a log has ended: what memtables hold is not to be flushed. */
+  readonly failed: (error: VarveError) => void;
 }
 
 /** Bytes a second that are let in while compaction is behind: about what one thread merges. */
@@ -305,10 +307,10 @@ export class KvWriter {
       batch.lastSequence = this.lastSequence;
       batch.accepted?.();
     } catch (error) {
-      // Half of it may be done: nothing may rest on it any more.
-      const failure = poisoned(error, 'unknown');
-      batch.failed(failure);
-      this.close(failure);
+      // Half of it may be done: nothing may rest on it any more, and in a table everybody would see it.
+      batch.failed(poisoned(error, 'no'));
+      this.close(poisoned(error, 'no'));
+      this.#parts.failed(writingEnded(error));
       return;
     }
     batch.succeed();

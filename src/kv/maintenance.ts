@@ -80,7 +80,7 @@ export class Maintenance {
   #running: CompactionPlan | undefined;
   /** The last damage that was met. */
   #damage: VarveError | undefined;
-  /** Why the log has ended, if it has. */
+  /** Why the log has ended, if it has; or, of a store without one, why writing has. */
   #logFailure: VarveError | undefined;
   /** Ingested tables that are about to be added. */
   #placingCount = 0;
@@ -292,7 +292,7 @@ export class Maintenance {
   }
 
   async #flushAll(): Promise<void> {
-    while (!this.#isClosing) {
+    while (!this.#isClosing && this.#logFailure === undefined) {
       const memtables = this.#parts.memtables.oldestGroup();
       const last = memtables.at(-1);
       // Order: nothing gets into a table that the log may still lose.
@@ -350,17 +350,17 @@ export class Maintenance {
   }
 
   async #compactAll(): Promise<void> {
-    while (!this.#isClosing) {
-      const plan = this.#nextPlan();
-      if (plan === undefined) {
-        break;
-      }
+    for (let plan = this.#nextPlan(); plan !== undefined; plan = this.#nextPlan()) {
       await this.#compact(plan);
+    }
+    // What failed before isn't asked for any more, or has been done.
+    if (this.#placingCount === 0) {
+      this.#compacting.succeeded();
     }
   }
 
   #nextPlan(): CompactionPlan | undefined {
-    if (this.#placingCount > 0) {
+    if (this.#isClosing || this.#placingCount > 0) {
       return undefined;
     }
     const { levels, cursors } = this.state;
@@ -459,7 +459,7 @@ export class Maintenance {
     this.#parts.logger({
       level: 'warn',
       event: 'background-failed',
-      message: 'Making or merging tables failed. Nothing is lost; it is tried again.',
+      message: 'Making or merging tables failed. Nothing is lost.',
       details: { cause, code: systemCode(cause), fate },
     });
     const waiters = this.#idleWaiters;

@@ -52,6 +52,24 @@ describe('writers of a queue of memtables', () => {
   });
 });
 
+describe('memtables that are flushed together', () => {
+  it('stay the same ones when more are frozen meanwhile', () => {
+    const filling = new Filling(4_096);
+    const { queue } = filling;
+    filling.put(4, 3_000);
+    queue.active.endsAmidBatch = true;
+    queue.freeze();
+    filling.put(4, 3_000);
+    const group = queue.oldestGroup();
+    expect(group).toHaveLength(2);
+    filling.put(4, 3_000);
+    queue.freeze();
+    expect(group).toHaveLength(2);
+    queue.dropOldest(group.length);
+    expect(queue.oldestGroup().map(({ maxSequence }) => maxSequence)).toEqual([3]);
+  });
+});
+
 describe('memtables of a small target', () => {
   it('take a batch much larger than one of them in about as much memory as it has bytes', () => {
     const filling = new Filling(4_096);

@@ -52,7 +52,8 @@ export class MemtableQueue {
       return this.#frozen.slice(0, last + 1);
     }
     this.freeze();
-    return this.#frozen;
+    // A copy: more are frozen while these are flushed.
+    return this.#frozen.slice();
   }
 
   get size(): number {

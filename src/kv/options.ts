@@ -30,7 +30,10 @@ export interface KvOptions {
    * after a crash. Up to three times as much may be in use.
    */
   readonly memtableBytes?: number;
-  /** Memory for blocks of tables. Default 64 MiB. 0: every read of a table reads the file. */
+  /**
+   * Memory for blocks of tables. Default 64 MiB. 0: every read of a table reads the file. Less than 128 times `blockBytes` may keep
+   * none, and blocks that large values make larger than a 256th of it, or than 1 MiB, may be read from the file each time.
+   */
   readonly blockCacheBytes?: number;
   /** Size of a block before compression. Default 4 KiB. Smaller: cheaper single reads; larger: smaller tables. */
   readonly blockBytes?: number;

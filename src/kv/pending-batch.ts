@@ -1,6 +1,7 @@
 import type { VarveError } from '../base/errors.ts';
 import { PendingFrame } from '../journal/pending-frame.ts';
 import { BatchBody } from './batch-body.ts';
+import { OperationKind } from './format.ts';
 
 /** What must hold for a batch. The bytes are nobody else's. */
 export type PreparedGuard =
@@ -10,6 +11,7 @@ export type PreparedGuard =
 
 /** Of a batch that has nothing to do yet, or nothing any more. Nothing is added to it. */
 const NOTHING = new BatchBody(0);
+const EMPTY = new Uint8Array(0);
 
 /** A batch from the call to the answer. */
 export class PendingBatch extends PendingFrame {
@@ -45,10 +47,15 @@ export class PendingBatch extends PendingFrame {
     this.#plan = isPlanned ? work : undefined;
   }
 
-  /** Finds out what the batch does, if that depends on when it is its turn. */
+  /** It is the batch's turn: finds out what it does, if that depends on when. */
   planNow(): void {
     if (this.#plan !== undefined) {
       this.body = this.#plan();
+    }
+    if (this.body.count === 0 && this.position !== undefined) {
+      // The position is worth a sequence of its own.
+      this.body = new BatchBody();
+      this.body.add(OperationKind.mark, EMPTY, EMPTY);
     }
   }
 

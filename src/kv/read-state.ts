@@ -191,7 +191,7 @@ export class PinnedSources {
   #close({ handle, cursor, isLevelZero }: OpenedTable): void {
     handle.cursorCount -= 1;
     if (isLevelZero) {
-      this.#tables.chargeLevelZero(cursor.loadCount);
+      this.#tables.chargeLevelZero(cursor.loadCount, this.#view);
     }
     this.#pool.give(cursor.release());
   }

@@ -123,6 +123,19 @@ describe('scans of level 0', () => {
     expect(told).toHaveLength(2);
   });
 
+  it('that began before level 0 changed have paid for what is gone', () => {
+    const levels = levelsOf([[16 * KiB], [16 * KiB]]);
+    const { tables, told } = scannedOften(levels);
+    expect(told).toEqual([2]);
+    const before = tables.pin(tables.current);
+    const more = { ...table(9, 0), size: 16 * KiB };
+    tables.install(levels.apply({ added: [{ level: 0, tables: [more] }], removed: [] }));
+    tables.chargeLevelZero(100, before);
+    expect(told).toHaveLength(1);
+    tables.chargeLevelZero(3, tables.current);
+    expect(told).toHaveLength(2);
+  });
+
   it('ask for none where there is nothing to merge with', () => {
     for (const sizes of [[], [[1]], [[], [1]], [[], [1], [1]]]) {
       expect(scannedOften(levelsOf(sizes)).told).toEqual([]);

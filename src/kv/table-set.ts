@@ -134,8 +134,12 @@ export class TableSet {
     return mergeSize > 0 && this.#charge >= mergeSize;
   }
 
-  /** A scan has gone to so many blocks of level 0. */
-  chargeLevelZero(blockCount: number): void {
+  /** A scan of `view` has gone to so many blocks of level 0. */
+  chargeLevelZero(blockCount: number, view: TableView = this.#current): void {
+    if (view.levels.tables(0) !== this.#current.levels.tables(0)) {
+      // It says nothing about the tables that are there now.
+      return;
+    }
     const wasScanned = this.isScanned;
     this.#charge += blockCount * BLOCK_CHARGE;
     if (!wasScanned && this.isScanned) {

@@ -38,6 +38,7 @@ class Setup<Value> {
           return undefined;
         },
         readers: () => [],
+        failed: () => {},
       },
       0,
     );

@@ -82,10 +82,6 @@ export class WriteCalls<Value> {
     try {
       rejectUnknownNames(options, optionNames.batch, 'option');
       addOperations(body, operations, this.#codec);
-      if (body.count === 0 && options.position !== undefined) {
-        // The position is worth a sequence of its own.
-        body.add(OperationKind.mark, EMPTY, EMPTY);
-      }
       return this.#submit(body, prepareGuards(options.guards), options);
     } catch (error) {
       return Promise.reject(error);

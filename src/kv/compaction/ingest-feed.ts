@@ -1,5 +1,6 @@
 /** The way of entries into an ingest job, with a bound on what is under way. */
 import { VarveError } from '../../base/errors.ts';
+import { notApplied } from '../ingest-failure.ts';
 import { type IngestEntry, IngestPacker } from './ingest-pieces.ts';
 import type { JobResult } from './job.ts';
 
@@ -80,8 +81,8 @@ export class IngestSender {
   }
 
   /**
-   * Sends all entries to a job that has been started, and gives its result. Rejects with what `entries` throws and with what is
-   * wrong about them, when the job has tidied up. A job that fails is not kept waiting by entries that don't come.
+   * Sends all entries to a job that has been started, and gives its result. Rejects with what `entries` throws, as it is, and with what
+   * is wrong about them, when the job has tidied up; with `applied: 'no'` if the job fails. A job that fails is not kept waiting by entries that don't come.
    */
   async sendAll(
     entries: Iterable<IngestEntry> | AsyncIterable<IngestEntry>,
@@ -91,7 +92,8 @@ export class IngestSender {
     try {
       return await result;
     } catch (error) {
-      throw this.#failure === undefined ? error : this.#failure.cause;
+      // Whoever makes tables and fails has removed them, or the next open does: no manifest names them.
+      throw this.#failure === undefined ? notApplied(error) : this.#failure.cause;
     } finally {
       this.#isStopped = true;
       this.#goOn?.();

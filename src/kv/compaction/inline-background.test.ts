@@ -206,7 +206,8 @@ describe('the background in the event loop', () => {
       }
     }
     await expect(setup.background.ingest(ingest, source())).rejects.toMatchObject({
-      code: 'ENOSPC',
+      applied: 'no',
+      cause: expect.objectContaining({ code: 'ENOSPC' }),
     });
     await new Promise(setImmediate);
     expect(isEnded).toBe(true);

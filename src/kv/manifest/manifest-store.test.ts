@@ -177,6 +177,10 @@ describe('a folder at rest', () => {
   });
 });
 
+function refuseWrites({ kind }: { readonly kind: string }): 'ENOSPC' | undefined {
+  return kind === 'write' ? 'ENOSPC' : undefined;
+}
+
 describe('tables that the manifest does not name', () => {
   it('are removed if they say that they are ours, whatever their number', () => {
     const fileSystem = makeStore();
@@ -189,6 +193,24 @@ describe('tables that the manifest does not name', () => {
       nextTableNumber: 32,
     });
     expect(fileSystem.paths()).toEqual(['/kv/LOCK', '/kv/manifest', pathOf(3), pathOf(5)]);
+  });
+
+  it('stay while there is no space to make the name of the manifest durable, and go when there is', () => {
+    const whole = makeStore();
+    whole.writeFile(pathOf(4), tableBytes(4));
+    const full = whole.clone({ faults: new FaultPlan({ when: refuseWrites }) });
+    expect(checkFolder(full, '/kv', { log: true })).toMatchObject({
+      removed: [],
+      isNameDurable: false,
+      nextTableNumber: 20,
+    });
+    expect(full.paths()).toContain(pathOf(4));
+    const freed = full.clone({});
+    expect(checkFolder(freed, '/kv', { log: true })).toMatchObject({
+      removed: [4],
+      isNameDurable: true,
+    });
+    expect(freed.paths()).not.toContain(pathOf(4));
   });
 
   it('without a header are set aside, each under a name of its own', () => {

@@ -36,6 +36,8 @@ export type FolderCheck =
       readonly removed: readonly number[];
       /** Files without a header, as a power cut leaves them, moved to the quarantine. */
       readonly setAside: readonly number[];
+      /** The manifest's name is durable: what only an older one needs may go. */
+      readonly isNameDurable: boolean;
     }
   | {
       /** Of a store without a log, which is made again from elsewhere: it can't be used. Nothing was removed yet. */
@@ -176,8 +178,10 @@ function tidyUp(fileSystem: FileSystem, directory: string, state: ManifestState)
   const orphans = [...found.keys()].filter((number) => !named.has(number));
   const plan = planOrphans(fileSystem, directory, orphans, state.identity);
   // Order: the name of this manifest is durable before what only an older one needs is gone, tables here and then the log.
-  renewName(fileSystem, directory, state);
-  reclaimOrphans(fileSystem, directory, plan);
+  const isNameDurable = isNameRenewed(fileSystem, directory, state);
+  if (isNameDurable) {
+    reclaimOrphans(fileSystem, directory, plan);
+  }
   return {
     outcome: 'intact',
     state,
@@ -185,24 +189,27 @@ function tidyUp(fileSystem: FileSystem, directory: string, state: ManifestState)
       // The name of an empty file proves nothing.
       .filter((number) => found.get(number) !== 0)
       .reduce((next, number) => Math.max(next, number + 1), state.nextTableNumber),
-    removed: plan.removable,
-    setAside: plan.unidentified,
+    removed: isNameDurable ? plan.removable : [],
+    setAside: isNameDurable ? plan.unidentified : [],
+    isNameDurable,
   };
 }
 
 /**
  * Whoever replaced the manifest may have been stopped before its name was durable, or have seen the sync of the name fail; then no later
- * sync makes it durable, only another replacement does. Without space for one a sync has to do.
+ * sync makes it durable, only another replacement does. Without space for one the store opens all the same: nothing is removed then.
  */
-function renewName(fileSystem: FileSystem, directory: string, state: ManifestState): void {
+function isNameRenewed(fileSystem: FileSystem, directory: string, state: ManifestState): boolean {
   try {
     replaceFile(fileSystem, directory, MANIFEST_NAME, encodeManifest(state));
     reached('renewed the name of a manifest');
+    return true;
   } catch (error) {
     if (!isNoSpace(error)) {
       throw error;
     }
-    fileSystem.syncDirectory(directory);
+    reached('opened without space for a manifest');
+    return false;
   }
 }
 

@@ -16,11 +16,22 @@ function payloadOf(table: number, index: number, size: number): Uint8Array {
   return payload;
 }
 
-function insert(cache: BlockCache, places: BlockPlaces, index: number, payload: Uint8Array): void {
+function insert(
+  cache: BlockCache,
+  places: BlockPlaces,
+  index: number,
+  payload: Uint8Array,
+  heads: Uint32Array = new Uint32Array(0),
+): void {
   // From the middle of an array, as blocks lie in what was read.
   const bytes = new Uint8Array(payload.length + 7);
   bytes.set(payload, 3);
-  cache.insert(places, index, bytes, 3, 3 + payload.length);
+  cache.insert(places, index, { bytes, start: 3, end: 3 + payload.length }, heads);
+}
+
+/** Up to three. */
+function headsOf(index: number): Uint32Array {
+  return new Uint32Array(index % 4).fill(index * 1_000_000_007);
 }
 
 const isKept = ({ slots }: BlockPlaces, index: number): boolean => slots[index] !== 0;
@@ -39,8 +50,12 @@ function checkContent(
         const expected = sizes.get(`${numbers[at]} ${index}`)!;
         const payload = payloadOf(numbers[at]!, index, expected);
         expect(Buffer.compare(cache.payloadAt(slot)!, payload)).toBe(0);
+        const heads = headsOf(index);
+        const { buffer, byteOffset } = cache.payloadAt(slot)!;
+        const behind = new Uint32Array(buffer, byteOffset + expected, heads.length);
+        expect(behind).toEqual(heads);
         count += 1;
-        size += Math.ceil(expected / 8) * 8 + 16;
+        size += Math.ceil((expected + heads.length * 4) / 8) * 8 + 16;
       }
     }
   }
@@ -67,7 +82,8 @@ describe('a block cache', () => {
         } else {
           evictedCount += sizes.has(name) ? 1 : 0;
           const size = 2 + random.below(random.chance(0.1) ? capacity / 20 : 1_500);
-          insert(cache, table, index, payloadOf(numbers[at]!, index, size));
+          const heads = headsOf(index);
+          insert(cache, table, index, payloadOf(numbers[at]!, index, size), heads);
           sizes.set(name, size);
         }
         if (random.chance(0.002)) {

@@ -3,8 +3,9 @@
  * looks at nothing but the table's array of slots and the bytes themselves: most of what a read of cached data costs is waiting
  * for memory, and an object for each block would be two waits more.
  *
- *   segment   payload | footer | payload | footer | …      each on a border of 8 bytes
- *   footer    size of the payload (4) | holder (4) | index of the block in its table (4) | 0 (4)
+ *   segment   payload | heads | footer | payload | heads | footer | …      footers on borders of 8 bytes
+ *   heads     what a search of the block looks at first (4 each), beside the payload's tail, which it looks at as well
+ *   footer    sizes of the payload and the heads (4 each) | holder (4) | index of the block in its table (4)
  *
  * A segment is filled from its start on and reclaimed as a whole, as in a log-structured file system (Rosenblum and Ousterhout,
  * "The Design and Implementation of a Log-Structured File System", 1992). Of the oldest one, blocks that were used since they were
@@ -33,7 +34,7 @@ const CAPACITY_MAX = 2 ** 32 * UNIT;
 
 /** What the cache knows of one table: a slot for each of its blocks. */
 export class BlockPlaces {
-  /** Where the block's payload ends, in units of 8 bytes over all segments; 0 if the cache doesn't have it. */
+  /** Where the block's footer is, in units of 8 bytes over all segments; 0 if the cache doesn't have it. */
   readonly slots: Uint32Array;
   /** 1 where a block was used since it was put where it is. */
   readonly marks: Uint8Array;
@@ -88,10 +89,11 @@ export class BlockCache {
   #count = 0;
   #buffer = new Uint8Array(8 * 1024);
 
-  constructor(capacity: number) {
+  /** `blockSize`: of the blocks that most tables are made of. Such blocks are kept if the capacity is 128 times that. */
+  constructor(capacity: number, blockSize: number = 0) {
     assert(capacity >= 0, 'a cache has no negative capacity');
     this.capacity = Math.min(capacity, CAPACITY_MAX);
-    this.#segmentSize = segmentSizeFor(this.capacity);
+    this.#segmentSize = segmentSizeFor(this.capacity, blockSize);
     this.#segmentCountMax = Math.floor(this.capacity / this.#segmentSize);
     this.slotShift = Math.log2(this.#segmentSize) - UNIT_LOG2;
     this.slotMask = 2 ** this.slotShift - 1;
@@ -107,19 +109,36 @@ export class BlockCache {
   }
 
   /** Keeps a copy of the payload `bytes[start, end)`, unless it is too large. Blocks that are there may move or go. */
-  insert(places: BlockPlaces, index: number, bytes: Uint8Array, start: number, end: number): void {
+  insert(
+    places: BlockPlaces,
+    index: number,
+    payload: { readonly bytes: Uint8Array; readonly start: number; readonly end: number },
+    heads: Uint32Array,
+  ): void {
     assert(places.slots[index] === 0, 'a block is kept once');
-    const cost = costOf(end - start);
+    const { bytes, start, end } = payload;
+    const cost = costOf(end - start, heads.length);
     if (cost > this.#segmentSize / PART_MAX || this.#segmentCountMax === 0) {
       return;
     }
-    const head = this.#headFor(cost);
+    const segment = this.#headFor(cost);
     if (places.id === 0) {
       this.#lastId += 1;
       places.id = this.#lastId;
       this.#holders.set(places.id, places);
     }
-    this.#place(head, places, index, bytes, start, end);
+    const footer = segment.used + cost - FOOTER_SIZE;
+    const payloadEnd = footer - heads.length * 4;
+    const size = end - start;
+    segment.bytes.set(
+      new Uint8Array(bytes.buffer, bytes.byteOffset + start, size),
+      payloadEnd - size,
+    );
+    const at = footer >>> 2;
+    segment.words.set(heads, at - heads.length);
+    segment.words[at] = size;
+    segment.words[at + 1] = heads.length;
+    this.#note(segment, places, index, cost);
     places.marks[index] = 0;
   }
 
@@ -129,9 +148,9 @@ export class BlockCache {
       return undefined;
     }
     const segment = this.segments[slot >>> this.slotShift]!;
-    const unit = slot & this.slotMask;
-    const end = unit << UNIT_LOG2;
-    const size = segment.words[unit << 1]!;
+    const at = (slot & this.slotMask) << 1;
+    const size = segment.words[at]!;
+    const end = (at - segment.words[at + 1]!) << 2;
     return new Uint8Array(segment.buffer, end - size, size);
   }
 
@@ -215,48 +234,37 @@ export class BlockCache {
   /** `isClock`: only blocks that were used since they were put there survive, and not so many that no room is left. */
   #moveOn(segment: CacheSegment, target: CacheSegment, isClock: boolean): void {
     const usedMax = this.#segmentSize * (1 - 1 / PART_MAX);
-    let end = segment.used - FOOTER_SIZE;
+    let end = segment.used;
     while (end > 0) {
-      const at = end >>> 2;
-      const size = segment.words[at]!;
-      const places = this.#holders.get(segment.words[at + 1]!);
-      const index = segment.words[at + 2]!;
+      const footer = end - FOOTER_SIZE;
+      const at = footer >>> 2;
+      const cost = costOf(segment.words[at]!, segment.words[at + 1]!);
+      const places = this.#holders.get(segment.words[at + 2]!);
+      const index = segment.words[at + 3]!;
       // Footers stay when blocks go.
-      if (places?.slots[index] === slotOf(segment, end)) {
+      if (places?.slots[index] === slotOf(segment, footer)) {
         const { marks } = places;
         this.#drop(places, index);
-        if (!isClock || (marks[index] === 1 && target.used + costOf(size) <= usedMax)) {
-          this.#place(target, places, index, segment.bytes, end - size, end);
+        if (!isClock || (marks[index] === 1 && target.used + cost <= usedMax)) {
+          target.bytes.set(new Uint8Array(segment.buffer, end - cost, cost), target.used);
+          this.#note(target, places, index, cost);
         }
         marks[index] = isClock ? 0 : marks[index]!;
       }
-      end -= costOf(size);
+      end -= cost;
     }
     assert(segment.live === 0, 'nothing is left in a segment that is reclaimed');
   }
 
-  #place(
-    segment: CacheSegment,
-    places: BlockPlaces,
-    index: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ): void {
-    const size = end - start;
-    const cost = costOf(size);
-    const placedEnd = segment.used + cost - FOOTER_SIZE;
-    segment.bytes.set(
-      new Uint8Array(bytes.buffer, bytes.byteOffset + start, size),
-      placedEnd - size,
-    );
-    const at = placedEnd >>> 2;
-    segment.words[at] = size;
-    segment.words[at + 1] = places.id;
-    segment.words[at + 2] = index;
+  /** What ends `cost` bytes further on in the segment is the block. */
+  #note(segment: CacheSegment, places: BlockPlaces, index: number, cost: number): void {
+    const footer = segment.used + cost - FOOTER_SIZE;
+    const at = footer >>> 2;
+    segment.words[at + 2] = places.id;
+    segment.words[at + 3] = index;
     segment.used += cost;
     segment.live += cost;
-    places.slots[index] = slotOf(segment, placedEnd);
+    places.slots[index] = slotOf(segment, footer);
     this.#size += cost;
     this.#count += 1;
   }
@@ -265,8 +273,8 @@ export class BlockCache {
     const slot = places.slots[index]!;
     const segment = this.segments[slot >>> this.slotShift];
     assert(segment !== undefined, 'a slot is in a segment');
-    const size = segment.words[(slot & this.slotMask) << 1]!;
-    const cost = costOf(size);
+    const at = (slot & this.slotMask) << 1;
+    const cost = costOf(segment.words[at]!, segment.words[at + 1]!);
     places.slots[index] = 0;
     segment.live -= cost;
     this.#size -= cost;
@@ -282,20 +290,25 @@ export class BlockCache {
   }
 }
 
-/** Of the payload that ends at `end` in a segment. */
-function slotOf(segment: CacheSegment, end: number): number {
-  return (segment.firstSlot | (end >>> UNIT_LOG2)) >>> 0;
+/** Of the block whose footer is at `footer` in a segment. */
+function slotOf(segment: CacheSegment, footer: number): number {
+  return (segment.firstSlot | (footer >>> UNIT_LOG2)) >>> 0;
 }
 
-/** With the footer, and what it takes for that to be on a border. */
-function costOf(size: number): number {
-  return Math.ceil(size / UNIT) * UNIT + FOOTER_SIZE;
+/** With heads and footer, and what it takes for that to be on a border. */
+function costOf(size: number, headCount: number): number {
+  return Math.ceil((size + headCount * 4) / UNIT) * UNIT + FOOTER_SIZE;
 }
 
 /** A power of two, so that a slot is taken apart by shifts. */
-function segmentSizeFor(capacity: number): number {
-  const few = Math.min(SEGMENT_SIZE_MIN, floorToPower(capacity / SEGMENT_COUNT_MIN));
-  return Math.min(SEGMENT_SIZE_MAX, Math.max(few, floorToPower(capacity / SEGMENT_COUNT)));
+function segmentSizeFor(capacity: number, blockSize: number): number {
+  const usual = Math.min(SEGMENT_SIZE_MAX, floorToPower(capacity / SEGMENT_COUNT));
+  // The entry that fills a block may make it larger than that, and it gets a footer.
+  const forBlocks = 2 ** Math.ceil(Math.log2(Math.max(1, PART_MAX * 1.25 * blockSize)));
+  return Math.min(
+    floorToPower(capacity / SEGMENT_COUNT_MIN),
+    Math.max(usual, SEGMENT_SIZE_MIN, forBlocks),
+  );
 }
 
 function floorToPower(size: number): number {

@@ -23,7 +23,7 @@ export class BlockSource {
   readonly #file: File;
   readonly #place: TablePlace;
   readonly #cache: BlockCache;
-  /** Whichever block a point read looks at. */
+  /** Whichever block of the cache a point read looks at. */
   readonly #block: Block;
 
   constructor(
@@ -52,19 +52,21 @@ export class BlockSource {
    * stay only until the cache changes.
    */
   load(index: number): Block {
-    const block = this.#block;
     const slot = this.#places.slots[index]!;
     if (slot === 0) {
-      this.#readKept(index, block);
-      return block;
+      return this.#readKept(index);
     }
+    const block = this.#block;
     this.#places.marks[index] = 1;
     this.counters.blockHits += 1;
     const { segments, slotShift, slotMask } = this.#cache;
     const { bytes, buffer, words } = segments[slot >>> slotShift]!;
-    const unit = slot & slotMask;
-    const end = unit << 3;
-    block.pointTo(bytes, buffer, end - words[unit << 1]!, end, index);
+    const at = (slot & slotMask) << 1;
+    const headsAt = at - words[at + 1]!;
+    const end = headsAt << 2;
+    block.pointTo(bytes, buffer, end - words[at]!, end, index);
+    block.headWords = words;
+    block.headsAt = headsAt;
     return block;
   }
 
@@ -85,16 +87,21 @@ export class BlockSource {
 
   /** Lets the cache keep a copy of a block that it doesn't have. */
   keep(block: Block): void {
-    this.#cache.insert(this.#places, block.index, block.bytes, block.valuesStart, block.end);
+    const { bytes, valuesStart: start, end } = block;
+    const heads = block.headsBehind(this.index.prefixSizeOf(block.index));
+    this.#cache.insert(this.#places, block.index, { bytes, start, end }, heads);
   }
 
-  #readKept(index: number, block: Block): void {
+  #readKept(index: number): Block {
+    // Not the table's own: a large block's bytes would stay with each table for as long as it is open.
+    const block = this.makeBlock();
     const offset = this.index.offsets[index]!;
     const size = this.index.offsets[index + 1]! - offset;
     const bytes = this.#cache.bufferOf(size);
     this.fill(bytes.length === size ? bytes : bytes.subarray(0, size), offset);
     this.decode(bytes, 0, index, block);
     this.keep(block);
+    return block;
   }
 
   /** Fills `bytes` from the file, or throws. */

@@ -3,12 +3,14 @@ import { CorruptionError } from '../../base/errors.ts';
 import { EntryKind, type Found } from '../cursor.ts';
 import { restartCountOf } from './block-builder.ts';
 import { BLOCK_TAIL_SIZE, readUint32, RESTART_SIZE } from './format.ts';
+import { headOf } from './key-head.ts';
 import { readVarint, varintSize } from './varint.ts';
 
 /** An entry is three varints at least. */
 const ENTRY_SIZE_MIN = 3;
 const TWO_32 = 2 ** 32;
 const nothing = new Uint8Array(0);
+const noHeads = new Uint32Array(0);
 
 /** One block after the other: what a reader needs to find its way in the one at hand. */
 export class Block {
@@ -28,6 +30,12 @@ export class Block {
   count = 0;
   /** Which one of its table's. */
   index = 0;
+  /**
+   * Four bytes of each restart's key as numbers, from `headWords[headsAt]` on, where the block has them; the size of the prefix they
+   * follow comes first. -1 if it doesn't.
+   */
+  headsAt = -1;
+  headWords: Uint32Array = noHeads;
   readonly #file: string;
   readonly #offsets: Float64Array;
 
@@ -75,6 +83,7 @@ export class Block {
   ): void {
     this.bytes = bytes;
     this.buffer = buffer;
+    this.headsAt = -1;
     this.index = index;
     const tail = end - BLOCK_TAIL_SIZE;
     const count = readUint32(bytes, tail + 8);
@@ -91,6 +100,18 @@ export class Block {
     this.entriesEnd = restartsStart - count * sequenceWidth;
     this.valuesStart = start;
     this.baseSequence = readUint32(bytes, tail + 4) * TWO_32 + readUint32(bytes, tail);
+  }
+
+  /** `prefixSize`, and the four bytes behind it of each restart's key but the first, where no search needs to look. */
+  headsBehind(prefixSize: number): Uint32Array {
+    const heads = new Uint32Array(this.restartCount);
+    heads[0] = prefixSize;
+    for (let index = 1; index < this.restartCount; index += 1) {
+      const start = restartKey(this, index);
+      const size = readVarint(this.bytes, restartEntry(this, index) + 1);
+      heads[index] = headOf(this.bytes, start + prefixSize, start + size);
+    }
+    return heads;
   }
 
   damage(reason: string): CorruptionError {
@@ -151,6 +172,9 @@ export function sequenceOf(block: Block, index: number): number {
  * Versions of one key lie from the newest to the oldest.
  */
 export function restartBefore(block: Block, key: Uint8Array, sequence: number): number {
+  if (block.headsAt >= 0) {
+    return restartBeforeByHeads(block, key, sequence);
+  }
   let low = 0;
   let high = block.restartCount - 1;
   while (low < high) {
@@ -164,7 +188,26 @@ export function restartBefore(block: Block, key: Uint8Array, sequence: number): 
   return low;
 }
 
-function restartIsBefore(block: Block, index: number, key: Uint8Array, sequence: number): boolean {
+/** The same where the heads decide, which lie side by side: entries are looked at only where heads are the same. */
+function restartBeforeByHeads(block: Block, key: Uint8Array, sequence: number): number {
+  const { headWords, headsAt } = block;
+  const sought = headOf(key, headWords[headsAt]!, key.length);
+  let low = 0;
+  let high = block.restartCount - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1;
+    const head = headWords[headsAt + middle]!;
+    if (head < sought || (head === sought && restartIsBefore(block, middle, key, sequence))) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
+}
+
+/** Where the key of a restart's entry begins. */
+function restartKey(block: Block, index: number): number {
   const { bytes } = block;
   let at = restartEntry(block, index);
   // A restart shares nothing with the key before it.
@@ -177,6 +220,13 @@ function restartIsBefore(block: Block, index: number, key: Uint8Array, sequence:
   if (at + size > block.entriesEnd) {
     throw block.damage('a key does not fit its block');
   }
+  return at;
+}
+
+function restartIsBefore(block: Block, index: number, key: Uint8Array, sequence: number): boolean {
+  const { bytes } = block;
+  const at = restartKey(block, index);
+  const size = readVarint(bytes, restartEntry(block, index) + 1);
   const common = size < key.length ? size : key.length;
   for (let offset = 0; offset < common; offset += 1) {
     const difference = bytes[at + offset]! - key[offset]!;

@@ -4,10 +4,11 @@
  * behind all versions of the key, unless the next block goes on with more versions of it. See docs/formats/table.md.
  */
 import { assert } from '../../base/assert.ts';
-import { compareBytes } from '../../base/compare-bytes.ts';
+import { commonPrefixSize, compareBytes } from '../../base/compare-bytes.ts';
 import { readUint64, viewOf, writeUint64 } from '../../base/integers.ts';
 import type { Refusal } from '../../journal/format.ts';
 import { copyBytes } from './block-builder.ts';
+import { headOf } from './key-head.ts';
 import { KEY_SIZE_MAX, PAYLOAD_SIZE_MAX, TRAILER_SIZE, writeUint32 } from './format.ts';
 
 /** Number of blocks (4), then offset (8), sequence (8) and end of the key (4) of each, then the keys. */
@@ -186,6 +187,18 @@ export class TableIndex {
     return low;
   }
 
+  /** How many bytes all keys have in common that `find` leads to this block, whether they are in it or not. */
+  prefixSizeOf(index: number): number {
+    if (index === 0) {
+      return 0;
+    }
+    const starts = this.#keyStarts;
+    const keys = this.#keys;
+    const start = starts[index]!;
+    // Such a key lies between the block's separator and the one before.
+    return commonPrefixSize(keys, starts[index - 1]!, start, keys, start, starts[index + 1]!);
+  }
+
   /** Compares a block's separator with a place: true if the separator comes first. */
   #isBefore(index: number, key: Uint8Array, sequence: number): boolean {
     const start = this.#keyStarts[index]!;
@@ -237,24 +250,6 @@ function lowerBound(heads: Uint32Array, head: number, start: number, end: number
     }
   }
   return low;
-}
-
-/** Four bytes from `start` on as a number that orders like them; zeros stand for bytes behind `end`. */
-function headOf(bytes: Uint8Array, start: number, end: number): number {
-  if (start + 4 <= end) {
-    return (
-      ((bytes[start]! << 24) |
-        (bytes[start + 1]! << 16) |
-        (bytes[start + 2]! << 8) |
-        bytes[start + 3]!) >>>
-      0
-    );
-  }
-  let head = 0;
-  for (let at = start; at < start + 4; at += 1) {
-    head = (head << 8) | (at < end ? bytes[at]! : 0);
-  }
-  return head >>> 0;
 }
 
 function grown(bytes: Uint8Array<ArrayBuffer>, size: number): Uint8Array<ArrayBuffer> {
