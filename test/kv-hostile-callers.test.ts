@@ -401,6 +401,7 @@ describe('a caller who comes at the wrong time', () => {
       { memtableBytes: -1 },
       { memtableBytes: '4096' },
       { blockCacheBytes: Infinity },
+      { blockCacheBytes: 32 * 2 ** 30 + 1 },
       { log: 'yes' },
       { values: 'text' },
       { compression: 'zip' },

@@ -10,6 +10,7 @@ import type { Random } from '../base/random.ts';
 import type { Clock } from '../io/clock.ts';
 import type { ComponentModule } from '../io/component.ts';
 import type { FileSystem } from '../io/file-system.ts';
+import { BLOCK_CACHE_SIZE_MAX } from './sstable/block-cache.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -31,7 +32,7 @@ export interface KvOptions {
    */
   readonly memtableBytes?: number;
   /**
-   * Memory for blocks of tables. Default 64 MiB. 0: every read of a table reads the file. Less than 128 times `blockBytes` may keep
+   * Memory for blocks of tables. Default 64 MiB, at most 32 GiB. 0: every read of a table reads the file. Less than 128 times `blockBytes` may keep
    * none, and blocks that large values make larger than a 256th of it, or than 1 MiB, may be read from the file each time.
    */
   readonly blockCacheBytes?: number;
@@ -109,7 +110,7 @@ export function resolveKvOptions(given: KvOptions): ResolvedKvOptions {
   checkChoice('compression', options.compression, ['none', 'deflate', 'zstd']);
   checkChoice('background', options.background, ['auto', 'thread', 'inline']);
   checkRange('memtableBytes', options.memtableBytes, 4 * KiB, 256 * MiB);
-  checkRange('blockCacheBytes', options.blockCacheBytes, 0, 64 * 1024 * MiB);
+  checkRange('blockCacheBytes', options.blockCacheBytes, 0, BLOCK_CACHE_SIZE_MAX);
   checkRange('blockBytes', options.blockBytes, 64, MiB);
   checkRange('tableBytes', options.tableBytes, KiB, 1024 * MiB);
   checkRange('filterBitsPerKey', options.filterBitsPerKey, 0, 40);

@@ -30,7 +30,7 @@ const PART_MAX = 4;
 /** A larger block is read to memory of its own. */
 const BUFFER_SIZE_MAX = 256 * 1024;
 /** Slots are 32-bit numbers. */
-const CAPACITY_MAX = 2 ** 32 * UNIT;
+export const BLOCK_CACHE_SIZE_MAX: number = 2 ** 32 * UNIT;
 
 /** What the cache knows of one table: a slot for each of its blocks. */
 export class BlockPlaces {
@@ -92,7 +92,8 @@ export class BlockCache {
   /** `blockSize`: of the blocks that most tables are made of. Such blocks are kept if the capacity is 128 times that. */
   constructor(capacity: number, blockSize: number = 0) {
     assert(capacity >= 0, 'a cache has no negative capacity');
-    this.capacity = Math.min(capacity, CAPACITY_MAX);
+    assert(capacity <= BLOCK_CACHE_SIZE_MAX, 'slots reach all of a cache');
+    this.capacity = capacity;
     this.#segmentSize = segmentSizeFor(this.capacity, blockSize);
     this.#segmentCountMax = Math.floor(this.capacity / this.#segmentSize);
     this.slotShift = Math.log2(this.#segmentSize) - UNIT_LOG2;
