@@ -1,0 +1,72 @@
+/** Stores that earlier code has written: they open, hold what they held, and take more. See scripts/make-golden.js. */
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { audit, type EventStore, open, type StoredEvent } from 'varve';
+import type { SimulatedFileSystem } from 'varve/testing';
+import { afterAll, describe, expect, it } from 'vitest';
+
+interface GoldenModule {
+  readonly makeGolden: () => Promise<{ disk: SimulatedFileSystem; events: StoredEvent[] }>;
+  readonly eventsOf: (store: EventStore) => Promise<StoredEvent[]>;
+}
+
+const golden = join(import.meta.dirname, '..', 'golden');
+const script = join(import.meta.dirname, '..', '..', 'scripts', 'make-golden.js');
+const { makeGolden, eventsOf } = (await import(script)) as GoldenModule;
+const root = mkdtempSync(join(tmpdir(), 'varve-golden-'));
+afterAll(() => rmSync(root, { recursive: true }));
+
+const versions = readdirSync(golden).filter((name) => /^v\d+$/.test(name));
+
+describe.each(versions)('a store of format %s', (version) => {
+  const json = readFileSync(join(golden, `${version}-events.json`), 'utf8');
+  const expected = JSON.parse(json) as StoredEvent[];
+
+  it('is sound by audit', async () => {
+    const directory = join(root, `${version}-audited`);
+    cpSync(join(golden, version), directory, { recursive: true });
+    expect(await audit(directory)).toMatchObject({
+      ok: true,
+      findingCount: 0,
+      events: expected.length,
+    });
+  });
+
+  it('opens as it was closed, holds what it held, and takes more', async () => {
+    const directory = join(root, version);
+    cpSync(join(golden, version), directory, { recursive: true });
+    const store = await open(directory);
+    expect(store.recovery).toMatchObject({ wasClosed: true, tail: 'exact', sealed: [] });
+    expect(JSON.parse(JSON.stringify(await eventsOf(store)))).toEqual(expected);
+    for (const { id, position } of expected) {
+      expect(await store.getById(id)).toMatchObject({ position });
+    }
+    const repeat = { type: 'Placed', data: { total: 42.5 }, tags: ['customer:7'] };
+    const key = { idempotencyKey: 'request-1' };
+    const answer = await store.append('orders/1', [repeat], key);
+    expect(answer).toMatchObject({ outcome: 'duplicate', firstPosition: 0, revision: 0 });
+    const added = await store.append('orders/1', [repeat], { expectedRevision: 'exists' });
+    expect(added).toMatchObject({ outcome: 'appended', firstPosition: expected.length });
+    expect(await store.verify()).toMatchObject({ ok: true, findingCount: 0 });
+    await store.close();
+    expect(await audit(directory)).toMatchObject({ ok: true, events: expected.length + 1 });
+  });
+});
+
+describe('the newest format', () => {
+  // If this fails, the bytes on disk have changed: see scripts/make-golden.js for what to do.
+  it('is written as it was, byte for byte', async () => {
+    const { disk, events } = await makeGolden();
+    const version = versions.at(-1)!;
+    const names = disk.paths().map((path) => path.replace('/store/', ''));
+    const found = readdirSync(join(golden, version), { recursive: true, withFileTypes: true });
+    expect(found.filter((entry) => entry.isFile())).toHaveLength(names.length);
+    for (const name of names) {
+      const bytes = readFileSync(join(golden, version, name));
+      expect(bytes.equals(disk.readFile(`/store/${name}`)), name).toBe(true);
+    }
+    const json = readFileSync(join(golden, `${version}-events.json`), 'utf8');
+    expect(`${JSON.stringify(events, undefined, 2)}\n`).toBe(json);
+  });
+});

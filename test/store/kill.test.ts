@@ -1,0 +1,153 @@
+/**
+ * A real process, killed with SIGKILL in the middle of its appends, again and again on one folder. The page cache survives
+ * a kill, so this says nothing about power cuts; it says that lock, recovery and keys work as they are, outside the
+ * simulator. VARVE_KILL_ROUNDS sets the number of kills.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { audit, type EventStore, open } from 'varve';
+import { SeededRandom } from 'varve/testing';
+import { afterAll, describe, expect, it } from 'vitest';
+
+const rounds = Number(process.env['VARVE_KILL_ROUNDS'] ?? 50);
+const seed = Number(process.env['VARVE_SEED'] ?? 1);
+const fixture = join(import.meta.dirname, '..', 'fixtures', 'appender.js');
+const root = mkdtempSync(join(tmpdir(), 'varve-kill-'));
+afterAll(() => rmSync(root, { recursive: true }));
+
+interface Numbered {
+  readonly type: 'Numbered';
+  readonly data: { readonly number: number; readonly text: string };
+}
+
+/** What all children together were told, and what they may have tried. */
+interface Ledger {
+  /** Position of each number that was acknowledged. */
+  readonly acknowledged: Map<number, number>;
+  /** Every number below it may have been appended. */
+  attempted: number;
+}
+
+describe('a process that is killed while it appends', () => {
+  it(`loses nothing acknowledged and repeats nothing, ${rounds} times (seed ${seed})`, async () => {
+    const random = new SeededRandom(seed);
+    const directory = join(root, 'store');
+    const ledger: Ledger = { acknowledged: new Map(), attempted: 0 };
+    let tornCount = 0;
+    for (let round = 0; round < rounds; round += 1) {
+      await runAndKill(directory, ledger, random);
+      // Four times of five the next child is the one who finds what the killed one left.
+      if (round % 5 === 4 || round === rounds - 1) {
+        tornCount += await checkStore(directory, ledger);
+      }
+    }
+    expect(ledger.acknowledged.size).toBeGreaterThan(rounds * 5);
+    expect(await audit(directory)).toMatchObject({ ok: true, findingCount: 0 });
+    // What was cut is kept, one file a tear at most.
+    const kept = readdirSync(directory).includes('quarantine')
+      ? readdirSync(join(directory, 'quarantine')).length
+      : 0;
+    expect(kept).toBeGreaterThanOrEqual(tornCount > 0 ? 1 : 0);
+  });
+});
+
+/** Lets a child append until it was told of a random number of appends, and kills it. */
+async function runAndKill(directory: string, ledger: Ledger, random: SeededRandom): Promise<void> {
+  // Some begin with numbers that were appended before: keys must tell.
+  const overlap = random.below(40);
+  const first = Math.max(0, ledger.attempted - overlap);
+  const inFlight = random.pick([1, 4, 64, 256]);
+  const args = [fixture, directory, String(first), String(inFlight)];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  const wanted = 1 + random.below(150);
+  const delayMs = random.chance(0.3) ? random.below(10) : 0;
+  const ackCount = await readAcks(child, ledger, wanted, delayMs);
+  await exited;
+  expect(child.signalCode).toBe('SIGKILL');
+  expect(ackCount).toBeGreaterThanOrEqual(wanted);
+  const seen = Math.max(ledger.attempted, ...ledger.acknowledged.keys());
+  // Whoever acknowledged a number has at most as many more in flight.
+  ledger.attempted = seen + inFlight + 1;
+}
+
+async function readAcks(
+  child: ChildProcess,
+  ledger: Ledger,
+  wanted: number,
+  delayMs: number,
+): Promise<number> {
+  let ackCount = 0;
+  for await (const line of createInterface({ input: child.stdout! })) {
+    const [word, number, position] = line.split(' ');
+    expect(word, line).toMatch(/^(?:ready|ack)$/);
+    if (word === 'ack') {
+      noteAck(ledger, Number(number), Number(position));
+      ackCount += 1;
+      if (ackCount === wanted) {
+        setTimeout(() => child.kill('SIGKILL'), delayMs);
+      }
+    }
+  }
+  return ackCount;
+}
+
+function noteAck(ledger: Ledger, number: number, position: number): void {
+  const known = ledger.acknowledged.get(number);
+  if (known !== undefined && known !== position) {
+    expect({ number, position }, 'a repeat is answered with the first result').toEqual({
+      number,
+      position: known,
+    });
+  }
+  ledger.acknowledged.set(number, position);
+}
+
+/** Opens the store here: all that was acknowledged is there once; sending everything again adds only what is missing. */
+async function checkStore(directory: string, ledger: Ledger): Promise<number> {
+  const store = await open<Numbered>(directory);
+  const { quarantined } = store.recovery;
+  const before = await positionsOf(store);
+  for (const [number, position] of ledger.acknowledged) {
+    if (before.get(number) !== position) {
+      expect(before.get(number), `number ${number}`).toBe(position);
+    }
+  }
+  expect([...before.keys()].every((number) => number < ledger.attempted)).toBe(true);
+  const sent = Array.from({ length: ledger.attempted }, (_, number) => number);
+  const answers = await Promise.all(
+    sent.map(async (number) => {
+      const data = { number, text: 'x'.repeat(number % 1_500) };
+      const event: Numbered = { type: 'Numbered', data };
+      const key = `key-${number}`;
+      return store.append(`s/${number % 7}`, [event], { idempotencyKey: key });
+    }),
+  );
+  for (const [number, { outcome, firstPosition }] of answers.entries()) {
+    expect(outcome === 'duplicate').toBe(before.has(number));
+    noteAck(ledger, number, firstPosition);
+  }
+  const after = await positionsOf(store);
+  expect(after.size).toBe(ledger.attempted);
+  expect(store.head).toBe(ledger.attempted);
+  expect(await store.verify()).toMatchObject({ ok: true, findingCount: 0 });
+  await store.close();
+  return quarantined === undefined ? 0 : 1;
+}
+
+/** Positions of all numbers; each may stand there once, and as it was sent. */
+async function positionsOf(store: EventStore<Numbered>): Promise<Map<number, number>> {
+  const positions = new Map<number, number>();
+  for await (const { data, position, stream } of store.read()) {
+    const isAsSent = data.text.length === data.number % 1_500 && stream === `s/${data.number % 7}`;
+    if (positions.has(data.number) || !isAsSent) {
+      expect({ data, position, stream, other: positions.get(data.number) }).toBe('once, as sent');
+    }
+    positions.set(data.number, position);
+  }
+  return positions;
+}
