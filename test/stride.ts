@@ -28,5 +28,22 @@ export function isReading(kind: Operation['kind']): boolean {
   return kind === 'read' || kind === 'open' || kind === 'stat' || kind === 'list';
 }
 
+/** Bits of a file to flip in this run: of every `stride`-th byte one, and as many runs later another one. */
+export function* stridedBits(size: number, stride = 1): Generator<number> {
+  const turn = Math.floor(seed / stride);
+  for (let offset = 0; offset < size; offset += 1) {
+    if (sweepsEverything) {
+      yield* eightBits(offset);
+    } else if (isInStride(offset, stride)) {
+      // Not the same bit in neighbours.
+      yield offset * 8 + ((offset * 3 + turn) & 7);
+    }
+  }
+}
+
+function eightBits(offset: number): number[] {
+  return Array.from({ length: 8 }, (_, bit) => offset * 8 + bit);
+}
+
 /** Said in the title of a strided test. */
 export const strideTitle: string = sweepsEverything ? 'all' : `a stride, VARVE_SEED=${seed}`;

@@ -9,5 +9,5 @@ faultSweep({
     'sync failed',
     'work in the background failed',
   ],
-  wantedCounts: { poisoned: 3, failedOpens: 10, retried: 10 },
+  wantedCounts: { poisoned: 2, failedOpens: 10, retried: 10 },
 });

@@ -14,6 +14,7 @@ import { SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing
 import { expect } from 'vitest';
 
 export const SEGMENT_0 = '/store/log/00000000000000000000.seg';
+export const TAIL = '/store/log/tail';
 
 /** A store at rest, and what it holds. */
 export interface Victim {
@@ -236,4 +237,48 @@ export function expectLocated(refused: VarveError | undefined, file: string, off
   if (file.endsWith('.seg') && !(refused.offset! <= offset)) {
     expect(refused.offset).toBeLessThanOrEqual(offset);
   }
+}
+
+/** Copies of a store, a new one only when the last was changed. */
+export class Copies {
+  readonly #victim: Victim;
+  #copy: SimulatedFileSystem;
+  #changes: number;
+
+  constructor(victim: Victim) {
+    this.#victim = victim;
+    this.#copy = victim.disk.clone();
+    this.#changes = changesOf(this.#copy);
+  }
+
+  take(): SimulatedFileSystem {
+    if (changesOf(this.#copy) !== this.#changes) {
+      this.#copy = this.#victim.disk.clone();
+      this.#changes = changesOf(this.#copy);
+    }
+    return this.#copy;
+  }
+}
+
+/** Says whether damage at an offset may be harmless, and if so how the store must report it. */
+export type MayOpen = (offset: number) => Partial<StoreRecovery> | undefined;
+export const never: MayOpen = () => undefined;
+
+export function judge(
+  outcome: { readonly refused: VarveError | undefined; readonly recovery?: StoreRecovery },
+  path: string,
+  offset: number,
+  mayOpen: MayOpen,
+): void {
+  const reported = mayOpen(offset);
+  if (reported === undefined) {
+    expectLocated(outcome.refused, path, offset);
+  } else {
+    expect(outcome.recovery).toMatchObject(reported);
+  }
+}
+
+export function framesEndOf(victim: Victim, path: string): number {
+  const bytes = Buffer.from(victim.disk.readFile(path));
+  return bytes.readUInt32LE(bytes.length - 128 + 40);
 }
