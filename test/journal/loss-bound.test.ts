@@ -117,7 +117,11 @@ describe.each(kinds)('the tail of $name', (kind) => {
       const disk = new SimulatedFileSystem();
       const clock = new SimulatedClock();
       await writeSteadily(await kind.open(disk, clock), clock, () => {});
-      const crashed = disk.crashClone(new SeededRandom(7), { keep: 'all', sector: 512, directory: 'ordered' });
+      const crashed = disk.crashClone(new SeededRandom(7), {
+        keep: 'all',
+        sector: 512,
+        directory: 'ordered',
+      });
       const bytes = crashed.readFile(segment);
       crashed.writeFile(
         segment,
@@ -179,7 +183,11 @@ it('verify finds the damage that opening refuses', async () => {
   const [kind] = kinds;
   const segment = `${kind!.log}/00000000000000000000.seg`;
   await writeSteadily(await kind!.open(disk, clock), clock, () => {});
-  const crashed = disk.crashClone(new SeededRandom(7), { keep: 'all', sector: 512, directory: 'ordered' });
+  const crashed = disk.crashClone(new SeededRandom(7), {
+    keep: 'all',
+    sector: 512,
+    directory: 'ordered',
+  });
   crashed.writeFile(segment, crashed.readFile(segment).subarray(0, 2_048));
   const report = await audit('/store', {}, { fileSystem: crashed });
   expect(report.ok).toBe(false);
