@@ -12,6 +12,7 @@ import { Progress } from './progress.ts';
 import { storeComponents } from './store-notes.ts';
 import type { Terminal } from './terminal.ts';
 import { countOf, formatCount, formatDuration } from './text.ts';
+import { TextProblem } from './text-problem.ts';
 
 /** Below it a rate says nothing. */
 const RATE_COUNT_MIN = 1_000;
@@ -111,6 +112,9 @@ function known<Value>(value: Value | undefined): Value[] {
 }
 
 function asLineProblem(error: unknown, line: number): Error {
+  if (error instanceof TextProblem) {
+    return new LineProblem(line, `the compressed file ${error.message}`, { cause: error });
+  }
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return code.startsWith('Z_')
     ? new LineProblem(
