@@ -10,7 +10,7 @@ export interface Line {
   readonly size: number;
 }
 
-/** No event takes more: 16 MiB of a commit, each byte written as an escape of six. */
+/** No event takes more: 16 MiB of a commit, each byte written as an escape of six; compressed, 64 MiB as they are or in Base64. */
 export const LINE_SIZE_MAX: number = 96 * 1024 * 1024;
 
 const NEWLINE = 0x0a;
