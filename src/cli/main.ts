@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { appendCommand } from './append.ts';
+import { checkArguments } from './argument-text.ts';
 import { type CommandGroup, parseCommandLine } from './command.ts';
 import { dumpCommand } from './dump.ts';
 import { CommandError, describeFailure, ExitCode } from './exit-code.ts';
@@ -67,6 +68,7 @@ async function dispatch(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<ExitCode> {
+  checkArguments(args);
   if (args[0] === '--version') {
     await terminal.line(readVersion());
     return ExitCode.ok;

@@ -1,4 +1,5 @@
 /** What callers give as keys, values and ranges, as bytes. */
+import { isUtf8 } from 'node:buffer';
 import { rejectUnknownNames } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
 import { successorOfPrefix } from '../radix/path.ts';
@@ -176,8 +177,13 @@ function textOf(value: unknown): string | undefined {
 }
 
 function parse(bytes: Uint8Array, start: number, end: number): unknown {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
+  const stored = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
+  const text = stored.toString('utf8');
   try {
+    // The character may be the value's own, or stand for bytes that are no text.
+    if (text.includes('\uFFFD') && !isUtf8(stored)) {
+      throw new SyntaxError('The bytes are not UTF-8.');
+    }
     return JSON.parse(text) as unknown;
   } catch (cause) {
     throw new VarveError(
