@@ -58,9 +58,16 @@ export interface StoredFields {
 
 interface StoredContent<Event extends NewEvent> {
   readonly type: Event['type'];
-  readonly data: 'data' extends keyof Event ? Event['data'] : undefined;
+  readonly data: Declares<Event, 'data'> extends never ? undefined : Event['data'];
 }
 
-type StoredMetadata<Event extends NewEvent> = 'metadata' extends keyof Event
-  ? Readonly<Pick<Event, 'metadata'>>
-  : Pick<NewEvent, 'metadata'>;
+type StoredMetadata<Event extends NewEvent> =
+  Declares<Event, 'metadata'> extends never
+    ? Pick<NewEvent, 'metadata'>
+    : Readonly<Pick<Event, 'metadata' & keyof Event>>;
+
+/**
+ * The field if the type declares it, or never. In this form, and not as `Field extends keyof Event`, the compiler finds that a store
+ * of certain events is one of any.
+ */
+type Declares<Event, Field> = Extract<keyof Event, Field>;
