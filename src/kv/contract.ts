@@ -5,7 +5,7 @@ import type { TableMeta } from './table-meta.ts';
 export type KvBytes = Uint8Array | string;
 
 /** What may be given as a value: in a store of bytes a string, too. */
-export type KvInput<Value> = Value extends Uint8Array ? KvBytes : Value;
+export type KvInput<Value> = Value | (Value extends Uint8Array ? string : never);
 
 export interface KvRange {
   /** At or behind this key. */
@@ -259,9 +259,15 @@ export interface KvStore<Value = Uint8Array> {
   ): Promise<number>;
 
   iterateSync(options: KvIterateOptions & { readonly keysOnly: true }): KvIterator<Uint8Array>;
-  iterateSync(options?: KvIterateOptions): KvIterator<[Uint8Array, Value]>;
+  iterateSync(
+    options?: KvIterateOptions & { readonly keysOnly?: false },
+  ): KvIterator<[Uint8Array, Value]>;
+  iterateSync(options: KvIterateOptions): KvIterator<Uint8Array | [Uint8Array, Value]>;
   iterate(options: KvIterateOptions & { readonly keysOnly: true }): KvAsyncIterator<Uint8Array>;
-  iterate(options?: KvIterateOptions): KvAsyncIterator<[Uint8Array, Value]>;
+  iterate(
+    options?: KvIterateOptions & { readonly keysOnly?: false },
+  ): KvAsyncIterator<[Uint8Array, Value]>;
+  iterate(options: KvIterateOptions): KvAsyncIterator<Uint8Array | [Uint8Array, Value]>;
   list(prefix: KvBytes, options?: KvListOptions): IterableIterator<KvListEntry<Value>>;
   /** The entry with the longest key that `path` begins with. */
   longestPrefix(path: KvBytes, options?: KvReadOptions): KvEntry<Value> | undefined;

@@ -2,6 +2,7 @@
 import {
   type AbstractBatchOperation,
   type AbstractBatchOptions,
+  type AbstractChainedBatch,
   type AbstractClearOptions,
   type AbstractDatabaseOptions,
   type AbstractDelOptions,
@@ -201,6 +202,24 @@ export class VarveLevel<K = string, V = string> extends AbstractLevel<Bytes, K, 
   _snapshot(options: SnapshotOptions): AbstractSnapshot {
     return new LevelSnapshot(options, this.kv.snapshot());
   }
+}
+
+/** The base class's calls, with the options that are this one's. */
+export interface VarveLevel<K, V> {
+  put(key: K, value: V): Promise<void>;
+  put<Key = K, Value = V>(
+    key: Key,
+    value: Value,
+    options: AbstractPutOptions<Key, Value> & VarveWriteOptions,
+  ): Promise<void>;
+  del(key: K): Promise<void>;
+  del<Key = K>(key: Key, options: AbstractDelOptions<Key> & VarveWriteOptions): Promise<void>;
+  batch(operations: AbstractBatchOperation<this, K, V>[]): Promise<void>;
+  batch<Key = K, Value = V>(
+    operations: AbstractBatchOperation<this, Key, Value>[],
+    options: AbstractBatchOptions<Key, Value> & VarveWriteOptions,
+  ): Promise<void>;
+  batch(): AbstractChainedBatch<this, K, V>;
 }
 
 class LevelSnapshot extends AbstractSnapshot {

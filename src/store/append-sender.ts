@@ -133,11 +133,13 @@ export class AppendSender {
       const lastPosition = acks[at + AckField.lastPosition]!;
       const revision = acks[at + AckField.revision]!;
       const time = acks[at + AckField.time]!;
+      // Of one stream, and its revisions have no gaps.
+      const firstRevision = revision - (lastPosition - firstPosition);
       const { stream } = call;
       if (stream === undefined) {
-        call.resolve({ outcome, firstPosition, lastPosition, revision, time });
+        call.resolve({ outcome, firstPosition, lastPosition, firstRevision, revision, time });
       } else {
-        const streams = [{ stream, revision }];
+        const streams = [{ stream, firstRevision, revision }];
         call.resolve({ outcome, firstPosition, lastPosition, time, streams });
       }
     }

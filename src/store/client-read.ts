@@ -62,11 +62,13 @@ class Pages<Item> {
 
 /** Events as the owner's own reads give them: same order, bounds and ends. */
 export class ClientRead<Event extends NewEvent> implements EventRead<Event> {
+  readonly asOf: number;
   stopped: 'end' | 'limit' | 'bytes' | undefined;
   lastPosition: number | undefined;
   readonly #events: AsyncGenerator<StoredEvent<Event>, void, undefined>;
 
   constructor(parts: PageParts, plan: ReadPlan) {
+    this.asOf = plan.asOf;
     this.#events = this.#run(parts, plan);
   }
 

@@ -326,11 +326,16 @@ export class CommitLog {
     return encodeDraft(slot.bytes, slot.view, at, draft, this.#salt);
   }
 
+  /** Called once the parts' events are in the index. */
   #revisionsOf(parts: readonly PreparedPart[]): CommitResult['streams'] {
     const { streams } = this.#parts;
-    const names = new Set(parts.map(({ stream }) => stream));
-    return Array.from(names, (stream) => {
-      return { stream, revision: streams.countOf(streams.find(stream)!) - 1 };
+    const counts = new Map<string, number>();
+    for (const { stream, count } of parts) {
+      counts.set(stream, (counts.get(stream) ?? 0) + count);
+    }
+    return Array.from(counts, ([stream, added]) => {
+      const count = streams.countOf(streams.find(stream)!);
+      return { stream, firstRevision: count - added, revision: count - 1 };
     });
   }
 }

@@ -12,7 +12,7 @@ import { eventIdOf, plainPayload } from '../log/event-decoder.ts';
 import { parseEventId } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { ContentType, type RecordContent, RecordView } from '../log/format.ts';
-import type { CommitResult } from './contract.ts';
+import type { CommitResult, CommittedStream } from './contract.ts';
 import { joinBytes } from './payload.ts';
 import type { PreparedCommit } from './prepared-commit.ts';
 
@@ -209,13 +209,14 @@ export class DuplicateFinder {
     return sameData && sameJson(stored.subarray(storedDataSize), given.subarray(givenDataSize));
   }
 
-  #revisionsOf(firstPosition: number, count: number): { stream: string; revision: number }[] {
-    const revisions = new Map<string, number>();
+  #revisionsOf(firstPosition: number, count: number): CommitResult['streams'] {
+    const found = new Map<string, CommittedStream>();
     for (let position = firstPosition; position < firstPosition + count; position += 1) {
-      const record = this.readRecord(position);
-      revisions.set(record.stream, record.revision);
+      const { stream, revision } = this.readRecord(position);
+      const firstRevision = found.get(stream)?.firstRevision ?? revision;
+      found.set(stream, { stream, firstRevision, revision });
     }
-    return Array.from(revisions, ([stream, revision]) => ({ stream, revision }));
+    return [...found.values()];
   }
 }
 

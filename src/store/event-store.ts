@@ -10,7 +10,7 @@ import type { MessagePort } from '../io/message-port.ts';
 import type { Journal } from '../journal/journal.ts';
 import { type AuditReport, auditLog } from '../log/audit.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
-import type { NewEvent, StoredEvent } from '../log/event.ts';
+import type { EventToAppend, NewEvent, StoredEvent } from '../log/event.ts';
 import { decodeEvent } from '../log/event-decoder.ts';
 import type { EventLog, SegmentSummaryInfo } from '../log/event-log.ts';
 import { RecordView } from '../log/format.ts';
@@ -115,7 +115,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
 
   append(
     stream: string,
-    events: readonly Event[],
+    events: readonly EventToAppend<Event>[],
     options: AppendOptions = noOptions,
   ): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
@@ -199,7 +199,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
 
   async waitFor(position: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     this.#checkOpen();
-    checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
+    checkRange('position', position, -1, Number.MAX_SAFE_INTEGER);
     checkSignal(options.signal);
     await this.#parts.gate.waitFor(position, options.signal);
   }

@@ -9,10 +9,19 @@ export abstract class PendingCommit extends PendingFrame {
   time = 0;
   /** Of the commit's last event. */
   revision = 0;
-  /** With more than one part: each stream once, with the revision of its last event. */
+  /** With more than one part: each stream once, with its revisions. */
   streams: CommitResult['streams'] | undefined;
   #isTold = false;
   #followers: Follower[] | undefined;
+
+  /** Of the commit's first event, if it has one part: revisions have no gaps. */
+  get firstRevision(): number {
+    return this.revision - this.count + 1;
+  }
+
+  get lastPosition(): number {
+    return this.firstPosition + this.count - 1;
+  }
 
   /** The commit is where its maker wants it: durable, or written. */
   abstract appended(): void;
@@ -73,14 +82,14 @@ export class PendingAppend extends PendingCommit {
   }
 
   appended(): void {
-    const { firstPosition, count, revision, time } = this;
-    const lastPosition = firstPosition + count - 1;
-    this.#resolve({ outcome: 'appended', firstPosition, lastPosition, revision, time });
+    const { firstPosition, lastPosition, firstRevision, revision, time } = this;
+    const outcome = 'appended';
+    this.#resolve({ outcome, firstPosition, lastPosition, firstRevision, revision, time });
   }
 
   repeated({ outcome, firstPosition, lastPosition, streams, time }: CommitResult): void {
-    const { revision } = streams[0]!;
-    this.#resolve({ outcome, firstPosition, lastPosition, revision, time });
+    const { firstRevision, revision } = streams[0]!;
+    this.#resolve({ outcome, firstPosition, lastPosition, firstRevision, revision, time });
   }
 
   reject(error: VarveError): void {
@@ -107,9 +116,8 @@ export class PendingParts extends PendingCommit {
   }
 
   appended(): void {
-    const { firstPosition, count, revision, time } = this;
-    const streams = this.streams ?? [{ stream: this.#firstStream, revision }];
-    const lastPosition = firstPosition + count - 1;
+    const { firstPosition, lastPosition, firstRevision, revision, time } = this;
+    const streams = this.streams ?? [{ stream: this.#firstStream, firstRevision, revision }];
     this.#resolve({ outcome: 'appended', firstPosition, lastPosition, time, streams });
   }
 

@@ -103,7 +103,7 @@ export class SharedClient {
   /** A commit to one stream is where its maker wants it, now or before. */
   succeeded(
     request: number,
-    { firstPosition, lastPosition, revision, time, outcome }: AppendResult,
+    { firstPosition, lastPosition, revision, time, outcome }: Omit<AppendResult, 'firstRevision'>,
   ): void {
     this.#appends.delete(request);
     const isDuplicate = outcome === 'duplicate' ? 1 : 0;
@@ -315,8 +315,7 @@ class ClientCommit extends PendingCommit {
   }
 
   appended(): void {
-    const { firstPosition, count, revision, time, streams } = this;
-    const lastPosition = firstPosition + count - 1;
+    const { firstPosition, lastPosition, revision, time, streams } = this;
     const outcome = 'appended';
     if (streams === undefined || streams.length === 1) {
       const result = { outcome, firstPosition, lastPosition, revision, time } as const;

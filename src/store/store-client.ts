@@ -6,7 +6,7 @@ import { limits } from '../base/limits.ts';
 import type { Port } from '../io/message-port.ts';
 import { AtomicCells } from '../journal/cells.ts';
 import { LaneProducer } from '../journal/lane.ts';
-import type { NewEvent, StoredEvent } from '../log/event.ts';
+import type { EventToAppend, NewEvent, StoredEvent } from '../log/event.ts';
 import { AppendSender } from './append-sender.ts';
 import { ClientCalls } from './client-calls.ts';
 import { type OwnerMessage, ROOM, StoreCell, WAKE, type Welcome } from './client-protocol.ts';
@@ -88,7 +88,7 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
 
   append(
     stream: string,
-    events: readonly Event[],
+    events: readonly EventToAppend<Event>[],
     options: AppendOptions = {},
   ): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
@@ -149,7 +149,7 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
 
   async waitFor(position: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     this.#checkOpen();
-    checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
+    checkRange('position', position, -1, Number.MAX_SAFE_INTEGER);
     checkSignal(options.signal);
     if (position >= this.head) {
       await this.#calls.ask({ name: 'waitFor', position }, options.signal);
