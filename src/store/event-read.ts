@@ -1,4 +1,4 @@
-import { checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
+import { checkBoolean, checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { asVarveError, CorruptionError, VarveError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
@@ -8,6 +8,7 @@ import type { NewEvent, StoredEvent } from '../log/event.ts';
 import { decodeEvent } from '../log/event-decoder.ts';
 import type { EventLog, FrameSource } from '../log/event-log.ts';
 import { RecordView } from '../log/format.ts';
+import { checkDigest, checkPlace } from '../log/log-encoder.ts';
 import { aborted } from './commit-log.ts';
 import type { EventRead, ReadOptions, ReadQuery } from './contract.ts';
 import { checkStreamName } from './names.ts';
@@ -31,13 +32,22 @@ export interface ReadPlan {
   readonly signal: AbortSignal | undefined;
   readonly stream: string | undefined;
   readonly revisions: { readonly from: number; readonly to: number };
+  readonly checksDigests: boolean;
 }
 
 /** Events between two rests for whoever else runs in this thread: under a millisecond of work. */
 const PAUSE_COUNT = 512;
 
 const queryNames = new Set(['stream', 'revisions']);
-const readOptionNames = new Set(['after', 'before', 'direction', 'limit', 'maxBytes', 'signal']);
+const readOptionNames = new Set([
+  'after',
+  'before',
+  'direction',
+  'limit',
+  'maxBytes',
+  'checkDigests',
+  'signal',
+]);
 
 /** Throws `INVALID_ARGUMENT`. */
 export function planRead(query: ReadQuery, options: ReadOptions, visible: number): ReadPlan {
@@ -64,6 +74,7 @@ export function planRead(query: ReadQuery, options: ReadOptions, visible: number
       `direction must be "forwards" or "backwards", not ${String(direction)}.`,
     );
   }
+  checkBoolean('checkDigests', options.checkDigests);
   return {
     from: after === undefined ? 0 : after + 1,
     to: Math.min(before ?? max, visible),
@@ -73,6 +84,7 @@ export function planRead(query: ReadQuery, options: ReadOptions, visible: number
     signal: options.signal,
     stream,
     revisions: { from: revisions?.from ?? 0, to: revisions?.to ?? max },
+    checksDigests: options.checkDigests ?? true,
   };
 }
 
@@ -163,7 +175,7 @@ function sourceOf(parts: ReadParts, plan: ReadPlan): Generator<RecordView, void,
 
 function* recordsForwards(
   { log }: ReadParts,
-  { from, to }: ReadPlan,
+  { from, to, checksDigests }: ReadPlan,
 ): Generator<RecordView, void, undefined> {
   if (from >= to) {
     return;
@@ -172,6 +184,9 @@ function* recordsForwards(
   try {
     for (const record of recordsOfFrames(frames, to)) {
       if (record.position >= from) {
+        if (checksDigests) {
+          expectDigest(record);
+        }
         yield record;
       }
     }
@@ -191,7 +206,7 @@ function* recordsOfFrames(frames: FrameSource, to: number): Generator<RecordView
       if (frame.firstPosition + index === to) {
         return;
       }
-      openRecord(record, frames, start);
+      openRecord(record, frames, start, index);
       start = record.end;
       yield record;
     }
@@ -201,22 +216,38 @@ function* recordsOfFrames(frames: FrameSource, to: number): Generator<RecordView
   }
 }
 
-function openRecord(record: RecordView, { walker, path }: FrameSource, start: number): void {
+function openRecord(
+  record: RecordView,
+  { walker, path }: FrameSource,
+  start: number,
+  index: number,
+): void {
   const { bytes, view, at, frame, frameOffset } = walker;
   const end = at + FRAME_HEADER_SIZE + frame.bodySize;
-  const problem = record.open(bytes, view, start, end);
+  const offset = frameOffset + start - at;
+  const problem = record.open(bytes, view, start, end) ?? checkPlace(record, frame, index);
   if (problem !== undefined) {
-    throw new CorruptionError(path, frameOffset + start - at, problem);
+    throw new CorruptionError(path, offset, problem, undefined, frame.firstPosition + index);
+  }
+  record.file = path;
+  record.fileOffset = offset;
+}
+
+function expectDigest(record: RecordView): void {
+  const problem = checkDigest(record);
+  if (problem !== undefined) {
+    const { file, fileOffset, position } = record;
+    throw new CorruptionError(file, fileOffset, problem, undefined, position);
   }
 }
 
 function* recordsBackwards(
   { log }: ReadParts,
-  { from, to }: ReadPlan,
+  { from, to, checksDigests }: ReadPlan,
 ): Generator<RecordView, void, undefined> {
   const record = new RecordView();
   for (let position = to - 1; position >= from; position -= 1) {
-    log.readRecord(position, record);
+    log.readRecord(position, record, checksDigests);
     yield record;
   }
 }
@@ -235,7 +266,7 @@ function* streamRecords(
   const record = new RecordView();
   for (let step = 0; step <= last - first; step += 1) {
     const revision = plan.isBackwards ? last - step : first + step;
-    log.readRecord(streams.positionAt(number, revision), record);
+    log.readRecord(streams.positionAt(number, revision), record, plan.checksDigests);
     yield record;
   }
 }
