@@ -37,7 +37,7 @@ export function checkBoolean(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== 'boolean') {
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `${name} must be true or false, not ${String(value)}.`,
+      `${name} must be true or false, not ${JSON.stringify(value)}.`,
     );
   }
 }

@@ -352,7 +352,10 @@ describe('damage to a record', () => {
     const [sample] = fc.sample(specs, 1);
     const spec = {
       ...sample!,
-      ...{ id: 'supplied', occurredAt: undefined, idempotencyKey: '', commitIndex: 0 },
+      id: 'supplied',
+      occurredAt: undefined,
+      idempotencyKey: '',
+      commitIndex: 0,
     };
     const places: readonly [number, number][] = [
       [8, 2],
@@ -379,10 +382,27 @@ describe('damage to a record', () => {
 /** Whether a record with these changes is opened, or what is said of it. */
 function openWith(change: Partial<Spec>, edit: (bytes: Buffer) => void = () => {}): unknown {
   const base: Spec = {
-    ...{ position: 9, revision: 0, time: 5, commitIndex: 0, commitCount: 1, stream: 'a' },
-    ...{ type: 'T', id: '', correlationId: '', causationId: '', idempotencyKey: '', tags: [] },
-    ...{ occurredAt: undefined, contentType: 1, codec: 0, payload: ['{}'], metadataSize: 0 },
-    ...{ plainSize: 2, idDraw: 1, streamNumber: 0, salt: new Uint8Array(SALT_SIZE) },
+    position: 9,
+    revision: 0,
+    time: 5,
+    commitIndex: 0,
+    commitCount: 1,
+    stream: 'a',
+    type: 'T',
+    id: '',
+    correlationId: '',
+    causationId: '',
+    idempotencyKey: '',
+    tags: [],
+    occurredAt: undefined,
+    contentType: 1,
+    codec: 0,
+    payload: ['{}'],
+    metadataSize: 0,
+    plainSize: 2,
+    idDraw: 1,
+    streamNumber: 0,
+    salt: new Uint8Array(SALT_SIZE),
   };
   const { bytes, view, end } = encode({ ...base, ...change });
   edit(bytes);

@@ -20,20 +20,30 @@ const none = Buffer.alloc(0);
 /** What is said of a record with these texts, which are otherwise as short as can be. */
 function problemOf(given: Partial<Texts>): string | undefined {
   const texts: Texts = {
-    ...{ stream: Buffer.from('s'), type: Buffer.from('t'), id: none, correlationId: none },
-    ...{ causationId: none, scope: none, key: none, tags: [] },
+    stream: Buffer.from('s'),
+    type: Buffer.from('t'),
+    id: none,
+    correlationId: none,
+    causationId: none,
+    scope: none,
+    key: none,
+    tags: [],
     ...given,
   };
   const { stream, type, id, correlationId, causationId, scope, key, tags } = texts;
   const seven = [stream, type, id, correlationId, causationId, scope, key];
   const sizes = Buffer.concat([...seven.map(({ length }) => uint16(length)), uint16(tags.length)]);
-  const tagBytes = tags.flatMap((tag) => [uint16(tag.length), tag]);
+  const tagBytes = tags.flatMap((one) => [uint16(one.length), one]);
   const bytes = Buffer.concat([sizes, ...seven, ...tagBytes]);
   return textsProblem(bytes, viewOf(bytes), 0, sizes.length, bytes.length);
 }
 
 function uint16(value: number): Buffer {
   return Buffer.of(value & 0xff, value >>> 8);
+}
+
+function tag(value: string): Buffer {
+  return Buffer.from(value);
 }
 
 const fields = [
@@ -94,7 +104,6 @@ describe('the texts of a record', () => {
   });
 
   it('of tags are as many as there may be, and each another', () => {
-    const tag = (value: string): Buffer => Buffer.from(value);
     const many = Array.from({ length: limits.tagCountMax }, (_, index) => tag(`tag ${index}`));
     expect(problemOf({ tags: many })).toBeUndefined();
     expect(problemOf({ tags: [...many, tag('one more')] })).toBeTypeOf('string');

@@ -183,12 +183,13 @@ function* recordsForwards(
   const frames = log.framesFrom(from);
   try {
     for (const record of recordsOfFrames(frames, to)) {
-      if (record.position >= from) {
-        if (checksDigests) {
-          expectDigest(record);
-        }
-        yield record;
+      if (record.position < from) {
+        continue;
       }
+      if (checksDigests) {
+        expectDigest(record);
+      }
+      yield record;
     }
   } finally {
     frames.close();
