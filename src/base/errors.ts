@@ -98,13 +98,23 @@ export class CorruptionError extends VarveError {
   /** Byte offset in the file, if the damage has one. */
   readonly offset: number | undefined;
   readonly reason: string;
+  /** Of the event, or of a write to a key-value store, that the damage is in, if it is in one. */
+  readonly position?: number;
 
-  constructor(file: string, offset: number | undefined, reason: string, cause?: unknown) {
-    const where = offset === undefined ? file : `${file} at byte ${offset}`;
-    super('CORRUPT', `Damage in ${where}: ${reason}.`, {
-      cause,
-      details: { file, offset, reason },
-    });
+  constructor(
+    file: string,
+    offset: number | undefined,
+    reason: string,
+    cause?: unknown,
+    position?: number,
+  ) {
+    const at = offset === undefined ? file : `${file} at byte ${offset}`;
+    const where = position === undefined ? at : `${at}, position ${position}`;
+    const place = position === undefined ? { file, offset } : { file, offset, position };
+    super('CORRUPT', `Damage in ${where}: ${reason}.`, { cause, details: { ...place, reason } });
+    if (position !== undefined) {
+      this.position = position;
+    }
     this.file = file;
     this.offset = offset;
     this.reason = reason;

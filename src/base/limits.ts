@@ -28,6 +28,8 @@ export interface Limits {
   readonly prepareStepSize: number;
   /** Data and metadata of one event before compression. */
   readonly plainSizeMax: number;
+  /** Recorded times, in ms since the epoch: a generated id has 48 bits for its own. The year 10889. */
+  readonly timeMax: number;
 }
 
 export const limits: Limits = Object.freeze({
@@ -46,6 +48,7 @@ export const limits: Limits = Object.freeze({
   segmentSizeMax: 1_024 * MiB,
   prepareStepSize: 1 * MiB,
   plainSizeMax: 64 * MiB,
+  timeMax: 2 ** 48 - 1,
 });
 
 assert(

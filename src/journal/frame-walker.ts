@@ -9,6 +9,7 @@ import {
   type FrameHeader,
   frameSizeOf,
   PlaceTag,
+  type Refusal,
 } from './format.ts';
 
 export interface WalkStart {
@@ -35,6 +36,8 @@ export class FrameWalker {
   frameOffset: number;
   /** Why `next` returned false; 'end' where the file simply ends. */
   stop = '';
+  /** Set if it did so at a header that was written as it stands and can't be believed: damage, wherever it is. */
+  refusal: Refusal | undefined;
 
   readonly #file: File;
   readonly #tag: PlaceTag;
@@ -84,7 +87,8 @@ export class FrameWalker {
     const at = this.#cursor;
     this.#tag.compute(this.end);
     if (!decodeFrameHeader(this.bytes, this.view, at, this.#tag, this.frame)) {
-      return this.#stopAt('no frame header of this place stands here');
+      this.refusal = this.frame.refusal;
+      return this.#stopAt(this.refusal?.reason ?? 'no frame header of this place stands here');
     }
     return this.#takeFrame();
   }

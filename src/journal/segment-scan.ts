@@ -11,6 +11,7 @@ import {
   type FrameHeader,
   isRefusal,
   PlaceTag,
+  type Refusal,
   SEGMENT_HEADER_SIZE,
   type SegmentHeader,
   segmentHeaderCrc,
@@ -57,10 +58,7 @@ export function readSegmentHeader(
   }
   const header = decodeSegmentHeader(bytes.subarray(0, size));
   if (isRefusal(header)) {
-    if (header.version !== undefined) {
-      throw unsupportedFormat(path, header.version);
-    }
-    throw new CorruptionError(path, 0, header.reason);
+    throw refused(path, 0, header);
   }
   if (!sameBytes(header.identity, identity)) {
     throw new CorruptionError(path, 8, 'the segment belongs to another store');
@@ -83,6 +81,18 @@ export function unsupportedFormat(path: string, version: number): VarveError {
   );
 }
 
+/** The error for bytes at `offset` that are not what they should be; what a newer version wrote is not damage. */
+export function refused(
+  path: string,
+  offset: number,
+  { reason, version, at = 0 }: Refusal,
+  position?: number,
+): VarveError {
+  return version === undefined
+    ? new CorruptionError(path, offset + at, reason, undefined, position)
+    : unsupportedFormat(path, version);
+}
+
 /** Walks every frame of a segment; the encoder checks each. */
 export function scanSegment(file: File, header: SegmentHeader, encoder: FrameEncoder): SegmentScan {
   const offsets = new OffsetTable();
@@ -95,12 +105,18 @@ export function scanSegment(file: File, header: SegmentHeader, encoder: FrameEnc
   let durable = 0;
   while (walker.next()) {
     const body = bodyOf(walker);
+    const goodBefore = offsets.count;
     const problem = encoder.replay(body, offsets);
     if (problem !== undefined) {
-      throw new CorruptionError(file.path, walker.frameOffset, problem);
+      const good = offsets.count - goodBefore;
+      const position = body.firstPosition + (good < body.count ? good : 0);
+      throw new CorruptionError(file.path, walker.frameOffset, problem, undefined, position);
     }
     frameCount += 1;
     durable = Math.max(durable, walker.frame.durable);
+  }
+  if (walker.refusal !== undefined) {
+    throw refused(file.path, walker.end, walker.refusal, walker.position);
   }
   return {
     path: file.path,
@@ -135,6 +151,8 @@ export interface Rest {
   readonly durable: number;
   /** Offsets of those headers. */
   readonly frames: readonly number[];
+  /** The first header of its place that can't be believed: it was written like this, so it is no part of a torn write. */
+  readonly refused: { readonly offset: number; readonly refusal: Refusal } | undefined;
 }
 
 const REST_STEP = 256 * 1024;
@@ -148,6 +166,7 @@ export function scanRest(file: File, salt: Uint8Array, offset: number): Rest {
   const frames: number[] = [];
   let end = offset;
   let durable = 0;
+  let firstRefused: Rest['refused'];
   for (let start = offset; ; start += REST_STEP) {
     const filled = readInto(file, bytes, start);
     const found = bytes.subarray(0, filled);
@@ -165,10 +184,12 @@ export function scanRest(file: File, salt: Uint8Array, offset: number): Rest {
       if (decodeFrameHeader(found, view, at, tag, header)) {
         frames.push(start + at);
         durable = Math.max(durable, header.durable);
+      } else if (header.refusal !== undefined) {
+        firstRefused ??= { offset: start + at, refusal: header.refusal };
       }
     }
     if (filled < bytes.length) {
-      return { end, durable, frames };
+      return { end, durable, frames, refused: firstRefused };
     }
   }
 }

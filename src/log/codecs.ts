@@ -1,4 +1,5 @@
 import * as zlib from 'node:zlib';
+import { decompressWhole } from '../base/decompress.ts';
 import { VarveError } from '../base/errors.ts';
 
 /** A way to store payloads in fewer bytes. */
@@ -19,17 +20,13 @@ const deflate: Codec = {
   id: CodecId.deflate,
   name: 'deflate',
   compress: (plain) => zlib.deflateRawSync(plain),
-  decompress: (stored, plainSize) =>
-    zlib.inflateRawSync(stored, { maxOutputLength: Math.max(plainSize, 1) }),
+  decompress: (stored, plainSize) => decompressWhole(zlib.inflateRawSync, stored, plainSize),
 };
 
 /** What a newer Node's zlib has and the types of Node 20 don't know. */
 interface ZstdFunctions {
   readonly zstdCompressSync?: (plain: Uint8Array) => Buffer;
-  readonly zstdDecompressSync?: (
-    stored: Uint8Array,
-    options: { readonly maxOutputLength: number },
-  ) => Buffer;
+  readonly zstdDecompressSync?: unknown;
 }
 
 function findZstd(): Codec | undefined {
@@ -41,8 +38,7 @@ function findZstd(): Codec | undefined {
     id: CodecId.zstd,
     name: 'zstd',
     compress: (plain) => zstdCompressSync(plain),
-    decompress: (stored, plainSize) =>
-      zstdDecompressSync(stored, { maxOutputLength: Math.max(plainSize, 1) }),
+    decompress: (stored, plainSize) => decompressWhole(zstdDecompressSync, stored, plainSize),
   };
 }
 

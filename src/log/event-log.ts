@@ -5,7 +5,6 @@
  */
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
-import { sha256Into } from '../base/digest.ts';
 import { viewOf } from '../base/integers.ts';
 import { limits } from '../base/limits.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
@@ -23,8 +22,8 @@ import {
 import { FrameWalker } from '../journal/frame-walker.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
 import type { RecoveredSegment } from '../journal/recovery.ts';
-import { DIGEST_AT, RecordView } from './format.ts';
-import { checkCrc } from './log-encoder.ts';
+import { RecordView } from './format.ts';
+import { checkCrc, checkDigest } from './log-encoder.ts';
 
 /** One segment as the reader knows it. */
 interface SegmentEntry {
@@ -58,7 +57,6 @@ export class EventLog {
   readonly #files = new Map<SegmentEntry, File>();
   /** Reads that were not run to their end yet. */
   readonly #sources = new Set<FrameSource>();
-  readonly #digest = new Uint8Array(32);
   #buffer = Buffer.allocUnsafe(READ_SIZE_FIRST);
   #view = viewOf(this.#buffer);
   readonly #word = Buffer.allocUnsafe(4);
@@ -120,8 +118,8 @@ export class EventLog {
     return segment !== undefined && segment.offsets === undefined;
   }
 
-  /** Points `record` to the record at a durable position, checked: place, header CRC, payload digest. */
-  readRecord(position: number, record: RecordView): void {
+  /** Points `record` to the record at a durable position, checked: place, header CRC and, unless told otherwise, payload digest. */
+  readRecord(position: number, record: RecordView, checksDigest = true): void {
     const segment = this.#segmentOf(position);
     const file = this.#fileOf(segment);
     const offset = this.#offsetOf(segment, file, position);
@@ -131,26 +129,23 @@ export class EventLog {
       this.#grow(size);
       filled = readInto(file, this.#buffer.subarray(0, size), offset);
     }
-    const problem = record.open(this.#buffer, this.#view, 0, filled) ?? checkCrc(record);
+    const problem =
+      record.open(this.#buffer, this.#view, 0, filled) ??
+      checkCrc(record) ??
+      checkPosition(record, position) ??
+      (checksDigest ? checkDigest(record) : undefined);
     if (problem !== undefined) {
-      throw new CorruptionError(segment.path, offset, problem);
+      throw new CorruptionError(segment.path, offset, problem, undefined, position);
     }
-    if (record.position !== position) {
-      throw new CorruptionError(
-        segment.path,
-        offset,
-        `the event at position ${record.position} stands where position ${position} belongs`,
-      );
-    }
-    if (!this.#payloadIsIntact(record)) {
-      throw new CorruptionError(segment.path, offset, 'a payload does not match its digest');
-    }
+    record.file = segment.path;
+    record.fileOffset = offset;
   }
 
   /** Frames in order, beginning with the one that holds `position`, which must be durable. Close it when done. */
   framesFrom(position: number): FrameSource {
     const record = new RecordView();
-    this.readRecord(position, record);
+    // Only where its commit begins is of interest: who goes through the frames checks what is in them.
+    this.readRecord(position, record, false);
     const first = position - record.commitIndex;
     const index = this.#indexOf(first);
     const segment = this.#segments[index]!;
@@ -243,15 +238,6 @@ export class EventLog {
     }
   }
 
-  #payloadIsIntact(record: RecordView): boolean {
-    if (record.isErased) {
-      return true;
-    }
-    sha256Into(record.digestInput, this.#digest, 0);
-    const at = record.start + DIGEST_AT;
-    return this.#digest.every((byte, index) => record.bytes[at + index] === byte);
-  }
-
   #grow(size: number): void {
     if (size > this.#buffer.length) {
       this.#buffer = Buffer.allocUnsafe(size);
@@ -323,6 +309,12 @@ export class EventLog {
   }
 }
 
+function checkPosition(record: RecordView, position: number): string | undefined {
+  return record.position === position
+    ? undefined
+    : `the event at position ${record.position} stands where position ${position} belongs`;
+}
+
 interface SegmentWalk {
   readonly file: File;
   readonly walker: FrameWalker;
@@ -361,12 +353,18 @@ export class FrameSource {
     const { position, end, stop } = this.walker;
     const following = this.#open(position);
     if (following === undefined) {
-      throw new CorruptionError(this.path, end, stop);
+      throw new CorruptionError(this.path, end, stop, undefined, position);
     }
     this.#current.file.close();
     this.#current = following;
     if (!this.walker.next()) {
-      throw new CorruptionError(this.path, this.walker.end, this.walker.stop);
+      throw new CorruptionError(
+        this.path,
+        this.walker.end,
+        this.walker.stop,
+        undefined,
+        this.walker.position,
+      );
     }
     return true;
   }

@@ -86,6 +86,11 @@ export interface ReadOptions {
   readonly limit?: number;
   /** Stop before the stored size of what was read exceeds this; at least one event is read. */
   readonly maxBytes?: number;
+  /**
+   * Whether each event's data and metadata are compared with the SHA-256 digest in its header. Default true: bytes that were
+   * changed on disk are never returned, even where every checksum has been made right. With false only checksums are looked at.
+   */
+  readonly checkDigests?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -165,6 +170,8 @@ export interface StoreRecovery extends JournalRecovery {
 }
 
 export interface VerifyOptions {
+  /** Also decompresses and parses all data and metadata, as a read does. Default false: their bytes are checked, not what they say. */
+  readonly payloads?: boolean;
   /** Called now and then with bytes checked and bytes in all. */
   readonly onProgress?: (progress: { readonly bytes: number; readonly bytesTotal: number }) => void;
   readonly signal?: AbortSignal;
@@ -216,7 +223,11 @@ export interface EventStore<Event extends NewEvent = NewEvent> extends StoreClie
    * system allows it. The copy is durable when it resolves, and holds everything visible at the call.
    */
   backup(directory: string): Promise<void>;
-  /** Recomputes every checksum, hash and link of what is visible. Damage is in the report, not thrown. */
+  /**
+   * Recomputes every checksum, hash and link of what is visible, and checks sizes, limits and text: what it calls whole can be
+   * read, but for payloads that can't be decompressed or parsed, which the option `payloads` looks for. Damage is in the
+   * report, not thrown.
+   */
   verify(options?: VerifyOptions): Promise<AuditReport>;
   stats(): StoreStats;
   /**

@@ -8,7 +8,7 @@ import { VarveError } from '../base/errors.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
-import { eventIdOf, plainPayload } from '../log/event-decoder.ts';
+import { eventIdOf, parseStored, plainPayload } from '../log/event-decoder.ts';
 import { parseEventId } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { ContentType, type RecordContent, RecordView } from '../log/format.ts';
@@ -205,8 +205,10 @@ export class DuplicateFinder {
     const givenData = given.subarray(0, givenDataSize);
     const sameData =
       storedData.equals(givenData) ||
-      (content.contentType === ContentType.json && sameJson(storedData, givenData));
-    return sameData && sameJson(stored.subarray(storedDataSize), given.subarray(givenDataSize));
+      (content.contentType === ContentType.json && sameJson(record, storedData, givenData));
+    return (
+      sameData && sameJson(record, stored.subarray(storedDataSize), given.subarray(givenDataSize))
+    );
   }
 
   #revisionsOf(firstPosition: number, count: number): CommitResult['streams'] {
@@ -221,12 +223,13 @@ export class DuplicateFinder {
 }
 
 /** The order of keys makes no difference, everything else does. */
-function sameJson(left: Buffer, right: Buffer): boolean {
-  if (left.equals(right)) {
+function sameJson(record: RecordView, stored: Buffer, given: Buffer): boolean {
+  if (stored.equals(given)) {
     return true;
   }
-  if (left.length === 0 || right.length === 0) {
+  if (stored.length === 0 || given.length === 0) {
     return false;
   }
-  return isDeepStrictEqual(JSON.parse(left.toString('utf8')), JSON.parse(right.toString('utf8')));
+  const storedValue = parseStored(record, stored, 0, stored.length);
+  return isDeepStrictEqual(storedValue, JSON.parse(given.toString('utf8')));
 }

@@ -1,5 +1,5 @@
 /** The store of one folder, open: checks calls, hands commits to the commit log, reads through the visibility gate. */
-import { checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
+import { checkRange, checkSignal } from '../base/arguments.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
 import { sha256 } from '../base/digest.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
@@ -16,6 +16,7 @@ import type { EventLog, SegmentSummaryInfo } from '../log/event-log.ts';
 import { RecordView } from '../log/format.ts';
 import { absolutePath } from '../io/path.ts';
 import { backupStore } from './backup.ts';
+import { checkVerifyOptions } from './audit-folder.ts';
 import { aborted, type CommitLog } from './commit-log.ts';
 import type {
   AppendOptions,
@@ -54,7 +55,6 @@ import type { VisibilityGate } from './visibility-gate.ts';
 import { limits } from '../base/limits.ts';
 import type { StoreIdentity } from './identity.ts';
 
-const verifyOptionNames = new Set(['onProgress', 'signal']);
 const noOptions = Object.freeze({});
 
 export interface StoreParts {
@@ -216,17 +216,15 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
 
   verify(options: VerifyOptions = {}): Promise<AuditReport> {
     return this.#whileOpen('The log can not be read', async () => {
-      rejectUnknownNames(options, verifyOptionNames, 'option');
-      checkSignal(options.signal);
-      const { fileSystem, clock, log, identity } = this.#parts;
+      const checked = checkVerifyOptions(options);
+      const { fileSystem, clock, codecs, log, identity } = this.#parts;
       const { directory } = log;
       return auditLog(
-        { fileSystem, clock, directory, identity: identity.bytes },
+        { fileSystem, clock, codecs, directory, identity: identity.bytes },
         {
+          ...checked,
           end: this.head,
           isSealed: (firstPosition) => log.isSealed(firstPosition),
-          onProgress: options.onProgress,
-          signal: options.signal,
           checkContinue: () => this.#checkOpen(),
         },
       );
