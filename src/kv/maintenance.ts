@@ -30,6 +30,7 @@ import type { MemtableQueue } from './memtable-queue.ts';
 import type { SnapshotList } from './snapshot-list.ts';
 import type { TableMeta } from './table-meta.ts';
 import type { TableSet } from './table-set.ts';
+import { rejectAll, resolveAll, type Waiter } from './waiter.ts';
 import { noWork, type WorkCounts } from './work-counts.ts';
 import { WorkLoop } from './work-loop.ts';
 
@@ -53,11 +54,6 @@ export interface MaintenanceParts {
 export interface MaintenanceSettings {
   readonly tables: TableSettings;
   readonly compaction: CompactionSettings;
-}
-
-interface Waiter {
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
 }
 
 export class Maintenance {
@@ -254,28 +250,8 @@ export class Maintenance {
     this.#remover.remove(paths, over);
   }
 
-  /** Ends what can be ended early, and resolves when nothing runs any more. With `flushes`, memtables are flushed first. */
-  async close(flushes: boolean): Promise<void> {
-    try {
-      if (flushes) {
-        await this.#flushRest();
-      }
-    } finally {
-      this.#isClosing = true;
-      this.#flushing.stop();
-      this.#compacting.stop();
-      // Order: what has been made gets into the manifest before nothing can any more, or it would be left lying about.
-      this.#parts.background.cancel();
-      await Promise.all([this.#flushing.whenOver(), this.#compacting.whenOver()]);
-      await this.#manifest.settled();
-      await this.#parts.background.close();
-      const closed = new VarveError('CLOSED', 'The store has been closed.');
-      this.#reject([...this.#idleWaiters, ...this.#flushWaiters], closed);
-      this.#manual.rejectAll(closed);
-    }
-  }
-
-  async #flushRest(): Promise<void> {
+  /** Before `close`: resolves when every memtable is in tables. Work in the background that would hold it up is ended. */
+  async flushRest(): Promise<void> {
     const { memtables, background } = this.#parts;
     background.cancel();
     memtables.freeze();
@@ -283,6 +259,28 @@ export class Maintenance {
     if (memtables.frozenCount > 0) {
       await this.whenFlushed(last);
     }
+  }
+
+  /** Ends what can be ended early, and resolves when nothing runs any more. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#flushing.stop();
+    this.#compacting.stop();
+    // Order: what has been made gets into the manifest before nothing can any more, or it would be left lying about.
+    this.#parts.background.cancel();
+    await Promise.all([this.#flushing.whenOver(), this.#compacting.whenOver()]);
+    await this.#manifest.settled();
+    try {
+      await this.#parts.background.close();
+    } finally {
+      this.#rejectWaiting();
+    }
+  }
+
+  #rejectWaiting(): void {
+    const closed = new VarveError('CLOSED', 'The store has been closed.');
+    rejectAll([...this.#idleWaiters, ...this.#flushWaiters], closed);
+    this.#manual.rejectAll(closed);
   }
 
   get #isIdle(): boolean {
@@ -327,7 +325,7 @@ export class Maintenance {
     const { flushedSequence } = this.state;
     const told = this.#flushWaiters.filter(({ sequence }) => sequence <= flushedSequence);
     this.#flushWaiters = this.#flushWaiters.filter(({ sequence }) => sequence > flushedSequence);
-    this.#resolve(told);
+    resolveAll(told);
     this.#parts.flushed(flushedSequence);
     this.schedule();
   }
@@ -441,7 +439,7 @@ export class Maintenance {
   #flushFailed(error: VarveError): void {
     const waiters = this.#flushWaiters;
     this.#flushWaiters = [];
-    this.#reject(waiters, error);
+    rejectAll(waiters, error);
     this.#failed(error, this.#logFailure === undefined ? 'retried' : 'final');
   }
 
@@ -464,7 +462,7 @@ export class Maintenance {
     });
     const waiters = this.#idleWaiters;
     this.#idleWaiters = [];
-    this.#reject(waiters, error);
+    rejectAll(waiters, error);
     this.#parts.progress();
   }
 
@@ -475,26 +473,14 @@ export class Maintenance {
       const waiters = this.#idleWaiters;
       this.#idleWaiters = [];
       if (error === undefined) {
-        this.#resolve(waiters);
+        resolveAll(waiters);
       } else {
-        this.#reject(waiters, error);
+        rejectAll(waiters, error);
       }
     }
     if (this.#damage !== undefined) {
       // Who waits for tables to be merged may wait in vain.
       this.#parts.progress();
-    }
-  }
-
-  #resolve(waiters: readonly Waiter[]): void {
-    for (const { resolve } of waiters) {
-      resolve();
-    }
-  }
-
-  #reject(waiters: readonly Waiter[], error: unknown): void {
-    for (const { reject } of waiters) {
-      reject(error);
     }
   }
 }
