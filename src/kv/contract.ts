@@ -273,7 +273,10 @@ export interface KvStore<Value = Uint8Array> {
   snapshot(): KvSnapshot;
   /** Everything written so far is in tables when this resolves. */
   flush(): Promise<void>;
-  /** Merges the tables that hold keys of the range, down to the last level that does. */
+  /**
+   * Merges the tables that hold keys of the range, down to the last level that does. What was deleted or overwritten is given back then, unless a
+   * snapshot that is open needs it.
+   */
   compact(range?: KvRange): Promise<void>;
   /** Resolves when nothing is left to flush or to compact. Rejects if that can't be reached. */
   settled(): Promise<void>;

@@ -15,13 +15,15 @@ import { CountedTableNumbers } from './compaction/table-numbers.ts';
 import { ThreadBackground } from './compaction/thread-background.ts';
 import type { KvRecovery } from './contract.ts';
 import { guardRefusal } from './guards.ts';
+import { HiddenVersions } from './hidden-versions.ts';
 import type { OpenedFolder } from './kv-folder.ts';
 import { OpenIterators } from './kv-iterator.ts';
 import { KvLogEncoder } from './kv-log-encoder.ts';
 import { kvLogWriterThread } from './kv-log-writer.ts';
 import { type FileRemoval, LogTrimmer } from './log-trimmer.ts';
 import { applyOperation, KvWriter } from './kv-writer.ts';
-import { Maintenance, type MaintenanceSettings } from './maintenance.ts';
+import { Maintenance } from './maintenance.ts';
+import type { MaintenanceSettings } from './maintenance-parts.ts';
 import { LOG_NAME, QUARANTINE_NAME } from './manifest/folder.ts';
 import { MemtableQueue } from './memtable-queue.ts';
 import { tablePath } from './names.ts';
@@ -31,6 +33,7 @@ import { ReadState } from './read-state.ts';
 import { SnapshotList } from './snapshot-list.ts';
 import { BlockCache } from './sstable/block-cache.ts';
 import { ReadCounters } from './sstable/read-counters.ts';
+import { readKeyCount } from './sstable/table-file.ts';
 import { TableReader } from './sstable/table-reader.ts';
 import { TableSet } from './table-set.ts';
 
@@ -57,7 +60,7 @@ export function startEngine(
 ): KvEngine {
   const cache = new BlockCache(options.blockCacheBytes, options.blockBytes);
   const counters = new ReadCounters();
-  const snapshots = new SnapshotList();
+  const snapshots = new SnapshotList((sequence) => maintenance?.snapshotClosed(sequence));
   const iterators = new OpenIterators();
   const remove: FileRemoval = (paths, over) => maintenance?.remove(paths, over);
   const scanned = (): void => maintenance?.schedule();
@@ -86,7 +89,8 @@ export function startEngine(
   const journal = log && startJournal(parts, options, folder, log, events);
   const numbers = CountedTableNumbers.startingAt(folder.nextTableNumber, parts.usesThreads);
   const background = startBackground(parts, folder, numbers);
-  const rest = { background, tables, memtables, snapshots, numbers, journal };
+  const hidden = hiddenVersionsOf(parts, folder, snapshots);
+  const rest = { background, tables, memtables, snapshots, hidden, numbers, journal };
   const started = new Maintenance(
     {
       ...parts,
@@ -151,6 +155,18 @@ function openTables(
     levels,
     options.maxOpenFiles,
   );
+}
+
+function hiddenVersionsOf(
+  { fileSystem }: ResolvedKvComponents,
+  { directory, state }: OpenedFolder,
+  snapshots: SnapshotList,
+): HiddenVersions {
+  return new HiddenVersions({
+    snapshots: () => snapshots.sequences(),
+    keyCountOf: (meta) =>
+      readKeyCount(fileSystem, tablePath(directory, meta.number), meta, state.identity),
+  });
 }
 
 interface OpenedLog {
