@@ -267,7 +267,7 @@ export interface KvStore<Value = Uint8Array> {
   longestPrefix(path: KvBytes, options?: KvReadOptions): KvEntry<Value> | undefined;
   /** Keys that begin with `prefix`, counted up to `limit`. */
   count(prefix: KvBytes, limit?: number): Promise<{ count: number; isExact: boolean }>;
-  /** About how many bytes of disk the keys of a range take. */
+  /** About how many bytes the keys of a range take: of tables, and of memory for what is in no table yet. */
   sizeOf(range: KvRange): number;
 
   snapshot(): KvSnapshot;

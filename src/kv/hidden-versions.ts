@@ -57,6 +57,9 @@ export class HiddenVersions {
     if (keepers === undefined) {
       return this.#counts.get(table.number) ?? 0;
     }
+    if (keepers === NOBODY) {
+      return 0;
+    }
     const open = this.#parts.snapshots();
     return keepers.every((keeper) => open.includes(keeper)) ? 0 : this.look(table);
   }
@@ -67,11 +70,7 @@ export class HiddenVersions {
   }
 
   /** Looks at the files of tables that nobody knows about yet, letting others run in between. */
-  async lookAt(
-    tables: Iterable<TableMeta>,
-    clock: Clock,
-    hasEnded: () => boolean,
-  ): Promise<void> {
+  async lookAt(tables: Iterable<TableMeta>, clock: Clock, hasEnded: () => boolean): Promise<void> {
     let looks = 0;
     for (const table of tables) {
       if (hasEnded() || !this.isUnknown(table)) {

@@ -67,10 +67,8 @@ export function startEngine(
   const tables = openTables(parts, options, folder, { cache, counters, remove, scanned });
   const state = new ReadState([], tables);
   const queue = { sizeTarget: options.memtableBytes, isShared: parts.usesThreads };
-  const memtables = new MemtableQueue(state, queue, () => maintenance?.schedule());
+  const memtables = emptyMemtables(folder, state, queue, () => maintenance?.schedule());
   let maintenance: Maintenance | undefined;
-  memtables.active.maxSequence = folder.state.lastSequence;
-  memtables.active.position = folder.state.flushedPosition;
   const log = options.log ? recoverLog(parts, folder, memtables) : undefined;
   const lastSequence = Math.max(folder.state.lastSequence, log?.recovered.active.position ?? 0);
   const trimmer =
@@ -88,13 +86,13 @@ export function startEngine(
   };
   const journal = log && startJournal(parts, options, folder, log, events);
   const numbers = CountedTableNumbers.startingAt(folder.nextTableNumber, parts.usesThreads);
-  const background = startBackground(parts, folder, numbers);
   const hidden = hiddenVersionsOf(parts, folder, snapshots);
-  const rest = { background, tables, memtables, snapshots, hidden, numbers, journal };
+  const rest = { tables, memtables, snapshots, hidden, numbers, journal };
   const started = new Maintenance(
     {
       ...parts,
       ...rest,
+      background: startBackground(parts, folder, numbers),
       flushed: (sequence) => trimmer?.trim(sequence),
       discard: (made) => remove(made.map(({ number }) => tablePath(folder.directory, number))),
       progress: () => writer.drain(),
@@ -123,6 +121,16 @@ export function startEngine(
   const { directory } = folder;
   const made = { directory, journal, writer, memtables, state, tables, snapshots, iterators };
   return { ...parts, ...made, maintenance: started, cache, counters, recovery };
+}
+
+function emptyMemtables(
+  { state }: OpenedFolder,
+  ...parts: ConstructorParameters<typeof MemtableQueue>
+): MemtableQueue {
+  const memtables = new MemtableQueue(...parts);
+  memtables.active.maxSequence = state.lastSequence;
+  memtables.active.position = state.flushedPosition;
+  return memtables;
 }
 
 /** Up to which no manifest that may come back needs the log. */

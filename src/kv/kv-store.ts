@@ -302,7 +302,15 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#checkOpen();
     checkRangeObject(range);
     const bounds = boundsOf(range);
-    return bounds === undefined ? 0 : this.#parts.tables.sizeOf(bounds.start, bounds.end);
+    if (bounds === undefined) {
+      return 0;
+    }
+    const { start, end } = bounds;
+    let size = this.#parts.tables.sizeOf(start, end);
+    for (const memtable of this.#state.memtables) {
+      size += memtable.sizeOf(start, end);
+    }
+    return size;
   }
 
   snapshot(): KvSnapshot {

@@ -5,7 +5,13 @@
 import { describe, expect, it } from 'vitest';
 import { LEVEL_COUNT, Levels } from '../manifest/levels.ts';
 import type { TableMeta } from '../table-meta.ts';
-import { type CompactionPlan, type Kept, NOTHING_KEPT, pickCompaction, pickManual } from './compaction-picker.ts';
+import {
+  type CompactionPlan,
+  type Kept,
+  NOTHING_KEPT,
+  pickCompaction,
+  pickManual,
+} from './compaction-picker.ts';
 import { debtOf, levelZeroDepth, pressureOf } from './compaction-pressure.ts';
 import { type CompactionSettings, compactionSettings } from './compaction-settings.ts';
 
@@ -67,7 +73,9 @@ function picked(
   busy: ReadonlySet<number> = idle,
   kept: Partial<Kept> = {},
 ): string {
-  return textOf(pickCompaction(levelsOf(picture), noCursors, settings, busy, { ...NOTHING_KEPT, ...kept }));
+  return textOf(
+    pickCompaction(levelsOf(picture), noCursors, settings, busy, { ...NOTHING_KEPT, ...kept }),
+  );
 }
 
 function scanned(picture: string, busy: ReadonlySet<number> = idle): string {
@@ -196,23 +204,23 @@ describe('deletions', () => {
   });
 });
 
-describe('versions that nobody sees any more', () => {
-  const kept = (count: number): Partial<Kept> => ({
-    hiddenIn: ({ number }) => (number === 5 ? count : 0),
-  });
+/** Table 5 has so many versions that nobody sees. */
+function hiding(count: number): Kept {
+  return { ...NOTHING_KEPT, hiddenIn: ({ number }) => (number === 5 ? count : 0) };
+}
 
+describe('versions that nobody sees any more', () => {
   it('have their table written anew where it is, if they are many', () => {
-    expect(picked('1 5:a-b\n2 4:a-b', idle, kept(2))).toBe('merge 5 to 1 above 4');
-    expect(picked('2 5:a-b\n1 6:c-d', idle, kept(2))).toBe('merge 5 to 2');
-    expect(picked('1 5:a-b\n2 4:a-b', idle, kept(1))).toBe('nothing');
-    expect(picked('1 5:a-b\n2 4:a-b', new Set([5]), kept(2))).toBe('nothing');
+    expect(picked('1 5:a-b\n2 4:a-b', idle, hiding(2))).toBe('merge 5 to 1 above 4');
+    expect(picked('2 5:a-b\n1 6:c-d', idle, hiding(2))).toBe('merge 5 to 2');
+    expect(picked('1 5:a-b\n2 4:a-b', idle, hiding(1))).toBe('nothing');
+    expect(picked('1 5:a-b\n2 4:a-b', new Set([5]), hiding(2))).toBe('nothing');
   });
 
   it('go with a merge by hand, even a single one', () => {
     const range = { from: undefined, to: undefined };
     const levels = levelsOf('1 5:a-b 6:c-d');
-    const all = { ...NOTHING_KEPT, ...kept(1) };
-    expect(textOf(pickManual(levels, range, 1, settings, idle, all))).toBe('merge 5 to 1');
+    expect(textOf(pickManual(levels, range, 1, settings, idle, hiding(1)))).toBe('merge 5 to 1');
     expect(textOf(pickManual(levels, range, 1, settings, idle))).toBe('nothing');
   });
 });
