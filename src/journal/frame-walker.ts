@@ -18,6 +18,8 @@ export interface WalkStart {
   readonly position: number;
   /** What its `link` must be, or undefined if that isn't known. */
   readonly link: number | undefined;
+  /** Of bodies in this journal. Default: `frameBodySizeMax`. */
+  readonly bodySizeMax?: number | undefined;
 }
 
 /**
@@ -38,6 +40,7 @@ export class FrameWalker {
 
   readonly #file: File;
   readonly #tag: PlaceTag;
+  readonly #bodySizeMax: number | undefined;
   #filled = 0;
   #cursor = 0;
   #bufferOffset: number;
@@ -53,6 +56,7 @@ export class FrameWalker {
     this.frameOffset = start.offset;
     this.#position = start.position;
     this.#link = start.link;
+    this.#bodySizeMax = start.bodySizeMax;
   }
 
   /** A walker that has just read the frame at `offset`, or undefined if no whole frame stands there. */
@@ -83,7 +87,7 @@ export class FrameWalker {
     }
     const at = this.#cursor;
     this.#tag.compute(this.end);
-    if (!decodeFrameHeader(this.bytes, this.view, at, this.#tag, this.frame)) {
+    if (!decodeFrameHeader(this.bytes, this.view, at, this.#tag, this.frame, this.#bodySizeMax)) {
       return this.#stopAt('no frame header of this place stands here');
     }
     return this.#takeFrame();
@@ -130,6 +134,11 @@ export class FrameWalker {
     }
     let target = this.bytes;
     if (size > this.bytes.length) {
+      // A size that lies must not cost its memory.
+      const rest = this.#file.size() - this.end;
+      if (rest < size) {
+        return Math.max(available, rest);
+      }
       target = Buffer.allocUnsafe(size);
     }
     target.set(this.bytes.subarray(this.#cursor, this.#filled));

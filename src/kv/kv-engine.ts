@@ -1,5 +1,6 @@
 /** Puts a store together from the parts of its folder: tables, memtables filled from the log, writer, maintenance. */
 import { VarveError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import { reached } from '../base/reached.ts';
 import type { FileSystem } from '../io/file-system.ts';
@@ -236,6 +237,7 @@ function startJournal(
     batchSizeMax: options.maxBatchBytes,
     pendingSizeMax: options.maxPendingBytes,
     maxDelayMs: options.maxDelayMs,
+    frameSizeMax: limits.batchFrameSizeMax,
   };
   const place = { directory, identity: state.identity };
   const { active } = recovered;
