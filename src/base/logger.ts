@@ -8,6 +8,7 @@ export interface LogEntry {
     | 'no-space'
     | 'derived-write-failed'
     | 'background-failed'
+    | 'not-at-rest'
     | 'poisoned';
   readonly message: string;
   readonly details: Readonly<Record<string, unknown>>;

@@ -285,7 +285,7 @@ function checkTail(parts: RecoveryParts, last: FullScan, tail: Tail | 'missing' 
   const file = parts.fileSystem.open(scan.path, 'read');
   let rest: Rest;
   try {
-    rest = scanRest(file, scan.header.salt, scan.end);
+    rest = scanRest(file, scan.header.salt, scan.end, parts.encoder.bodySizeMax);
   } finally {
     file.close();
   }

@@ -1,5 +1,6 @@
 /** Puts a store together from the parts of its folder: tables, memtables filled from the log, writer, maintenance. */
 import { VarveError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import { reached } from '../base/reached.ts';
 import type { FileSystem } from '../io/file-system.ts';
@@ -15,13 +16,15 @@ import { CountedTableNumbers } from './compaction/table-numbers.ts';
 import { ThreadBackground } from './compaction/thread-background.ts';
 import type { KvRecovery } from './contract.ts';
 import { guardRefusal } from './guards.ts';
+import { HiddenVersions } from './hidden-versions.ts';
 import type { OpenedFolder } from './kv-folder.ts';
 import { OpenIterators } from './kv-iterator.ts';
 import { KvLogEncoder } from './kv-log-encoder.ts';
 import { kvLogWriterThread } from './kv-log-writer.ts';
 import { type FileRemoval, LogTrimmer } from './log-trimmer.ts';
 import { applyOperation, KvWriter } from './kv-writer.ts';
-import { Maintenance, type MaintenanceSettings } from './maintenance.ts';
+import { Maintenance } from './maintenance.ts';
+import type { MaintenanceSettings } from './maintenance-parts.ts';
 import { LOG_NAME, QUARANTINE_NAME } from './manifest/folder.ts';
 import { MemtableQueue } from './memtable-queue.ts';
 import { tablePath } from './names.ts';
@@ -31,6 +34,7 @@ import { ReadState } from './read-state.ts';
 import { SnapshotList } from './snapshot-list.ts';
 import { BlockCache } from './sstable/block-cache.ts';
 import { ReadCounters } from './sstable/read-counters.ts';
+import { readKeyCount } from './sstable/table-file.ts';
 import { TableReader } from './sstable/table-reader.ts';
 import { TableSet } from './table-set.ts';
 
@@ -57,17 +61,15 @@ export function startEngine(
 ): KvEngine {
   const cache = new BlockCache(options.blockCacheBytes, options.blockBytes);
   const counters = new ReadCounters();
-  const snapshots = new SnapshotList();
+  const snapshots = new SnapshotList((sequence) => maintenance?.snapshotClosed(sequence));
   const iterators = new OpenIterators();
   const remove: FileRemoval = (paths, over) => maintenance?.remove(paths, over);
   const scanned = (): void => maintenance?.schedule();
   const tables = openTables(parts, options, folder, { cache, counters, remove, scanned });
   const state = new ReadState([], tables);
   const queue = { sizeTarget: options.memtableBytes, isShared: parts.usesThreads };
-  const memtables = new MemtableQueue(state, queue, () => maintenance?.schedule());
+  const memtables = emptyMemtables(folder, state, queue, () => maintenance?.schedule());
   let maintenance: Maintenance | undefined;
-  memtables.active.maxSequence = folder.state.lastSequence;
-  memtables.active.position = folder.state.flushedPosition;
   const log = options.log ? recoverLog(parts, folder, memtables) : undefined;
   const lastSequence = Math.max(folder.state.lastSequence, log?.recovered.active.position ?? 0);
   const trimmer =
@@ -85,12 +87,13 @@ export function startEngine(
   };
   const journal = log && startJournal(parts, options, folder, log, events);
   const numbers = CountedTableNumbers.startingAt(folder.nextTableNumber, parts.usesThreads);
-  const background = startBackground(parts, folder, numbers);
-  const rest = { background, tables, memtables, snapshots, numbers, journal };
+  const hidden = hiddenVersionsOf(parts, folder, snapshots);
+  const rest = { tables, memtables, snapshots, hidden, numbers, journal };
   const started = new Maintenance(
     {
       ...parts,
       ...rest,
+      background: startBackground(parts, folder, numbers),
       flushed: (sequence) => trimmer?.trim(sequence),
       discard: (made) => remove(made.map(({ number }) => tablePath(folder.directory, number))),
       progress: () => writer.drain(),
@@ -119,6 +122,16 @@ export function startEngine(
   const { directory } = folder;
   const made = { directory, journal, writer, memtables, state, tables, snapshots, iterators };
   return { ...parts, ...made, maintenance: started, cache, counters, recovery };
+}
+
+function emptyMemtables(
+  { state }: OpenedFolder,
+  ...parts: ConstructorParameters<typeof MemtableQueue>
+): MemtableQueue {
+  const memtables = new MemtableQueue(...parts);
+  memtables.active.maxSequence = state.lastSequence;
+  memtables.active.position = state.flushedPosition;
+  return memtables;
 }
 
 /** Up to which no manifest that may come back needs the log. */
@@ -151,6 +164,18 @@ function openTables(
     levels,
     options.maxOpenFiles,
   );
+}
+
+function hiddenVersionsOf(
+  { fileSystem }: ResolvedKvComponents,
+  { directory, state }: OpenedFolder,
+  snapshots: SnapshotList,
+): HiddenVersions {
+  return new HiddenVersions({
+    snapshots: () => snapshots.sequences(),
+    keyCountOf: (meta) =>
+      readKeyCount(fileSystem, tablePath(directory, meta.number), meta, state.identity),
+  });
 }
 
 interface OpenedLog {
@@ -212,6 +237,7 @@ function startJournal(
     batchSizeMax: options.maxBatchBytes,
     pendingSizeMax: options.maxPendingBytes,
     maxDelayMs: options.maxDelayMs,
+    frameSizeMax: limits.batchFrameSizeMax,
   };
   const place = { directory, identity: state.identity };
   const { active } = recovered;

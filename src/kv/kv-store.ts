@@ -1,5 +1,7 @@
 import { rejectUnknownNames, checkRange } from '../base/arguments.ts';
+import { Ending } from '../base/ending.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../io/clock.ts';
 import type { DirectoryLock } from '../io/file-system.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -65,6 +67,7 @@ import { WriteCalls } from './write-calls.ts';
 
 export interface KvStoreParts<Value> extends StatsParts, BackupParts {
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly lock: DirectoryLock;
   readonly codec: ValueCodec<Value>;
   readonly journal: Journal | undefined;
@@ -299,7 +302,15 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#checkOpen();
     checkRangeObject(range);
     const bounds = boundsOf(range);
-    return bounds === undefined ? 0 : this.#parts.tables.sizeOf(bounds.start, bounds.end);
+    if (bounds === undefined) {
+      return 0;
+    }
+    const { start, end } = bounds;
+    let size = this.#parts.tables.sizeOf(start, end);
+    for (const memtable of this.#state.memtables) {
+      size += memtable.sizeOf(start, end);
+    }
+    return size;
   }
 
   snapshot(): KvSnapshot {
@@ -367,31 +378,28 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   async #close(): Promise<void> {
-    const { journal, maintenance, memtables, tables, lock } = this.#parts;
-    // Whoever wrote before is answered; nobody is let in any more.
+    const { journal, maintenance, memtables, tables, lock, logger } = this.#parts;
+    // Writes that came before are answered; nobody is let in any more.
     this.#iterators.closeAll();
-    let failure: unknown;
-    const attempt = async (step: () => Promise<void>): Promise<void> => {
-      try {
-        await step();
-      } catch (error) {
-        failure ??= error;
-      }
-    };
+    const ending = new Ending(logger);
     await this.#writer.settled();
     this.#writer.close(closedError());
-    await attempt(async () => journal?.drain());
-    const replayedSizeMax =
-      maintenance.counts.flushes > 0 ? REPLAYED_SIZE_MAX : REPLAYED_SIZE_MAX_AT_FIRST;
-    const isWorthFlushing =
-      journal === undefined || (memtables.size > replayedSizeMax && journal.failure === undefined);
-    await attempt(async () => maintenance.close(isWorthFlushing));
-    tables.close();
-    await attempt(async () => journal?.close());
-    await attempt(async () => lock.release());
-    if (failure !== undefined) {
-      throw asVarveError(failure, 'The store was closed, and not everything could be put in order');
+    await ending.attempt(async () => journal?.drain());
+    if (journal === undefined) {
+      await ending.attempt(() => maintenance.flushRest());
+    } else if (journal.failure === undefined && memtables.size > this.#replayedSizeMax) {
+      await ending.tryTo('flush what is in memory', () => maintenance.flushRest());
     }
+    await ending.tryTo('end the work in the background', () => maintenance.close());
+    tables.close();
+    await ending.attempt(async () => journal?.close(), 'leave the log at rest');
+    await ending.attempt(async () => lock.release());
+    ending.throwFirst('The store was closed, and not everything could be put in order');
+  }
+
+  get #replayedSizeMax(): number {
+    const { flushes } = this.#parts.maintenance.counts;
+    return flushes > 0 ? REPLAYED_SIZE_MAX : REPLAYED_SIZE_MAX_AT_FIRST;
   }
 
   #find(key: KvBytes, options: KvReadOptions | undefined): Found | undefined {

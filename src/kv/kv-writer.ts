@@ -7,12 +7,18 @@ import { copyBytes } from '../base/copy-bytes.ts';
 import { VarveError } from '../base/errors.ts';
 import { reached } from '../base/reached.ts';
 import type { Clock, Timer } from '../io/clock.ts';
-import { frameBodySizeMax } from '../journal/format.ts';
 import { type Journal, poisoned, writingEnded } from '../journal/journal.ts';
 import { BatchBody } from './batch-body.ts';
 import { EntryKind } from './cursor.ts';
 import { compare } from './entry-iterator.ts';
-import { keySizeAt, kindAt, OPERATION_HEADER_SIZE, OperationKind, valueSizeAt } from './format.ts';
+import {
+  BATCH_SIZE_MAX,
+  keySizeAt,
+  kindAt,
+  OPERATION_HEADER_SIZE,
+  OperationKind,
+  valueSizeAt,
+} from './format.ts';
 import { ownCopyOf } from './kv-bytes.ts';
 import type { MemtableQueue } from './memtable-queue.ts';
 import { PendingBatch } from './pending-batch.ts';
@@ -210,7 +216,7 @@ export class KvWriter {
         return true;
       }
       const { size } = batch.body;
-      if (size > frameBodySizeMax) {
+      if (size > BATCH_SIZE_MAX) {
         batch.failed(tooLarge(size));
         return true;
       }
@@ -393,8 +399,8 @@ function applyRange(
 function tooLarge(size: number): VarveError {
   return new VarveError(
     'LIMIT_EXCEEDED',
-    `A batch has ${frameBodySizeMax} bytes at most, 8 for each operation included, not ${size}: make it smaller.`,
-    { applied: 'no', details: { size, sizeMax: frameBodySizeMax } },
+    `A batch has ${BATCH_SIZE_MAX} bytes at most, 8 for each operation included, not ${size}: make several of it.`,
+    { applied: 'no', details: { size, sizeMax: BATCH_SIZE_MAX } },
   );
 }
 

@@ -11,6 +11,7 @@ import type { Clock } from '../io/clock.ts';
 import type { ComponentModule } from '../io/component.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { BLOCK_CACHE_SIZE_MAX } from './sstable/block-cache.ts';
+import { compressorOf } from './sstable/block-compression.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -108,6 +109,8 @@ export function resolveKvOptions(given: KvOptions): ResolvedKvOptions {
   }
   checkChoice('values', options.values, ['bytes', 'json']);
   checkChoice('compression', options.compression, ['none', 'deflate', 'zstd']);
+  // One that this process lacks would show only at the first flush, long after writes were acknowledged.
+  compressorOf(options.compression);
   checkChoice('background', options.background, ['auto', 'thread', 'inline']);
   checkRange('memtableBytes', options.memtableBytes, 4 * KiB, 256 * MiB);
   checkRange('blockCacheBytes', options.blockCacheBytes, 0, BLOCK_CACHE_SIZE_MAX);

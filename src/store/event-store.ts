@@ -2,6 +2,8 @@
 import { checkRange, checkSignal } from '../base/arguments.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
 import { sha256 } from '../base/digest.ts';
+import { Ending } from '../base/ending.ts';
+import type { Logger } from '../base/logger.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Clock } from '../io/clock.ts';
@@ -60,6 +62,7 @@ const noOptions = Object.freeze({});
 export interface StoreParts {
   readonly fileSystem: FileSystem;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly directory: string;
   readonly lock: DirectoryLock;
   readonly identity: StoreIdentity;
@@ -285,25 +288,22 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   }
 
   async #close(): Promise<void> {
-    const { journal, log, lock, commits, gate } = this.#parts;
-    try {
+    const { journal, log, lock, commits, gate, logger } = this.#parts;
+    const ending = new Ending(logger);
+    await ending.attempt(async () => {
       await Promise.allSettled(this.#running);
       await this.#hub?.takeRest();
       await commits.settleWaiting();
       await journal.drain();
-      await journal.close();
-    } catch (error) {
-      throw new VarveError(
-        'UNAVAILABLE',
-        'The store could not be left at rest. Nothing acknowledged is lost: the next open recovers it.',
-        { cause: error },
-      );
-    } finally {
-      gate.close(closed());
-      this.#hub?.close();
-      log.close();
-      await lock.release();
-    }
+    });
+    await ending.attempt(() => journal.close(), 'leave the log at rest');
+    gate.close(closed());
+    this.#hub?.close();
+    log.close();
+    await ending.attempt(() => lock.release());
+    ending.throwFirst(
+      'The store could not be left at rest. Nothing acknowledged is lost: the next open recovers it',
+    );
   }
 
   #list(plan: ListingPlan): AsyncGenerator<StreamEntry, void, undefined> {

@@ -1,5 +1,5 @@
 /** Every method and option of a key-value store, as its interface describes them. */
-import { type KvOptions, type KvStore, openKv, VarveError } from 'varve/kv';
+import { type KvOperation, type KvOptions, type KvStore, openKv, VarveError } from 'varve/kv';
 import { describe, expect, it } from 'vitest';
 import { codeOf, disk, openOn, text } from './open.ts';
 
@@ -135,8 +135,13 @@ describe('a write', () => {
     expect(await codeOf(kv.get(tooLong))).toBe('LIMIT_EXCEEDED');
     expect(await codeOf(kv.put('a', new Uint8Array(16 * MiB)))).toBe('LIMIT_EXCEEDED');
     const half = new Uint8Array(8 * MiB);
-    const twice = ['a', 'b'].map((key) => ({ type: 'put', key, value: half }) as const);
-    expect(await codeOf(kv.batch(twice))).toBe('LIMIT_EXCEEDED');
+    const puts = (count: number): KvOperation<Uint8Array>[] =>
+      Array.from({ length: count }, (_, index) => ({
+        type: 'put',
+        key: `b/${index}`,
+        value: half,
+      }));
+    expect(await codeOf(kv.batch(puts(8)))).toBe('LIMIT_EXCEEDED');
     expect(kv.lastVersion).toBe(1);
     const large = new Uint8Array(16 * MiB - 1024).fill(7);
     await kv.put('large', large);
