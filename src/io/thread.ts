@@ -87,7 +87,12 @@ export function isStartFailure(error: unknown): error is VarveError {
 }
 
 /** Starts a thread with a program of its own. `data` is cloned, but for shared memory. */
-export function startThread(file: WorkerFile, data: unknown, listener: ThreadListener): Thread {
+export function startThread(
+  file: WorkerFile,
+  data: unknown,
+  listener: ThreadListener,
+  startMsMax: number = START_MS_MAX,
+): Thread {
   let worker: Worker;
   try {
     worker = new Worker(file.locate(), {
@@ -103,7 +108,7 @@ export function startThread(file: WorkerFile, data: unknown, listener: ThreadLis
     void Promise.resolve().then(() => listener.failed(startFailure(file, error)));
     return { post: () => {}, hold: () => {}, terminate: async () => {} };
   }
-  return new StartedThread(file, worker, listener);
+  return new StartedThread(file, worker, listener, startMsMax);
 }
 
 class StartedThread implements Thread {
@@ -117,7 +122,7 @@ class StartedThread implements Thread {
   /** The first error that nobody caught. */
   #failure: unknown;
 
-  constructor(file: WorkerFile, worker: Worker, listener: ThreadListener) {
+  constructor(file: WorkerFile, worker: Worker, listener: ThreadListener, startMsMax: number) {
     this.#file = file;
     this.#worker = worker;
     this.#listener = listener;
@@ -136,7 +141,7 @@ class StartedThread implements Thread {
     });
     // Order: after the listeners, for adding one would hold the process again.
     worker.unref();
-    this.#timer = nodeClock.schedule(START_MS_MAX, () => void this.#giveUp());
+    this.#timer = nodeClock.schedule(startMsMax, () => void this.#giveUp());
   }
 
   post(message: unknown, transfer: readonly ArrayBuffer[] = []): void {

@@ -29,16 +29,23 @@ const names: ReadonlySet<string> = new Set<keyof WorkerModules>([
 
 /** Throws `INVALID_ARGUMENT`. */
 export function checkWorkers(given: WorkerModules): void {
+  if (typeof given !== 'object' || given === null) {
+    throw new VarveError('INVALID_ARGUMENT', 'The component workers must be an object of URLs.');
+  }
   rejectUnknownNames(given, names, 'worker');
-  for (const [name, module] of Object.entries(given) as [string, unknown][]) {
-    // By its shape, as with components.
-    if (module !== undefined && typeof (module as { href?: unknown } | null)?.href !== 'string') {
+  for (const [name, module] of Object.entries(given)) {
+    if (module !== undefined && !isUrl(module)) {
       throw new VarveError(
         'INVALID_ARGUMENT',
         `The file of the worker ${name} must be a URL, as new URL(…, import.meta.url) or pathToFileURL(…) gives it.`,
       );
     }
   }
+}
+
+/** By its shape: test runners have realms of their own, with another class of that name. */
+function isUrl(value: unknown): boolean {
+  return typeof (value as { readonly href?: unknown } | null)?.href === 'string';
 }
 
 /** `standard` tells where the file is in the package as it is published. */
@@ -48,5 +55,14 @@ export function workerFile(
   standard: () => URL,
 ): WorkerFile {
   const named = given[name];
-  return { name, locate: () => (named === undefined ? standard() : new URL(named.href)) };
+  return { name, locate: () => (named === undefined ? locate(standard) : new URL(named.href)) };
+}
+
+function locate(standard: () => URL): URL {
+  try {
+    return standard();
+  } catch (cause) {
+    // Bundlers leave import.meta empty where the result is CommonJS.
+    throw new VarveError('UNAVAILABLE', 'the bundle does not know where it is', { cause });
+  }
 }
