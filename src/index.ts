@@ -17,6 +17,7 @@ export type { AttachComponents, AttachOptions } from './store/attach-options.ts'
 export { audit } from './store/audit-folder.ts';
 export type { StoreComponents, StoreOptions } from './store/options.ts';
 export type * from './store/contract.ts';
+export type { WorkerModules } from './io/worker-modules.ts';
 export type { Codec } from './log/codecs.ts';
 export type { AuditReport, Finding } from './log/audit.ts';
 export type { JournalRecovery, Quarantined } from './journal/recovery.ts';

@@ -7,6 +7,7 @@ export interface LogEntry {
     | 'waiting-for-room'
     | 'no-space'
     | 'derived-write-failed'
+    | 'thread-unavailable'
     | 'background-failed'
     | 'not-at-rest'
     | 'poisoned';

@@ -14,9 +14,9 @@ export function inlineWriter(
   settings: JournalSettings,
   active: ActiveSegment,
 ): StartWriter {
-  return (reports, onDefect) => {
-    const memory = makeLaneMemory(laneSizeOf(settings), false);
-    const hubWords = makeHubWords(false);
+  return (reports, onDefect, given) => {
+    const memory = given?.memory ?? makeLaneMemory(laneSizeOf(settings), false);
+    const hubWords = given?.hubWords ?? makeHubWords(false);
     const consumer = new LaneConsumer(memory, new AtomicCells(memory.words), ignoreWaiting);
     const writer = new JournalWriter(parts, consumer, reports, settings, active);
     const hub = new AtomicCells(hubWords);

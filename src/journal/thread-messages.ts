@@ -4,7 +4,7 @@ import type { SentComponent } from '../io/component.ts';
 import type { JournalSettings } from './options.ts';
 import type { ActiveSegment } from './writer.ts';
 
-/** All that a writer needs to carry on: cloned, but for the shared memory in it. */
+/** What the thread needs to be ready: cloned, but for the shared memory in it. */
 export interface WriterThreadData {
   readonly words: Int32Array;
   readonly bytes: Uint8Array;
@@ -14,8 +14,13 @@ export interface WriterThreadData {
   /** Undefined for the operating system's. */
   readonly fileSystem: SentComponent | undefined;
   readonly settings: JournalSettings;
-  /** The offsets as a footer would hold them. */
-  readonly active: Omit<ActiveSegment, 'file' | 'offsets'> & { readonly offsets: Uint8Array };
+  readonly active: Omit<ActiveSegment, 'file' | 'offsets'>;
+}
+
+/** The first message to a thread that is ready: what its owner gives away. From then on only the thread writes. */
+export interface WriterHandover {
+  /** The offsets of the active segment, as a footer would hold them. */
+  readonly offsets: Uint8Array;
   /** What the encoder knows; its own business. */
   readonly encoder: unknown;
 }

@@ -20,15 +20,23 @@ export interface WriterHost {
   close(): Promise<void>;
 }
 
-/** A writer that has been started, and the lane to it. */
-export interface StartedWriter {
+/** The lane to a writer, and the words beside it. */
+export interface WriterMemory {
   readonly memory: LaneMemory;
   readonly hubWords: Int32Array;
+}
+
+/** A writer that has been started. */
+export interface StartedWriter extends WriterMemory {
   readonly host: WriterHost;
 }
 
-/** Starts a writer. `onDefect` hears of what must not happen: nothing after it can be trusted. */
+/**
+ * Starts a writer. `onDefect` hears of what must not happen: nothing after it can be trusted. `given` is the lane, if there is one already:
+ * nothing has gone through it.
+ */
 export type StartWriter = (
   reports: WriterReports,
   onDefect: (error: unknown) => void,
+  given?: WriterMemory,
 ) => StartedWriter;

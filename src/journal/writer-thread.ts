@@ -4,7 +4,7 @@
  */
 import { packError } from '../base/error-transfer.ts';
 import { loadComponent, receiveComponent } from '../io/component.ts';
-import type { FileSystem } from '../io/file-system.ts';
+import type { File, FileSystem } from '../io/file-system.ts';
 import { elapsedMs } from '../io/node-clock.ts';
 import { joinPath } from '../io/path.ts';
 import { NodeFileSystem } from '../io/node-file-system.ts';
@@ -16,7 +16,12 @@ import { segmentName } from './format.ts';
 import { distance, HubCell, LaneCell } from './lane-layout.ts';
 import { LaneConsumer } from './lane.ts';
 import { OffsetTable } from './offset-table.ts';
-import type { WriterMessage, WriterOrder, WriterThreadData } from './thread-messages.ts';
+import type {
+  WriterHandover,
+  WriterMessage,
+  WriterOrder,
+  WriterThreadData,
+} from './thread-messages.ts';
 import { JournalWriter, TAIL_DELAY_MS, type WriterReports } from './writer.ts';
 
 /** A pause between batches is shorter: whoever is to be acknowledged and to append again needs a moment. */
@@ -28,21 +33,60 @@ const TIDY_AFTER_MS = 2;
  */
 const LOOKS = 10_000;
 
-/** Runs until the owner has it close. `makeEncoder` gets what the owner's encoder gave away. */
+/** Runs until the owner has it close. `makeEncoder` gets what the owner's encoder gave away. Never rejects. */
 export async function runWriterThread(
   starter: ThreadStarter,
   makeEncoder: (state: unknown) => FrameEncoder,
 ): Promise<void> {
   const data = starter.data as WriterThreadData;
-  const post = (message: WriterMessage): void => starter.post(message);
+  let disk: Disk;
   try {
-    const fileSystem: FileSystem =
-      data.fileSystem === undefined
-        ? new NodeFileSystem()
-        : await loadComponent<FileSystem>(receiveComponent(data.fileSystem));
-    await new WriterThread(starter, data, fileSystem, makeEncoder(data.encoder)).run();
+    disk = await prepareDisk(data);
   } catch (error) {
-    post({ report: 'defect', cause: packError(error) });
+    starter.failed(error);
+    return;
+  }
+  starter.ready();
+  try {
+    const cells = new AtomicCells(data.words);
+    const handover = receiveHandover(starter, cells);
+    const encoder = makeEncoder(handover.encoder);
+    await new WriterThread(starter, data, cells, disk, encoder, handover.offsets).run();
+  } catch (error) {
+    const defect: WriterMessage = { report: 'defect', cause: packError(error) };
+    starter.post(defect);
+  }
+}
+
+interface Disk {
+  readonly fileSystem: FileSystem;
+  /** The active segment. */
+  readonly file: File;
+}
+
+/** Everything that can fail in an environment is tried here, while the owner could still do without this thread. Writes nothing. */
+async function prepareDisk({
+  fileSystem: sent,
+  directory,
+  active,
+}: WriterThreadData): Promise<Disk> {
+  const fileSystem: FileSystem =
+    sent === undefined
+      ? new NodeFileSystem()
+      : await loadComponent<FileSystem>(receiveComponent(sent));
+  const path = joinPath(directory, segmentName(active.firstPosition));
+  return { fileSystem, file: fileSystem.open(path, 'write') };
+}
+
+/** Blocks until the owner has given away what it had kept. */
+function receiveHandover(starter: ThreadStarter, cells: Cells): WriterHandover {
+  for (;;) {
+    const received = starter.receive();
+    if (received !== undefined) {
+      return received.message as WriterHandover;
+    }
+    // Order: the message is on its way before the word announces it; the word may be seen before the message.
+    cells.wait(LaneCell.orders, 0);
   }
 }
 
@@ -52,7 +96,8 @@ class WriterThread {
   readonly #hub: Cells;
   readonly #lane: LaneConsumer;
   readonly #writer: JournalWriter;
-  #ordersReceived = 0;
+  /** The handover was the first. */
+  #ordersReceived = 1;
   #writtenTold = 0;
   #isClosing = false;
   #isIdle = false;
@@ -64,22 +109,22 @@ class WriterThread {
   constructor(
     starter: ThreadStarter,
     data: WriterThreadData,
-    fileSystem: FileSystem,
+    cells: Cells,
+    { fileSystem, file }: Disk,
     encoder: FrameEncoder,
+    offsets: Uint8Array,
   ) {
     this.#starter = starter;
-    this.#cells = new AtomicCells(data.words);
+    this.#cells = cells;
     this.#hub = new AtomicCells(data.hubWords);
     this.#lane = new LaneConsumer(data, this.#cells, () => {});
     const { directory, identity, settings, active } = data;
-    const path = joinPath(directory, segmentName(active.firstPosition));
-    const file = fileSystem.open(path, 'write');
     this.#writer = new JournalWriter(
       { fileSystem, directory, identity, encoder },
       this.#lane,
       this.#reports(),
       settings,
-      { ...active, file, offsets: OffsetTable.fromBytes(active.offsets) },
+      { ...active, file, offsets: OffsetTable.fromBytes(offsets) },
     );
   }
 

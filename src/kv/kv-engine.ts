@@ -6,9 +6,10 @@ import { reached } from '../base/reached.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
 import { inlineWriter } from '../journal/inline-writer.ts';
-import { Journal, type JournalEvents, poisoned } from '../journal/journal.ts';
+import { Journal, type JournalEvents } from '../journal/journal.ts';
 import type { JournalSettings } from '../journal/options.ts';
 import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
+import { poisoned } from '../journal/write-failure.ts';
 import type { Background } from './compaction/background.ts';
 import { compactionSettings } from './compaction/compaction-settings.ts';
 import { InlineBackground } from './compaction/inline-background.ts';
@@ -67,7 +68,7 @@ export function startEngine(
   const scanned = (): void => maintenance?.schedule();
   const tables = openTables(parts, options, folder, { cache, counters, remove, scanned });
   const state = new ReadState([], tables);
-  const queue = { sizeTarget: options.memtableBytes, isShared: parts.usesThreads };
+  const queue = { sizeTarget: options.memtableBytes, isShared: parts.threads.usesThreads };
   const memtables = emptyMemtables(folder, state, queue, () => maintenance?.schedule());
   let maintenance: Maintenance | undefined;
   const log = options.log ? recoverLog(parts, folder, memtables) : undefined;
@@ -86,7 +87,7 @@ export function startEngine(
     },
   };
   const journal = log && startJournal(parts, options, folder, log, events);
-  const numbers = CountedTableNumbers.startingAt(folder.nextTableNumber, parts.usesThreads);
+  const numbers = CountedTableNumbers.startingAt(folder.nextTableNumber, parts.threads.usesThreads);
   const hidden = hiddenVersionsOf(parts, folder, snapshots);
   const rest = { tables, memtables, snapshots, hidden, numbers, journal };
   const started = new Maintenance(
@@ -243,29 +244,33 @@ function startJournal(
   const { active } = recovered;
   const encoder = new KvLogEncoder();
   const startInline = inlineWriter({ ...place, fileSystem, encoder, clock }, settings, active);
-  const startWriter = parts.usesThreads
-    ? kvLogWriterThread({ ...place, fileSystem: parts.namedFileSystem }, settings, active)
+  const { threads } = parts;
+  const startWriter = threads.usesThreads
+    ? kvLogWriterThread({ ...place, threads, startInline }, settings, active)
     : startInline;
   return new Journal({ clock, random, logger, startWriter, startInline }, settings, active, events);
 }
 
 function startBackground(
-  { fileSystem, clock, usesThreads, namedFileSystem }: ResolvedKvComponents,
+  { fileSystem, clock, threads }: ResolvedKvComponents,
   { directory, state }: OpenedFolder,
   numbers: CountedTableNumbers,
 ): Background {
   const { identity } = state;
-  return usesThreads
-    ? new ThreadBackground({
-        directory,
-        identity,
-        fileSystem: namedFileSystem,
-        numbers: numbers.words,
-      })
-    : new InlineBackground(
-        { fileSystem, directory, identity, numbers, failedSyncs: { count: 0 } },
-        clock,
-      );
+  const inlineParts = { fileSystem, directory, identity, numbers, failedSyncs: { count: 0 } };
+  const startInline = (): Background => new InlineBackground(inlineParts, clock);
+  if (!threads.usesThreads) {
+    return startInline();
+  }
+  const { goInline, workers, namedFileSystem } = threads;
+  return new ThreadBackground({
+    directory,
+    identity,
+    fileSystem: namedFileSystem,
+    numbers: numbers.words,
+    workers,
+    otherwise: goInline && { startInline, tell: goInline },
+  });
 }
 
 function maintenanceSettings(options: ResolvedKvOptions): MaintenanceSettings {

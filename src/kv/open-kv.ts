@@ -2,14 +2,13 @@ import { asVarveError, VarveError } from '../base/errors.ts';
 import { guardedLogger, type Logger, silentLogger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import type { Clock } from '../io/clock.ts';
-import { type ComponentModule, isComponentModule } from '../io/component.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { fileSystemOf } from '../io/file-system-of.ts';
 import { makeFolders, syncParents } from '../io/folders.ts';
 import { nodeClock } from '../io/node-clock.ts';
 import { nodeRandom } from '../io/node-random.ts';
 import { absolutePath } from '../io/path.ts';
-import { canShareMemory } from '../io/thread.ts';
+import { chooseThreads, type ThreadChoice } from '../io/thread-choice.ts';
 import type { KvStore } from './contract.ts';
 import { openFolder } from './kv-folder.ts';
 import { bytesCodec, jsonCodec, type ValueCodec } from './kv-bytes.ts';
@@ -28,10 +27,8 @@ export interface ResolvedKvComponents {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** Whether the log is written and tables are made on threads of their own. */
-  readonly usesThreads: boolean;
-  /** How these get their file system; undefined for the operating system's. */
-  readonly namedFileSystem: ComponentModule | undefined;
+  /** Where the log is written and tables are made. */
+  readonly threads: ThreadChoice;
 }
 
 /**
@@ -72,26 +69,16 @@ export async function openKv(
 
 async function resolveComponents(
   options: ResolvedKvOptions,
-  { fileSystem: given, clock, random, logger }: KvComponents,
+  components: KvComponents,
 ): Promise<ResolvedKvComponents> {
-  const namedFileSystem = given !== undefined && isComponentModule(given) ? given : undefined;
-  const hasObject = given !== undefined && namedFileSystem === undefined;
-  const canUseThreads = !hasObject && canShareMemory();
-  if (options.background === 'thread' && !canUseThreads) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      hasObject
-        ? 'Threads must make the file system themselves: name it by its module, { module, options }.'
-        : 'There are no threads with shared memory here: leave the option background to "auto".',
-    );
-  }
+  const { fileSystem, clock, random } = components;
+  const logger = guardedLogger(components.logger ?? silentLogger);
   return {
-    fileSystem: await fileSystemOf(given),
+    threads: chooseThreads(options.background, 'background', components, logger),
+    fileSystem: await fileSystemOf(fileSystem),
     clock: clock ?? nodeClock,
     random: random ?? nodeRandom,
-    logger: guardedLogger(logger ?? silentLogger),
-    usesThreads: options.background !== 'inline' && canUseThreads,
-    namedFileSystem,
+    logger,
   };
 }
 

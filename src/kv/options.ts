@@ -10,6 +10,7 @@ import type { Random } from '../base/random.ts';
 import type { Clock } from '../io/clock.ts';
 import type { ComponentModule } from '../io/component.ts';
 import type { FileSystem } from '../io/file-system.ts';
+import type { WorkerModules } from '../io/worker-modules.ts';
 import { BLOCK_CACHE_SIZE_MAX } from './sstable/block-cache.ts';
 import { compressorOf } from './sstable/block-compression.ts';
 
@@ -61,7 +62,8 @@ export interface KvOptions {
   readonly maxDelayMs?: number;
   /**
    * Where the log is written and tables are made: `thread`: on threads of their own; `inline`: in this thread's event loop. `auto`
-   * (default): on threads where there are threads and the file system is the operating system's or named by its module.
+   * (default): on threads where there are threads as Node.js has them and the file system is the operating system's or named by its module;
+   * where they can't be started, inline, and the logger is told.
    */
   readonly background?: 'auto' | 'thread' | 'inline';
 }
@@ -74,6 +76,8 @@ export interface KvComponents {
   readonly random?: Random;
   /** Silent by default. */
   readonly logger?: Logger;
+  /** Where the threads' files are, for programs whose bundler has moved them. */
+  readonly workers?: WorkerModules;
 }
 
 export type ResolvedKvOptions = Readonly<Required<KvOptions>>;

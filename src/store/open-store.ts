@@ -4,18 +4,18 @@ import type { Random } from '../base/random.ts';
 import { StreamIndex } from '../event-index/stream-index.ts';
 import { MemoryIdempotencyIndex } from '../idempotency/memory-index.ts';
 import type { Clock } from '../io/clock.ts';
-import { type ComponentModule, isComponentModule } from '../io/component.ts';
 import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
 import { fileSystemOf } from '../io/file-system-of.ts';
 import { makeFolders } from '../io/folders.ts';
 import { nodeClock } from '../io/node-clock.ts';
 import { nodeRandom } from '../io/node-random.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
-import { canShareMemory } from '../io/thread.ts';
+import { chooseThreads, type ThreadChoice } from '../io/thread-choice.ts';
 import { inlineWriter } from '../journal/inline-writer.ts';
-import { Journal, type JournalEvents, poisoned } from '../journal/journal.ts';
+import { Journal, type JournalEvents } from '../journal/journal.ts';
 import type { JournalSettings } from '../journal/options.ts';
 import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
+import { poisoned } from '../journal/write-failure.ts';
 import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
 import { EventLog } from '../log/event-log.ts';
@@ -49,10 +49,8 @@ interface Components {
   readonly random: Random;
   readonly logger: Logger;
   readonly codecs: CodecRegistry;
-  /** Whether the log is written on a thread of its own. */
-  readonly usesThread: boolean;
-  /** How that thread gets its file system; undefined for the operating system's. */
-  readonly namedFileSystem: ComponentModule | undefined;
+  /** Where the log is written. */
+  readonly threads: ThreadChoice;
 }
 
 /**
@@ -71,16 +69,13 @@ export async function open<Event extends NewEvent = NewEvent>(
   if (typeof directory !== 'string' || directory === '') {
     throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
   }
-  const { fileSystem: given } = components;
-  const namedFileSystem = given !== undefined && isComponentModule(given) ? given : undefined;
-  const hasObject = given !== undefined && namedFileSystem === undefined;
+  const logger = guardedLogger(components.logger ?? silentLogger);
   const parts: Components = {
-    usesThread: choosesThread(resolved.writer, hasObject),
-    namedFileSystem,
-    fileSystem: await fileSystemOf(given),
+    threads: chooseThreads(resolved.writer, 'writer', components, logger),
+    fileSystem: await fileSystemOf(components.fileSystem),
     clock: components.clock ?? nodeClock,
     random: components.random ?? nodeRandom,
-    logger: guardedLogger(components.logger ?? silentLogger),
+    logger,
     codecs: new CodecRegistry(components.codecs),
   };
   // Unknown names are refused before anything is touched.
@@ -91,21 +86,6 @@ export async function open<Event extends NewEvent = NewEvent>(
   } catch (error) {
     throw asVarveError(error, `The store in ${path} can't be opened`);
   }
-}
-
-function choosesThread(writer: ResolvedOptions['writer'], hasObject: boolean): boolean {
-  if (writer !== 'thread') {
-    return writer === 'auto' && !hasObject && canShareMemory();
-  }
-  if (hasObject || !canShareMemory()) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      hasObject
-        ? 'The writer can be a thread only if it can make the file system itself: name it by its module, { module, options }.'
-        : 'There are no threads with shared memory here: leave the option writer to "auto".',
-    );
-  }
-  return true;
 }
 
 async function openFolder<Event extends NewEvent>(
@@ -163,8 +143,9 @@ function assemble<Event extends NewEvent>(
   };
   const settings = journalSettings(options);
   const startInline = inlineWriter({ ...place, clock }, settings, recovered.active);
-  const startWriter = parts.usesThread
-    ? logWriterThread({ ...place, fileSystem: parts.namedFileSystem }, settings, recovered.active)
+  const { threads } = parts;
+  const startWriter = threads.usesThreads
+    ? logWriterThread({ ...place, threads, startInline }, settings, recovered.active)
     : startInline;
   const journalParts = { clock, random, logger, startWriter, startInline };
   const journal = new Journal(journalParts, settings, recovered.active, events);

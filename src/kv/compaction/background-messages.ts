@@ -22,6 +22,4 @@ export type BackgroundOrder =
 export type BackgroundReport =
   | { readonly report: 'taken'; readonly id: number }
   | { readonly report: 'succeeded'; readonly id: number; readonly result: JobResult }
-  | { readonly report: 'failed'; readonly id: number; readonly cause: PackedError }
-  /** The thread could not be made ready. */
-  | { readonly report: 'defect'; readonly cause: PackedError };
+  | { readonly report: 'failed'; readonly id: number; readonly cause: PackedError };

@@ -16,26 +16,30 @@ import { workOf } from './job-work.ts';
 import type { JobParts } from './table-jobs.ts';
 import { CountedTableNumbers } from './table-numbers.ts';
 
-/** Waits for orders, by the thread's event loop, until the thread is ended. */
+/** Waits for orders, by the thread's event loop, until the thread is ended. Never rejects. */
 export async function runBackgroundThread(starter: ThreadStarter): Promise<void> {
-  const { directory, identity, numbers, ...data } = starter.data as BackgroundThreadData;
   try {
-    const fileSystem: FileSystem =
-      data.fileSystem === undefined
-        ? new NodeFileSystem()
-        : await loadComponent<FileSystem>(receiveComponent(data.fileSystem));
-    const parts = {
-      fileSystem,
-      directory,
-      identity,
-      numbers: new CountedTableNumbers(numbers),
-      failedSyncs: { count: 0 },
-    };
+    const parts = await prepareParts(starter.data as BackgroundThreadData);
     new BackgroundThread(starter, parts).listen();
   } catch (error) {
-    const report: BackgroundReport = { report: 'defect', cause: packError(error) };
-    starter.post(report);
+    starter.failed(error);
+    return;
   }
+  starter.ready();
+}
+
+async function prepareParts({
+  fileSystem: sent,
+  directory,
+  identity,
+  numbers,
+}: BackgroundThreadData): Promise<JobParts> {
+  const fileSystem: FileSystem =
+    sent === undefined
+      ? new NodeFileSystem()
+      : await loadComponent<FileSystem>(receiveComponent(sent));
+  const counted = new CountedTableNumbers(numbers);
+  return { fileSystem, directory, identity, numbers: counted, failedSyncs: { count: 0 } };
 }
 
 class BackgroundThread {

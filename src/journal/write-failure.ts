@@ -1,0 +1,19 @@
+import { type Applied, VarveError } from '../base/errors.ts';
+import { isStartFailure } from '../io/thread.ts';
+
+/** What everybody hears who isn't asking about a commit of their own. */
+export function writingEnded(cause: unknown): VarveError {
+  const message = isStartFailure(cause)
+    ? `Writing to the store could not begin. ${cause.message}`
+    : 'Writing to the store has failed and ended: close the store and open it again.';
+  return new VarveError('POISONED', message, { cause });
+}
+
+/** The error of a commit that could not be written, and of every one after it. */
+export function poisoned(cause: unknown, applied: Applied): VarveError {
+  const what = applied === 'no' ? 'was not applied' : 'may or may not have been applied';
+  const message = isStartFailure(cause)
+    ? `Writing to the store could not begin, and this append ${what}. ${cause.message}`
+    : `Writing to the store has failed, and this append ${what}: close the store, open it again and retry.`;
+  return new VarveError('POISONED', message, { cause, applied });
+}
