@@ -4,6 +4,8 @@
  *
  *   kind u8 | zero u8 | key size u16 | value size u32 | key | value
  */
+import { BOUND_SIZE_MAX } from './sstable/format.ts';
+
 // Format: persisted; never renumber.
 export const OperationKind = {
   /** As of an entry. */
@@ -95,6 +97,9 @@ export function decodeOperations(
     }
     if (kind !== OperationKind.put && kind !== OperationKind.deleteRange && valueSize > 0) {
       return 'an operation without a value has one';
+    }
+    if (kind === OperationKind.deleteRange && valueSize > BOUND_SIZE_MAX) {
+      return 'a deleted range ends behind every key';
     }
     visit(
       kind,
