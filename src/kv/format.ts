@@ -6,6 +6,7 @@
  */
 import { limits } from '../base/limits.ts';
 import { bodySizeMaxOf } from '../journal/format.ts';
+import { BOUND_SIZE_MAX } from './sstable/format.ts';
 
 // Format: persisted; never renumber.
 export const OperationKind = {
@@ -106,6 +107,9 @@ export function decodeOperations(
     }
     if (kind !== OperationKind.put && kind !== OperationKind.deleteRange && valueSize > 0) {
       return 'an operation without a value has one';
+    }
+    if (kind === OperationKind.deleteRange && valueSize > BOUND_SIZE_MAX) {
+      return 'a deleted range ends behind every key';
     }
     visit(
       kind,
