@@ -28,6 +28,8 @@ export interface Limits {
   readonly prepareStepSize: number;
   /** Data and metadata of one event before compression. */
   readonly plainSizeMax: number;
+  /** Objects and arrays in one another, in values that are stored as JSON. Bounds the recursion of whoever walks them. */
+  readonly jsonDepthMax: number;
 }
 
 export const limits: Limits = Object.freeze({
@@ -46,6 +48,8 @@ export const limits: Limits = Object.freeze({
   segmentSizeMax: 1_024 * MiB,
   prepareStepSize: 1 * MiB,
   plainSizeMax: 64 * MiB,
+  // 1,000: a third of what JSON.stringify has stack for, and far more than documents have.
+  jsonDepthMax: 1_000,
 });
 
 assert(

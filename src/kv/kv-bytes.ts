@@ -1,6 +1,7 @@
 /** What callers give as keys, values and ranges, as bytes. */
 import { rejectUnknownNames } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
+import { jsonTextOf } from '../base/json-text.ts';
 import { successorOfPrefix } from '../radix/path.ts';
 import type { KvBytes, KvInput, KvRange } from './contract.ts';
 import type { CopySlab } from './copy-slab.ts';
@@ -145,35 +146,13 @@ export const bytesCodec: ValueCodec<Uint8Array> = {
 };
 
 export const jsonCodec: ValueCodec<unknown> = {
-  encode: (value) => {
-    const text = textOf(value);
-    if (text === undefined) {
-      throw new VarveError('INVALID_ARGUMENT', 'JSON has nothing for this value.', {
-        applied: 'no',
-      });
-    }
-    return Buffer.from(text, 'utf8');
-  },
+  // What the value's own code throws is its owner's.
+  encode: (value) => Buffer.from(jsonTextOf(value, 'value'), 'utf8'),
   decode: parse,
   borrow: parse,
   copy: (_slab, bytes, start, end) => parse(bytes, start, end),
   copyFound: (_slab, { bytes, start, end }) => parse(bytes, start, end),
 };
-
-/** What the value's own code throws is its owner's; what JSON can't hold is a mistake in the call. */
-function textOf(value: unknown): string | undefined {
-  try {
-    return JSON.stringify(value);
-  } catch (cause) {
-    if (cause instanceof TypeError) {
-      throw new VarveError('INVALID_ARGUMENT', `This value is nothing for JSON: ${cause.message}`, {
-        cause,
-        applied: 'no',
-      });
-    }
-    throw cause;
-  }
-}
 
 function parse(bytes: Uint8Array, start: number, end: number): unknown {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');

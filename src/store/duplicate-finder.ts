@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { assert } from '../base/assert.ts';
 import { VarveError } from '../base/errors.ts';
+import { isSameJson } from '../base/same-json.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
@@ -227,5 +228,5 @@ function sameJson(left: Buffer, right: Buffer): boolean {
   if (left.length === 0 || right.length === 0) {
     return false;
   }
-  return isDeepStrictEqual(JSON.parse(left.toString('utf8')), JSON.parse(right.toString('utf8')));
+  return isSameJson(JSON.parse(left.toString('utf8')), JSON.parse(right.toString('utf8')));
 }
