@@ -99,16 +99,53 @@ export class CorruptionError extends VarveError {
   readonly offset: number | undefined;
   readonly reason: string;
 
-  constructor(file: string, offset: number | undefined, reason: string, cause?: unknown) {
+  constructor(
+    file: string,
+    offset: number | undefined,
+    reason: string,
+    cause?: unknown,
+    applied?: Applied,
+  ) {
     const where = offset === undefined ? file : `${file} at byte ${offset}`;
-    super('CORRUPT', `Damage in ${where}: ${reason}.`, {
-      cause,
-      details: { file, offset, reason },
-    });
+    const facts = { cause, details: { file, offset, reason } };
+    super(
+      'CORRUPT',
+      `Damage in ${where}: ${reason}.`,
+      applied === undefined ? facts : { ...facts, applied },
+    );
     this.file = file;
     this.offset = offset;
     this.reason = reason;
   }
+}
+
+/** The same error with a word on whether the write that it ends took effect. One that has such a word keeps its own. */
+export function withApplied(error: VarveError, applied: Applied): VarveError {
+  return error.applied === undefined ? rebuilt(error, applied) : error;
+}
+
+/** The same of whatever ends a write: errors of the caller's own code stay as they are. */
+export function asFailedWrite(error: unknown, applied: Applied): unknown {
+  return error instanceof VarveError ? withApplied(error, applied) : error;
+}
+
+/** The same error for a call that writes nothing of its caller's. */
+export function withoutApplied(error: VarveError): VarveError {
+  return error.applied === undefined ? error : rebuilt(error, undefined);
+}
+
+/** A copy: an error may have been told to others, too. */
+function rebuilt(error: VarveError, applied: Applied | undefined): VarveError {
+  const { code, message, cause, details } = error;
+  const facts = applied === undefined ? { cause, details } : { cause, details, applied };
+  const copy =
+    error instanceof CorruptionError
+      ? new CorruptionError(error.file, error.offset, error.reason, cause, applied)
+      : new VarveError(code, message, facts);
+  if (error.stack !== undefined) {
+    copy.stack = error.stack;
+  }
+  return copy;
 }
 
 /** The code of an operating-system error such as `ENOSPC`, or undefined if it is none. */

@@ -31,7 +31,6 @@ function checkedKey(bytes: Uint8Array): Uint8Array {
     throw new VarveError(
       'LIMIT_EXCEEDED',
       `A key has ${KEY_SIZE_MAX} bytes at most, not ${bytes.length}.`,
-      { applied: 'no' },
     );
   }
   return bytes;
@@ -98,7 +97,6 @@ function bytesToCopyOf(given: KvBytes, what: string): Uint8Array {
       throw new VarveError(
         'INVALID_ARGUMENT',
         `${what} holds half of a surrogate pair, which has no UTF-8: give bytes.`,
-        { applied: 'no' },
       );
     }
     return Buffer.from(given, 'utf8');
@@ -107,9 +105,7 @@ function bytesToCopyOf(given: KvBytes, what: string): Uint8Array {
     const { constructor } = given;
     return constructor === Uint8Array || constructor === Buffer ? given : plainBytes(given);
   }
-  throw new VarveError('INVALID_ARGUMENT', `${what} must be a Uint8Array or a string.`, {
-    applied: 'no',
-  });
+  throw new VarveError('INVALID_ARGUMENT', `${what} must be a Uint8Array or a string.`);
 }
 
 /** The same bytes as an array of the plain kind: a `Buffer` has a `slice` that doesn't copy, another realm's has another class. */

@@ -114,7 +114,7 @@ export class CommitLog {
 
   #refuseAborted(refused: readonly Waiting[], signal: AbortSignal): void {
     for (const { pending } of refused) {
-      pending.reject(aborted(signal));
+      pending.reject(aborted(signal, 'no'));
     }
     // Whoever stood behind a large commit may fit.
     this.drainWaiting();
@@ -335,9 +335,12 @@ export class CommitLog {
   }
 }
 
-export function aborted(signal: AbortSignal | undefined): VarveError {
-  return new VarveError('ABORTED', 'The call was aborted by its signal.', {
-    cause: signal?.reason,
-    applied: 'no',
-  });
+/** `applied`: of a write. */
+export function aborted(signal: AbortSignal | undefined, applied?: 'no'): VarveError {
+  const facts = { cause: signal?.reason as unknown };
+  return new VarveError(
+    'ABORTED',
+    'The call was aborted by its signal.',
+    applied === undefined ? facts : { ...facts, applied },
+  );
 }

@@ -88,7 +88,7 @@ export class SharedClient {
   submit(commits: CommitLog, { commit, hasSignal }: DecodedCommit, request: number): boolean {
     this.#owed.add(1);
     if (this.#abortedAhead.delete(request)) {
-      this.failed(request, aborted(undefined));
+      this.failed(request, aborted(undefined, 'no'));
       return true;
     }
     const signed = hasSignal ? { ...commit, signal: this.#signalOf(request) } : commit;
@@ -336,7 +336,7 @@ class ClientCommit extends PendingCommit {
     }
   }
 
-  reject(error: VarveError): void {
+  protected refused(error: VarveError): void {
     this.#client.failed(this.#request, error);
   }
 }
