@@ -1,13 +1,6 @@
 import { asVarveError, VarveError } from '../base/errors.ts';
-import { guardedLogger, type Logger, silentLogger } from '../base/logger.ts';
-import type { Random } from '../base/random.ts';
-import type { Clock } from '../io/clock.ts';
-import { type ComponentModule, isComponentModule } from '../io/component.ts';
-import type { FileSystem } from '../io/file-system.ts';
-import { fileSystemOf } from '../io/file-system-of.ts';
+import { type ResolvedComponents, resolveComponents } from '../io/components.ts';
 import { makeFolders, syncParents } from '../io/folders.ts';
-import { nodeClock } from '../io/node-clock.ts';
-import { nodeRandom } from '../io/node-random.ts';
 import { absolutePath } from '../io/path.ts';
 import { canShareMemory } from '../io/thread.ts';
 import type { KvStore } from './contract.ts';
@@ -23,16 +16,17 @@ import {
 } from './options.ts';
 
 /** The parts of a store that its caller may replace. */
-export interface ResolvedKvComponents {
-  readonly fileSystem: FileSystem;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
+export interface ResolvedKvComponents extends ResolvedComponents {
   /** Whether the log is written and tables are made on threads of their own. */
   readonly usesThreads: boolean;
-  /** How these get their file system; undefined for the operating system's. */
-  readonly namedFileSystem: ComponentModule | undefined;
 }
+
+export const kvComponentNames: ReadonlySet<string> = new Set([
+  'fileSystem',
+  'clock',
+  'random',
+  'logger',
+]);
 
 /**
  * Opens the key-value store in a folder, making it if there is none, and recovers it if it wasn't closed: every write acknowledged as
@@ -60,7 +54,7 @@ export async function openKv(
   if (typeof directory !== 'string' || directory === '') {
     throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
   }
-  const parts = await resolveComponents(resolved, components);
+  const parts = await resolveKvComponents(resolved, components);
   const path = absolutePath(directory);
   const codec: ValueCodec<unknown> = resolved.values === 'json' ? jsonCodec : bytesCodec;
   try {
@@ -70,12 +64,12 @@ export async function openKv(
   }
 }
 
-async function resolveComponents(
+async function resolveKvComponents(
   options: ResolvedKvOptions,
-  { fileSystem: given, clock, random, logger }: KvComponents,
+  components: KvComponents,
 ): Promise<ResolvedKvComponents> {
-  const namedFileSystem = given !== undefined && isComponentModule(given) ? given : undefined;
-  const hasObject = given !== undefined && namedFileSystem === undefined;
+  const given = await resolveComponents(components, kvComponentNames);
+  const hasObject = given.hasFileSystemObject;
   const canUseThreads = !hasObject && canShareMemory();
   if (options.background === 'thread' && !canUseThreads) {
     throw new VarveError(
@@ -85,14 +79,7 @@ async function resolveComponents(
         : 'There are no threads with shared memory here: leave the option background to "auto".',
     );
   }
-  return {
-    fileSystem: await fileSystemOf(given),
-    clock: clock ?? nodeClock,
-    random: random ?? nodeRandom,
-    logger: guardedLogger(logger ?? silentLogger),
-    usesThreads: options.background !== 'inline' && canUseThreads,
-    namedFileSystem,
-  };
+  return { ...given, usesThreads: options.background !== 'inline' && canUseThreads };
 }
 
 async function openLocked<Value>(

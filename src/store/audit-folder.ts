@@ -1,12 +1,15 @@
-import { asVarveError, CorruptionError } from '../base/errors.ts';
-import { fileSystemOf } from '../io/file-system-of.ts';
-import { nodeClock } from '../io/node-clock.ts';
+import { checkSignal, rejectUnknownNames } from '../base/arguments.ts';
+import { asVarveError, CorruptionError, VarveError } from '../base/errors.ts';
+import { resolveComponents } from '../io/components.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
 import { type AuditReport, auditLog } from '../log/audit.ts';
 import type { VerifyOptions } from './contract.ts';
 import { readIdentity } from './identity.ts';
 import type { StoreComponents } from './options.ts';
 import { inspectFolder, LOG_DIRECTORY_NAME } from './store-folder.ts';
+
+const componentNames = new Set(['fileSystem', 'clock']);
+const verifyOptionNames = new Set(['onProgress', 'signal']);
 
 /**
  * Recomputes every checksum, hash and link of a store that is not open, damaged or not, and changes nothing in it. Where
@@ -20,8 +23,12 @@ export async function audit(
   options: VerifyOptions = {},
   components: Pick<StoreComponents, 'fileSystem' | 'clock'> = {},
 ): Promise<AuditReport> {
-  const fileSystem = await fileSystemOf(components.fileSystem);
-  const clock = components.clock ?? nodeClock;
+  rejectUnknownNames(options, verifyOptionNames, 'option');
+  checkSignal(options.signal);
+  if (typeof directory !== 'string' || directory === '') {
+    throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
+  }
+  const { fileSystem, clock } = await resolveComponents(components, componentNames);
   const path = absolutePath(directory);
   inspectFolder(fileSystem, path, false);
   const lock = await fileSystem.lockDirectory(path);

@@ -87,9 +87,9 @@ function compressPayload(target: PayloadTarget, codec: Codec): void {
 }
 
 function compress(codec: Codec, plain: Buffer): Buffer {
+  let compressed: Uint8Array;
   try {
-    // A copy: a codec may use one buffer for all its results.
-    return Buffer.from(codec.compress(plain));
+    compressed = codec.compress(plain);
   } catch (error) {
     throw new VarveError(
       'INVALID_ARGUMENT',
@@ -97,6 +97,14 @@ function compress(codec: Codec, plain: Buffer): Buffer {
       { cause: error },
     );
   }
+  if (!types.isUint8Array(compressed)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The codec ${codec.name} did not compress a payload to a Uint8Array.`,
+    );
+  }
+  // A copy: a codec may use one buffer for all its results.
+  return Buffer.from(compressed);
 }
 
 /** Errors of the value's own code get a code of ours. */

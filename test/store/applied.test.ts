@@ -205,13 +205,13 @@ describe.each(['the owner', 'a client'])('an event store, by %s', (who) => {
       undefined,
     );
     await owner.close();
-    const upkeep = {
+    const ownersCalls = {
       verify: () => owner.verify(),
       backup: () => owner.backup('/copy'),
       segments: () => owner.segments(),
       share: () => owner.share(),
     };
-    await expectEach(upkeep, 'CLOSED', undefined);
+    await expectEach(ownersCalls, 'CLOSED', undefined);
   });
 });
 
