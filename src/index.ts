@@ -1,4 +1,16 @@
-/** Varve: an embedded event store that you can prove. */
+/**
+ * An embedded event store: appended means on disk, once means once, in one order, and nothing is changed in silence.
+ *
+ * @example
+ * import { open } from 'varve';
+ *
+ * const store = await open('./data');
+ * await store.append('orders/42', [{ type: 'OrderPlaced', data: { total: 42 } }]);
+ * for await (const { stream, revision, type, data } of store.read()) {
+ *   console.log(stream, revision, type, data.total);
+ * }
+ * await store.close();
+ */
 export { open } from './store/open-store.ts';
 export { attach } from './store/attach.ts';
 export type { AttachComponents, AttachOptions } from './store/attach-options.ts';

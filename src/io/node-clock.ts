@@ -1,5 +1,10 @@
 import type { Clock } from './clock.ts';
 
+/** Milliseconds of a clock that only goes forward, for durations. */
+export function elapsedMs(): number {
+  return performance.now();
+}
+
 /** The operating system's time, and the event loop's turns. */
 export const nodeClock: Clock = {
   now: () => Date.now(),

@@ -86,7 +86,6 @@ class Bench {
       isThread: true,
       wake: () => {},
       wantSpace: () => {},
-      wantTail: () => {},
       hold: (isHeld) => (this.isHeld = isHeld),
       stop: () => {},
       close: () => Promise.resolve(),
@@ -102,7 +101,7 @@ class Bench {
       startWriter,
       startInline: startWriter,
     };
-    const active = { index: 0, offset: 128, position: 0, tailDurable: 0 };
+    const active = { index: 0, offset: 128, position: 0 };
     this.journal = new Journal(parts, journalDefaults, active, silentEvents);
   }
 

@@ -58,7 +58,6 @@ export interface JournalParts {
   readonly startInline: StartWriter;
 }
 
-const TAIL_PAUSE_MS = 1_000;
 /** Published so early, the writer is busy with the first frames of a burst while the rest is made. */
 const EARLY_SIZE = 48 * 1024;
 
@@ -96,15 +95,12 @@ export class Journal {
   #publishTimer: Timer | undefined;
   /** The operator knows that there is no space. */
   #hasSpaceTrouble = false;
-  #tailTimer: Timer | undefined;
-  /** What the tail file says, or will soon. */
-  #tailDurable: number;
   #isClosing = false;
 
   constructor(
     parts: JournalParts,
     settings: JournalSettings,
-    active: Pick<ActiveSegment, 'index' | 'offset' | 'position' | 'tailDurable'>,
+    active: Pick<ActiveSegment, 'index' | 'offset' | 'position'>,
     events: JournalEvents,
   ) {
     this.#parts = parts;
@@ -112,7 +108,6 @@ export class Journal {
     this.#events = events;
     this.#cursor = new SegmentCursor(active.index, active.offset, settings.segmentSizeMax);
     this.#writerIndex = active.index;
-    this.#tailDurable = active.tailDurable;
     this.appended = active.position;
     this.written = active.position;
     this.durable = active.position;
@@ -264,7 +259,6 @@ export class Journal {
   /** Ends writing. Everything in flight must be settled. Leaves the folder at rest unless writing has failed. */
   async close(): Promise<void> {
     this.#isClosing = true;
-    this.#tailTimer?.cancel();
     const { host } = (this.#link ??= this.#start('at rest'));
     host.hold(true);
     await host.close();
@@ -339,7 +333,6 @@ export class Journal {
       durable: () => this.#advanceDurable(),
       rotated: (firstPosition) => {
         this.#writerIndex += 1;
-        this.#tailDurable = firstPosition;
         logger({
           level: 'info',
           event: 'rotated',
@@ -400,7 +393,6 @@ export class Journal {
     if (this.pendingCount === 0) {
       this.#letGo();
       this.#tellDrained();
-      this.#scheduleTail();
     }
     this.#events.roomChanged();
   }
@@ -453,27 +445,6 @@ export class Journal {
     this.#letGo();
     this.#tellDrained();
     this.#events.failed(this.failure);
-  }
-
-  /** Once appends pause, the tail file is brought up to date, so that damage to what is durable now will be noticed. */
-  #scheduleTail(): void {
-    if (this.#tailTimer !== undefined || this.#isClosing || this.#tailDurable >= this.durable) {
-      return;
-    }
-    const { durable } = this;
-    this.#tailTimer = this.#parts.clock.schedule(TAIL_PAUSE_MS, () => {
-      this.#tailTimer = undefined;
-      if (this.failure !== undefined || this.pendingCount > 0) {
-        return;
-      }
-      if (this.durable > durable) {
-        // There was no pause. One timer a second is cheaper than one an append.
-        this.#scheduleTail();
-        return;
-      }
-      this.#tailDurable = durable;
-      this.#link?.host.wantTail();
-    });
   }
 }
 

@@ -23,7 +23,6 @@ export interface WriterThreadData {
 /** From the owner. */
 export type WriterOrder =
   | { readonly order: 'space'; readonly index: number; readonly size: number }
-  | { readonly order: 'tail' }
   | { readonly order: 'stop' }
   | { readonly order: 'close' };
 

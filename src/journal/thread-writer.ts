@@ -93,10 +93,6 @@ class ThreadWriter implements WriterHost {
     this.#send({ order: 'space', index, size });
   }
 
-  wantTail(): void {
-    this.#send({ order: 'tail' });
-  }
-
   hold(isHeld: boolean): void {
     this.#thread?.hold(isHeld);
   }

@@ -12,8 +12,6 @@ export interface WriterHost {
   wake(): void;
   /** Asks for space: the owner has a frame that needs segment `index` prepared up to `size`. */
   wantSpace(index: number, size: number): void;
-  /** Asks for the tail file to be brought up to date when there is nothing better to do. */
-  wantTail(): void;
   /** While held, the process does not end by itself. */
   hold(isHeld: boolean): void;
   /** Ends writing: nothing more is taken from the lane. */

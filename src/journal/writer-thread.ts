@@ -5,6 +5,7 @@
 import { packError } from '../base/error-transfer.ts';
 import { receiveComponent } from '../io/component.ts';
 import type { FileSystem } from '../io/file-system.ts';
+import { elapsedMs } from '../io/node-clock.ts';
 import { joinPath } from '../io/path.ts';
 import { fileSystemOf } from '../io/file-system-of.ts';
 import { hasSeveralProcessors, type ThreadStarter } from '../io/thread.ts';
@@ -16,7 +17,7 @@ import { distance, HubCell, LaneCell } from './lane-layout.ts';
 import { LaneConsumer } from './lane.ts';
 import { OffsetTable } from './offset-table.ts';
 import type { WriterMessage, WriterOrder, WriterThreadData } from './thread-messages.ts';
-import { JournalWriter, type WriterReports } from './writer.ts';
+import { JournalWriter, TAIL_DELAY_MS, type WriterReports } from './writer.ts';
 
 /** A pause between batches is shorter: whoever is to be acknowledged and to append again needs a moment. */
 const TIDY_AFTER_MS = 2;
@@ -54,6 +55,8 @@ class WriterThread {
   #isIdle = false;
   /** Nothing has happened since all was in order. */
   #hasTidied = false;
+  /** When the tail file must be brought up to date, in `elapsedMs`; undefined if it says what is durable. */
+  #tailDueMs: number | undefined;
 
   constructor(
     starter: ThreadStarter,
@@ -80,6 +83,7 @@ class WriterThread {
   async run(): Promise<void> {
     while (!(this.#isClosing && this.#isIdle)) {
       this.#receiveOrders();
+      this.#watchTail();
       const step = runOverlapped(this.#writer.step());
       this.#isIdle = (step instanceof Promise ? await step : step) === 'idle';
       if (this.#isIdle && !this.#isClosing && !this.#seesMore()) {
@@ -87,6 +91,20 @@ class WriterThread {
       }
     }
     this.#close();
+  }
+
+  /** The tail file is owed from the first batch on that it does not cover, whatever comes after. */
+  #watchTail(): void {
+    if (this.#writer.hasFailed || !this.#writer.owesTail) {
+      this.#tailDueMs = undefined;
+      return;
+    }
+    const nowMs = elapsedMs();
+    this.#tailDueMs ??= nowMs + TAIL_DELAY_MS;
+    if (nowMs >= this.#tailDueMs) {
+      this.#tailDueMs = nowMs + TAIL_DELAY_MS;
+      this.#writer.wantTail();
+    }
   }
 
   /** After work, and where this doesn't keep the owner from running: waits a moment for more of it. */
@@ -103,7 +121,8 @@ class WriterThread {
 
   /** Nobody waits: puts things in order if that lasts, and sleeps when all is done. */
   #rest(): void {
-    const sleepMs = this.#hasTidied ? undefined : TIDY_AFTER_MS;
+    const tidies = !this.#hasTidied;
+    const sleepMs = tidies ? TIDY_AFTER_MS : this.#untilTailMs();
     if (!this.#fallAsleep()) {
       this.#hasTidied = false;
       return;
@@ -114,9 +133,14 @@ class WriterThread {
       this.#hasTidied = false;
       return;
     }
-    if (sleepMs !== undefined) {
+    if (tidies) {
       this.#hasTidied = runBlocking(this.#writer.tidy()) === 'idle';
     }
+  }
+
+  #untilTailMs(): number | undefined {
+    const isDue = this.#tailDueMs !== undefined && this.#writer.owesTail;
+    return isDue ? Math.max(0, this.#tailDueMs! - elapsedMs()) : undefined;
   }
 
   #receiveOrders(): void {
@@ -135,9 +159,6 @@ class WriterThread {
     switch (order.order) {
       case 'space':
         this.#writer.wantSpace(order.index, order.size);
-        break;
-      case 'tail':
-        this.#writer.wantTail();
         break;
       case 'stop':
         this.#writer.stop();

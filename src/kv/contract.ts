@@ -142,7 +142,7 @@ export interface KvRecovery {
   readonly wasClosed: boolean;
   /** Writes that came back from the log. */
   readonly replayed: number;
-  /** Bytes of a torn tail of the log, never acknowledged, and the file that keeps them. */
+  /** Bytes of a torn tail of the log, which nothing proved durable, and the file that keeps them. */
   readonly quarantined: { readonly file: string; readonly size: number } | undefined;
   /** Left over from work that was interrupted; removed. */
   readonly orphans: readonly string[];
