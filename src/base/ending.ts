@@ -1,4 +1,4 @@
-import { asVarveError, isNoSpace } from './errors.ts';
+import { asVarveError, isNoSpace, withoutApplied } from './errors.ts';
 import type { Logger } from './logger.ts';
 
 /**
@@ -37,7 +37,7 @@ export class Ending {
 
   throwFirst(message: string): void {
     if (this.#failure !== undefined) {
-      throw asVarveError(this.#failure.cause, message);
+      throw withoutApplied(asVarveError(this.#failure.cause, message));
     }
   }
 

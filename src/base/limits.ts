@@ -32,6 +32,8 @@ export interface Limits {
   readonly plainSizeMax: number;
   /** Recorded times, in ms since the epoch: a generated id has 48 bits for its own. The year 10889. */
   readonly timeMax: number;
+  /** Objects and arrays in one another, in values that are stored as JSON. Bounds the recursion of whoever walks them. */
+  readonly jsonDepthMax: number;
 }
 
 export const limits: Limits = Object.freeze({
@@ -52,6 +54,8 @@ export const limits: Limits = Object.freeze({
   prepareStepSize: 1 * MiB,
   plainSizeMax: 64 * MiB,
   timeMax: 2 ** 48 - 1,
+  // 1,000: a third of what JSON.stringify has stack for, and far more than documents have.
+  jsonDepthMax: 1_000,
 });
 
 assert(

@@ -114,14 +114,14 @@ async function dispatchIn(
 
 /** Results that were found before the failure are shown first. */
 async function fail(error: unknown, isJson: boolean, terminal: Terminal): Promise<ExitCode> {
-  const { exitCode, code, message, advice, details } = describeFailure(error);
+  const { exitCode, code, message, advice, details, applied } = describeFailure(error);
   try {
     await terminal.flush();
   } catch {
     // Nobody reads results any more; the failure is still worth telling.
   }
   if (isJson) {
-    terminal.note(JSON.stringify({ error: { code, message, advice, details } }));
+    terminal.note(JSON.stringify({ error: { code, message, advice, applied, details } }));
     return exitCode;
   }
   const shown = exitCode === ExitCode.internal ? message : printable(message);

@@ -78,6 +78,8 @@ export class Journal {
     { index: 1, size: 0 },
   ];
   readonly #slot: FrameSlot;
+  /** Of the segment that the next frame opens. */
+  readonly #segmentSalt = new Uint8Array(16);
   /** Undefined until the first frame asks for room. */
   #link: Link | undefined;
   #writerIndex: number;
@@ -156,6 +158,10 @@ export class Journal {
     const end = (rotates ? SEGMENT_HEADER_SIZE : cursor.offset) + frameSize;
     const prepared = this.#prepared[index & 1]!;
     if (prepared.index === index && prepared.size >= end) {
+      if (rotates) {
+        // Order: before the frame has a place, for the source of random bytes is the caller's and may fail.
+        this.#parts.random.fill(this.#segmentSalt);
+      }
       return true;
     }
     host.hold(true);
@@ -191,8 +197,7 @@ export class Journal {
     view.setUint32(start + 8, bodySize, true);
     view.setUint32(start + 12, count, true);
     if (slot.opensSegment) {
-      const saltStart = start + SALT_IN_FRAME;
-      this.#parts.random.fill(slot.bytes.subarray(saltStart, saltStart + 16));
+      slot.bytes.set(this.#segmentSalt, start + SALT_IN_FRAME);
     }
     lane.push(frameSize, 0);
     frame.firstPosition = slot.firstPosition;

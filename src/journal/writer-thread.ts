@@ -3,11 +3,11 @@
  * wait to be finished meanwhile. Words, orders and their order: lane-layout.ts.
  */
 import { packError } from '../base/error-transfer.ts';
-import { loadComponent, receiveComponent } from '../io/component.ts';
+import { receiveComponent } from '../io/component.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
 import { elapsedMs } from '../io/node-clock.ts';
 import { joinPath } from '../io/path.ts';
-import { NodeFileSystem } from '../io/node-file-system.ts';
+import { fileSystemOf } from '../io/file-system-of.ts';
 import { hasSeveralProcessors, type ThreadStarter } from '../io/thread.ts';
 import { AtomicCells, type Cells } from './cells.ts';
 import { runBlocking, runOverlapped } from './disk-request.ts';
@@ -70,10 +70,7 @@ async function prepareDisk({
   directory,
   active,
 }: WriterThreadData): Promise<Disk> {
-  const fileSystem: FileSystem =
-    sent === undefined
-      ? new NodeFileSystem()
-      : await loadComponent<FileSystem>(receiveComponent(sent));
+  const fileSystem = await fileSystemOf(sent && receiveComponent(sent));
   const path = joinPath(directory, segmentName(active.firstPosition));
   return { fileSystem, file: fileSystem.open(path, 'write') };
 }

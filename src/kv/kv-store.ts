@@ -1,6 +1,12 @@
 import { rejectUnknownNames, checkRange } from '../base/arguments.ts';
 import { Ending } from '../base/ending.ts';
-import { asVarveError, VarveError } from '../base/errors.ts';
+import {
+  type Applied,
+  asFailedWrite,
+  asVarveError,
+  VarveError,
+  withoutApplied,
+} from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../io/clock.ts';
 import type { DirectoryLock } from '../io/file-system.ts';
@@ -80,6 +86,10 @@ export interface KvStoreParts<Value> extends StatsParts, BackupParts {
   readonly iterators: OpenIterators;
   readonly recovery: KvRecovery;
 }
+
+type IngestedEntries<Value> =
+  | Iterable<readonly [KvBytes, KvInput<Value>]>
+  | AsyncIterable<readonly [KvBytes, KvInput<Value>]>;
 
 /** What a value that is kept may keep from being reclaimed. */
 const COPY_SLAB_SIZE = 8 * 1024;
@@ -177,16 +187,22 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     return this.#calls.delete(key, options);
   }
 
-  async deleteRange(range: KvRange, options: KvWriteOptions = {}): Promise<number> {
-    checkRangeObject(range);
-    return this.batch([{ ...range, type: 'deleteRange' }], options);
+  deleteRange(range: KvRange, options: KvWriteOptions = {}): Promise<number> {
+    return writing(async () => {
+      checkRangeObject(range);
+      return this.batch([{ ...range, type: 'deleteRange' }], options);
+    });
   }
 
   batch(operations: readonly KvOperation<Value>[], options: KvBatchOptions = {}): Promise<number> {
     return this.#calls.batch(operations, options);
   }
 
-  async rename(from: KvBytes, to: KvBytes, options: KvRenameOptions = {}): Promise<number> {
+  rename(from: KvBytes, to: KvBytes, options: KvRenameOptions = {}): Promise<number> {
+    return writing(() => this.#rename(from, to, options));
+  }
+
+  async #rename(from: KvBytes, to: KvBytes, options: KvRenameOptions): Promise<number> {
     rejectUnknownNames(options, optionNames.rename, 'option');
     this.#checkOpen();
     const { prefix: isPrefix = false, overwrite: mayOverwrite = false, ...rest } = options;
@@ -208,11 +224,16 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     return count;
   }
 
-  async ingest(
-    entries:
-      | Iterable<readonly [KvBytes, KvInput<Value>]>
-      | AsyncIterable<readonly [KvBytes, KvInput<Value>]>,
+  ingest(
+    entries: IngestedEntries<Value>,
     options: Pick<KvWriteOptions, 'position'> = {},
+  ): Promise<number> {
+    return writing(() => this.#ingest(entries, options));
+  }
+
+  async #ingest(
+    entries: IngestedEntries<Value>,
+    options: Pick<KvWriteOptions, 'position'>,
   ): Promise<number> {
     rejectUnknownNames(options, optionNames.ingest, 'option');
     this.#checkOpen();
@@ -318,29 +339,35 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     return this.#parts.snapshots.add(this.#writer.lastSequence);
   }
 
-  async flush(): Promise<void> {
-    this.#checkOpen();
-    const { memtables, maintenance } = this.#parts;
-    await this.#writer.settled();
-    memtables.freeze();
-    if (memtables.frozenCount > 0) {
-      await maintenance.whenFlushed(memtables.active.maxSequence);
-    }
+  flush(): Promise<void> {
+    return notWriting(async () => {
+      this.#checkOpen();
+      const { memtables, maintenance } = this.#parts;
+      await this.#writer.settled();
+      memtables.freeze();
+      if (memtables.frozenCount > 0) {
+        await maintenance.whenFlushed(memtables.active.maxSequence);
+      }
+    });
   }
 
-  async compact(range: KvRange = {}): Promise<void> {
-    this.#checkOpen();
-    checkRangeObject(range);
-    const bounds = boundsOf(range);
-    if (bounds !== undefined) {
-      await this.flush();
-      await this.#parts.maintenance.compactRange(bounds.start, bounds.end);
-    }
+  compact(range: KvRange = {}): Promise<void> {
+    return notWriting(async () => {
+      this.#checkOpen();
+      checkRangeObject(range);
+      const bounds = boundsOf(range);
+      if (bounds !== undefined) {
+        await this.flush();
+        await this.#parts.maintenance.compactRange(bounds.start, bounds.end);
+      }
+    });
   }
 
-  async settled(): Promise<void> {
-    this.#checkOpen();
-    await this.#parts.maintenance.settled();
+  settled(): Promise<void> {
+    return notWriting(async () => {
+      this.#checkOpen();
+      await this.#parts.maintenance.settled();
+    });
   }
 
   async verify(options: KvVerifyOptions = {}): Promise<KvVerifyReport> {
@@ -348,14 +375,16 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     return verifyTables(this.#parts.tables, this.#parts.clock, options);
   }
 
-  async backup(directory: string): Promise<void> {
-    this.#checkOpen();
-    await this.flush();
-    try {
-      await backupKv(this.#parts, directory);
-    } catch (error) {
-      throw asVarveError(error, `The store could not be backed up to ${directory}`);
-    }
+  backup(directory: string): Promise<void> {
+    return notWriting(async () => {
+      this.#checkOpen();
+      await this.flush();
+      try {
+        await backupKv(this.#parts, directory);
+      } catch (error) {
+        throw asVarveError(error, `The store could not be backed up to ${directory}`);
+      }
+    });
   }
 
   tables(): readonly (TableMeta & { readonly level: number })[] {
@@ -383,7 +412,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#iterators.closeAll();
     const ending = new Ending(logger);
     await this.#writer.settled();
-    this.#writer.close(closedError());
+    this.#writer.close(closedError('no'));
     await ending.attempt(async () => journal?.drain());
     if (journal === undefined) {
       await ending.attempt(() => maintenance.flushRest());
@@ -439,6 +468,26 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 }
 
-function closedError(): VarveError {
-  return new VarveError('CLOSED', 'The store has been closed.', { applied: 'no' });
+/** What is wrong with a call that writes also says whether it took effect: not, if nobody has said otherwise. */
+async function writing(work: () => Promise<number>): Promise<number> {
+  try {
+    return await work();
+  } catch (error) {
+    throw asFailedWrite(error, 'no');
+  }
+}
+
+/** Tables and manifests fail with a word on whether they took effect, which says nothing of any write of a caller's. */
+async function notWriting(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    throw error instanceof VarveError ? withoutApplied(error) : error;
+  }
+}
+
+/** `applied`: of a write. */
+function closedError(applied?: Applied): VarveError {
+  const facts = applied === undefined ? {} : { applied };
+  return new VarveError('CLOSED', 'The store has been closed.', facts);
 }

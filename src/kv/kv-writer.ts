@@ -4,7 +4,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { copyBytes } from '../base/copy-bytes.ts';
-import { VarveError } from '../base/errors.ts';
+import { VarveError, withApplied } from '../base/errors.ts';
 import { reached } from '../base/reached.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -413,7 +413,7 @@ function undecided(error: unknown): VarveError {
     return new VarveError('UNAVAILABLE', message, { cause: error, applied: 'no' });
   }
   if (error instanceof VarveError) {
-    return error;
+    return withApplied(error, 'no');
   }
   return new VarveError('INTERNAL', 'The write could not be decided.', {
     cause: error,

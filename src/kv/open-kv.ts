@@ -1,12 +1,6 @@
 import { asVarveError, VarveError } from '../base/errors.ts';
-import { guardedLogger, type Logger, silentLogger } from '../base/logger.ts';
-import type { Random } from '../base/random.ts';
-import type { Clock } from '../io/clock.ts';
-import type { FileSystem } from '../io/file-system.ts';
-import { fileSystemOf } from '../io/file-system-of.ts';
+import { type ResolvedComponents, resolveComponents } from '../io/components.ts';
 import { makeFolders, syncParents } from '../io/folders.ts';
-import { nodeClock } from '../io/node-clock.ts';
-import { nodeRandom } from '../io/node-random.ts';
 import { absolutePath } from '../io/path.ts';
 import { chooseThreads, type ThreadChoice } from '../io/thread-choice.ts';
 import type { KvStore } from './contract.ts';
@@ -22,14 +16,18 @@ import {
 } from './options.ts';
 
 /** The parts of a store that its caller may replace. */
-export interface ResolvedKvComponents {
-  readonly fileSystem: FileSystem;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
+export interface ResolvedKvComponents extends ResolvedComponents {
   /** Where the log is written and tables are made. */
   readonly threads: ThreadChoice;
 }
+
+export const kvComponentNames: ReadonlySet<string> = new Set([
+  'fileSystem',
+  'clock',
+  'random',
+  'logger',
+  'workers',
+]);
 
 /**
  * Opens the key-value store in a folder, making it if there is none, and recovers it if it wasn't closed: every write acknowledged as
@@ -57,7 +55,7 @@ export async function openKv(
   if (typeof directory !== 'string' || directory === '') {
     throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
   }
-  const parts = await resolveComponents(resolved, components);
+  const parts = await resolveKvComponents(resolved, components);
   const path = absolutePath(directory);
   const codec: ValueCodec<unknown> = resolved.values === 'json' ? jsonCodec : bytesCodec;
   try {
@@ -67,18 +65,14 @@ export async function openKv(
   }
 }
 
-async function resolveComponents(
+async function resolveKvComponents(
   options: ResolvedKvOptions,
   components: KvComponents,
 ): Promise<ResolvedKvComponents> {
-  const { fileSystem, clock, random } = components;
-  const logger = guardedLogger(components.logger ?? silentLogger);
+  const given = await resolveComponents(components, kvComponentNames);
   return {
-    threads: chooseThreads(options.background, 'background', components, logger),
-    fileSystem: await fileSystemOf(fileSystem),
-    clock: clock ?? nodeClock,
-    random: random ?? nodeRandom,
-    logger,
+    ...given,
+    threads: chooseThreads(options.background, 'background', components, given.logger),
   };
 }
 

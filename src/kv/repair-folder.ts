@@ -1,6 +1,6 @@
 import { rejectUnknownNames } from '../base/arguments.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
-import { fileSystemOf } from '../io/file-system-of.ts';
+import { resolveComponents } from '../io/components.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
 import {
@@ -18,6 +18,7 @@ export interface KvFolderRepairReport extends KvRepairReport {
   readonly hasLog: boolean;
 }
 
+const componentNames: ReadonlySet<string> = new Set(['fileSystem']);
 const optionNames: ReadonlySet<string> = new Set(['apply', 'setAsideUndecided', 'evenIfIntact']);
 
 /**
@@ -35,7 +36,7 @@ export async function repairKv(
   if (typeof directory !== 'string' || directory === '') {
     throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
   }
-  const fileSystem = await fileSystemOf(components.fileSystem);
+  const { fileSystem } = await resolveComponents(components, componentNames);
   const path = absolutePath(directory);
   try {
     // Order: looked at before the lock leaves a file in a folder that is not ours.

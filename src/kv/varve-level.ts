@@ -17,6 +17,7 @@ import {
   AbstractSnapshot,
 } from 'abstract-level';
 import { VarveError } from '../base/errors.ts';
+import { checkComponents } from '../io/components.ts';
 import type {
   KvIterator,
   KvOperation,
@@ -25,7 +26,7 @@ import type {
   KvSnapshot,
   KvStore,
 } from './contract.ts';
-import { openKv } from './open-kv.ts';
+import { kvComponentNames, openKv } from './open-kv.ts';
 import type { KvComponents, KvOptions } from './options.ts';
 
 /** What this database has beyond abstract-level's own options. */
@@ -87,6 +88,9 @@ export class VarveLevel<K = string, V = string> extends AbstractLevel<Bytes, K, 
     const { kv, components, ...rest } = options;
     if (typeof location !== 'string' || location === '') {
       throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the database.');
+    }
+    if (components !== undefined) {
+      checkComponents(components, kvComponentNames);
     }
     super(supports, rest);
     this.location = location;

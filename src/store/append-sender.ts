@@ -4,7 +4,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { type PackedError, unpackError } from '../base/error-transfer.ts';
-import { type Applied, asVarveError, type VarveError } from '../base/errors.ts';
+import { type Applied, asVarveError, type VarveError, withApplied } from '../base/errors.ts';
 import { viewOf } from '../base/integers.ts';
 import { type LaneProducer, recordSizeOf } from '../journal/lane.ts';
 import { distance, GRANULE, RECORD_HEADER_SIZE } from '../journal/lane-layout.ts';
@@ -156,9 +156,9 @@ export class AppendSender {
   failed(failures: readonly { readonly request: number; readonly error: PackedError }[]): void {
     for (const { request, error } of failures) {
       const call = this.#take(request);
-      const failure = asVarveError(unpackError(error), 'The append failed', 'unknown');
+      const failure = withApplied(asVarveError(unpackError(error), 'The append failed'), 'unknown');
       // The reason is this thread's: it may be anything, and is the same object here.
-      call?.reject(failure.code === 'ABORTED' ? aborted(call.signal) : failure);
+      call?.reject(failure.code === 'ABORTED' ? aborted(call.signal, 'no') : failure);
     }
     this.#tellSettlers();
   }
@@ -296,7 +296,7 @@ export class AppendSender {
       this.#events.abortSent(sent);
     }
     for (const { call } of hit) {
-      this.#settle(call).reject(aborted(signal));
+      this.#settle(call).reject(aborted(signal, 'no'));
     }
     this.#tellSettlers();
     // Whoever stood behind a large commit may fit.

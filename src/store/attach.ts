@@ -1,7 +1,8 @@
-import { rejectUnknownNames } from '../base/arguments.ts';
 import { type PackedError, unpackError } from '../base/error-transfer.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
+import { silentLogger } from '../base/logger.ts';
 import type { Clock } from '../io/clock.ts';
+import { checkComponents, checkedClock } from '../io/components.ts';
 import {
   isMessagePort,
   isNodePort,
@@ -9,7 +10,6 @@ import {
   openPort,
   type Port,
 } from '../io/message-port.ts';
-import { nodeClock } from '../io/node-clock.ts';
 import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
 import {
@@ -44,7 +44,7 @@ export async function attach<Event extends NewEvent = NewEvent>(
   components: AttachComponents = {},
 ): Promise<StoreClient<Event>> {
   const { timeoutMs, laneBytes } = resolveAttachOptions(options);
-  rejectUnknownNames(components, componentNames, 'component');
+  checkComponents(components, componentNames);
   const codecs = new CodecRegistry(components.codecs);
   if (!isMessagePort(port)) {
     throw new VarveError('INVALID_ARGUMENT', 'Give the port that share() of the store returned.');
@@ -63,7 +63,7 @@ export async function attach<Event extends NewEvent = NewEvent>(
   }
   usedPorts.add(port);
   const hello: Hello = { kind: 'hello', protocol: PROTOCOL_VERSION, laneSize: laneBytes };
-  const clock = components.clock ?? nodeClock;
+  const clock = checkedClock(components.clock, silentLogger);
   return shakeHands<Event>(port, hello, { clock, timeoutMs }, (opened, welcome) => {
     const { compression, compressionMinBytes } = welcome;
     const payloads = { codec: codecs.named(compression), compressionMinBytes };

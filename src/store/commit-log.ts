@@ -4,7 +4,7 @@
  * flight is delivered when that commit is durable, and becomes its failure if it is lost: nobody is told of an event that
  * then never existed.
  */
-import { asVarveError, RevisionConflictError, VarveError } from '../base/errors.ts';
+import { asVarveError, RevisionConflictError, VarveError, withApplied } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
@@ -36,11 +36,19 @@ export interface CommitLogParts {
   readonly duplicates: DuplicateFinder;
 }
 
+/** What a commit gets from the clock and from random: one time, and a salt for each event. */
+interface Draws {
+  time: number;
+  salts: Uint8Array;
+}
+
 const REPORT_INTERVAL_MS = 60_000;
 
 export class CommitLog {
   readonly #parts: CommitLogParts;
+  /** Of a commit of one event. */
   readonly #salt = new Uint8Array(SALT_SIZE);
+  readonly #draws: Draws = { time: 0, salts: this.#salt };
   /** Reused for every record. */
   readonly #draft = makeRecordDraft();
   #lastTime: number;
@@ -115,7 +123,7 @@ export class CommitLog {
 
   #refuseAborted(refused: readonly Waiting[], signal: AbortSignal): void {
     for (const { pending } of refused) {
-      pending.reject(aborted(signal));
+      pending.reject(aborted(signal, 'no'));
     }
     // Whoever stood behind a large commit may fit.
     this.drainWaiting();
@@ -133,7 +141,13 @@ export class CommitLog {
   #reportWaiting(): void {
     reached('waited for room');
     const { clock, logger, journal } = this.#parts;
-    const now = clock.now();
+    let now: number;
+    try {
+      now = clock.now();
+    } catch {
+      // Who appends hears of a clock that fails; who waits is not to be hurt by a report.
+      return;
+    }
     if (Math.abs(now - this.#waitingReportedAt) < REPORT_INTERVAL_MS) {
       return;
     }
@@ -172,8 +186,15 @@ export class CommitLog {
       pending.reject(asVarveError(error, 'The append can not be decided', 'unknown'));
       return true;
     }
+    let draws: Draws;
     try {
-      this.#accept(commit, pending);
+      draws = this.#draw(commit.events.length);
+    } catch (error) {
+      pending.reject(withApplied(asVarveError(error, 'The append can not be recorded'), 'no'));
+      return true;
+    }
+    try {
+      this.#accept(commit, pending, draws);
     } catch (error) {
       // State may be half changed: nothing may be decided on it any more.
       this.#parts.journal.poison(error);
@@ -264,9 +285,18 @@ export class CommitLog {
     pending.reject(poisoned(journal.failure?.cause, 'unknown'));
   }
 
-  #accept(commit: PreparedCommit, pending: PendingCommit): void {
-    const { clock, journal, log, streams, keys } = this.#parts;
-    const time = Math.max(clock.now(), this.#lastTime);
+  /** What clock and random give. Order: before anything is changed, for both are the caller's and may fail. */
+  #draw(count: number): Draws {
+    const { clock, random } = this.#parts;
+    const draws = this.#draws;
+    draws.time = Math.max(clock.now(), this.#lastTime);
+    draws.salts = count === 1 ? this.#salt : new Uint8Array(count * SALT_SIZE);
+    random.fill(draws.salts);
+    return draws;
+  }
+
+  #accept(commit: PreparedCommit, pending: PendingCommit, { time, salts }: Draws): void {
+    const { journal, log, streams, keys } = this.#parts;
     this.#lastTime = time;
     const slot = journal.reserve(commit.bodySize);
     const { firstPosition } = slot;
@@ -283,7 +313,7 @@ export class CommitLog {
       const { streamSize } = commit.events[index]!;
       const number = part.streamNumber ?? streams.intern(part.stream, streamSize);
       for (const end = index + part.count; index < end; index += 1) {
-        at = this.#encode(slot, at, commit, index, number);
+        at = this.#encode(slot, at, commit, index, number, saltOf(salts, index));
       }
     }
     if (commit.idempotencyKeySize > 0) {
@@ -306,8 +336,9 @@ export class CommitLog {
     commit: PreparedCommit,
     index: number,
     streamNumber: number,
+    salt: Uint8Array,
   ): number {
-    const { random, log, streams, ids } = this.#parts;
+    const { log, streams, ids } = this.#parts;
     const content = commit.events[index]!;
     const position = slot.firstPosition + index;
     const draft = this.#draft;
@@ -318,13 +349,12 @@ export class CommitLog {
     draft.idempotencyKey = index === 0 ? commit.idempotencyKey : '';
     draft.idempotencyKeySize = index === 0 ? commit.idempotencyKeySize : 0;
     draft.streamNumber = streamNumber;
-    random.fill(this.#salt);
     log.addOffset(slot.fileOffset + at - slot.bodyStart);
     streams.add(streamNumber, position);
     if (content.idSize > 0) {
       ids.add(content.id, position);
     }
-    return encodeDraft(slot.bytes, slot.view, at, draft, this.#salt);
+    return encodeDraft(slot.bytes, slot.view, at, draft, salt);
   }
 
   /** Called once the parts' events are in the index. */
@@ -341,9 +371,18 @@ export class CommitLog {
   }
 }
 
-export function aborted(signal: AbortSignal | undefined): VarveError {
-  return new VarveError('ABORTED', 'The call was aborted by its signal.', {
-    cause: signal?.reason,
-    applied: 'no',
-  });
+function saltOf(salts: Uint8Array, index: number): Uint8Array {
+  return salts.length === SALT_SIZE
+    ? salts
+    : salts.subarray(index * SALT_SIZE, (index + 1) * SALT_SIZE);
+}
+
+/** `applied`: of a write. */
+export function aborted(signal: AbortSignal | undefined, applied?: 'no'): VarveError {
+  const facts = { cause: signal?.reason as unknown };
+  return new VarveError(
+    'ABORTED',
+    'The call was aborted by its signal.',
+    applied === undefined ? facts : { ...facts, applied },
+  );
 }

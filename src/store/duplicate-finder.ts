@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { assert } from '../base/assert.ts';
 import { VarveError } from '../base/errors.ts';
+import { isSameJson } from '../base/same-json.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
@@ -231,5 +232,5 @@ function sameJson(record: RecordView, stored: Buffer, given: Buffer): boolean {
     return false;
   }
   const storedValue = parseStored(record, stored, 0, stored.length);
-  return isDeepStrictEqual(storedValue, JSON.parse(given.toString('utf8')));
+  return isSameJson(storedValue, JSON.parse(given.toString('utf8')));
 }

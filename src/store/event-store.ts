@@ -1,6 +1,6 @@
 /** The store of one folder, open: checks calls, hands commits to the commit log, reads through the visibility gate. */
 import { checkRange, checkSignal } from '../base/arguments.ts';
-import { asVarveError, VarveError } from '../base/errors.ts';
+import { asFailedWrite, asVarveError, VarveError } from '../base/errors.ts';
 import { sha256 } from '../base/digest.ts';
 import { Ending } from '../base/ending.ts';
 import type { Logger } from '../base/logger.ts';
@@ -122,14 +122,18 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     options: AppendOptions = noOptions,
   ): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen();
-      // The caller's own code runs while its objects are read, and may append: then there is no spare draft.
-      const spare = this.#spareDraft ?? makeCommitDraft();
-      this.#spareDraft = undefined;
-      const draft = prepareAppend(stream, events, options, this.#settings, spare);
-      const pending = new PendingAppend(draft.ack === 'written', resolve, reject);
-      if (this.#submit(draft, pending) && clearCommitDraft(draft)) {
-        this.#spareDraft = draft;
+      try {
+        this.#checkOpen();
+        // The caller's own code runs while its objects are read, and may append: then there is no spare draft.
+        const spare = this.#spareDraft ?? makeCommitDraft();
+        this.#spareDraft = undefined;
+        const draft = prepareAppend(stream, events, options, this.#settings, spare);
+        const pending = new PendingAppend(draft.ack === 'written', resolve, reject);
+        if (this.#submit(draft, pending) && clearCommitDraft(draft)) {
+          this.#spareDraft = draft;
+        }
+      } catch (error) {
+        reject(asFailedWrite(error, 'no'));
       }
     });
   }
@@ -139,11 +143,15 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     options: CommitOptions = noOptions,
   ): Promise<CommitResult> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen();
-      const prepared = prepareCommit(parts, options, this.#settings);
-      const { stream } = prepared.parts[0]!;
-      const wantsWritten = prepared.ack === 'written';
-      this.#submit(prepared, new PendingParts(wantsWritten, stream, resolve, reject));
+      try {
+        this.#checkOpen();
+        const prepared = prepareCommit(parts, options, this.#settings);
+        const { stream } = prepared.parts[0]!;
+        const wantsWritten = prepared.ack === 'written';
+        this.#submit(prepared, new PendingParts(wantsWritten, stream, resolve, reject));
+      } catch (error) {
+        reject(asFailedWrite(error, 'no'));
+      }
     });
   }
 

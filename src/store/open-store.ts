@@ -1,14 +1,10 @@
 import { asVarveError, VarveError } from '../base/errors.ts';
-import { guardedLogger, type Logger, silentLogger } from '../base/logger.ts';
-import type { Random } from '../base/random.ts';
+import type { Logger } from '../base/logger.ts';
 import { StreamIndex } from '../event-index/stream-index.ts';
 import { MemoryIdempotencyIndex } from '../idempotency/memory-index.ts';
-import type { Clock } from '../io/clock.ts';
+import { type ResolvedComponents, resolveComponents } from '../io/components.ts';
 import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
-import { fileSystemOf } from '../io/file-system-of.ts';
 import { makeFolders } from '../io/folders.ts';
-import { nodeClock } from '../io/node-clock.ts';
-import { nodeRandom } from '../io/node-random.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
 import { chooseThreads, type ThreadChoice } from '../io/thread-choice.ts';
 import { inlineWriter } from '../journal/inline-writer.ts';
@@ -43,15 +39,13 @@ import {
 } from './store-folder.ts';
 import { VisibilityGate } from './visibility-gate.ts';
 
-interface Components {
-  readonly fileSystem: FileSystem;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
+interface Components extends ResolvedComponents {
   readonly codecs: CodecRegistry;
   /** Where the log is written. */
   readonly threads: ThreadChoice;
 }
+
+const componentNames = new Set(['fileSystem', 'clock', 'random', 'logger', 'codecs', 'workers']);
 
 /**
  * Opens the store in a folder, making it if there is none, and recovers it if it wasn't closed: everything acknowledged is
@@ -69,13 +63,10 @@ export async function open<Event extends NewEvent = NewEvent>(
   if (typeof directory !== 'string' || directory === '') {
     throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
   }
-  const logger = guardedLogger(components.logger ?? silentLogger);
+  const given = await resolveComponents(components, componentNames);
   const parts: Components = {
-    threads: chooseThreads(resolved.writer, 'writer', components, logger),
-    fileSystem: await fileSystemOf(components.fileSystem),
-    clock: components.clock ?? nodeClock,
-    random: components.random ?? nodeRandom,
-    logger,
+    ...given,
+    threads: chooseThreads(resolved.writer, 'writer', components, given.logger),
     codecs: new CodecRegistry(components.codecs),
   };
   // Unknown names are refused before anything is touched.

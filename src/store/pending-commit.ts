@@ -1,5 +1,5 @@
 /** A commit in flight, from the call to the answer: one object, whatever waits for it. */
-import type { VarveError } from '../base/errors.ts';
+import { type VarveError, withApplied } from '../base/errors.ts';
 import { PendingFrame } from '../journal/pending-frame.ts';
 import type { AppendResult, CommitResult } from './contract.ts';
 
@@ -27,8 +27,12 @@ export abstract class PendingCommit extends PendingFrame {
   abstract appended(): void;
   /** It was appended before; this is what was answered then. */
   abstract repeated(result: CommitResult): void;
-  /** It was refused, or lost. */
-  abstract reject(error: VarveError): void;
+  /** It was refused, or lost: the error says whether it took effect. */
+  protected abstract refused(error: VarveError): void;
+
+  reject(error: VarveError): void {
+    this.refused(withApplied(error, 'unknown'));
+  }
 
   /** Someone whose answer may be given only when this commit is durable, and who fails if it fails. */
   follow(follower: Follower): void {
@@ -92,7 +96,7 @@ export class PendingAppend extends PendingCommit {
     this.#resolve({ outcome, firstPosition, lastPosition, firstRevision, revision, time });
   }
 
-  reject(error: VarveError): void {
+  protected refused(error: VarveError): void {
     this.#reject(error);
   }
 }
@@ -125,7 +129,7 @@ export class PendingParts extends PendingCommit {
     this.#resolve(result);
   }
 
-  reject(error: VarveError): void {
+  protected refused(error: VarveError): void {
     this.#reject(error);
   }
 }

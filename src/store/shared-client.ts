@@ -88,7 +88,7 @@ export class SharedClient {
   submit(commits: CommitLog, { commit, hasSignal }: DecodedCommit, request: number): boolean {
     this.#owed.add(1);
     if (this.#abortedAhead.delete(request)) {
-      this.failed(request, aborted(undefined));
+      this.failed(request, aborted(undefined, 'no'));
       return true;
     }
     const signed = hasSignal ? { ...commit, signal: this.#signalOf(request) } : commit;
@@ -228,7 +228,7 @@ export class SharedClient {
       const value = await this.#ask(request, call);
       this.post({ kind: 'answer', request, value });
     } catch (error) {
-      this.post({ kind: 'failure', request, error: packError(error) });
+      this.post({ kind: 'failure', request, error: packError(answerFailure(error)) });
     } finally {
       this.#owed.add(-1);
     }
@@ -335,9 +335,20 @@ class ClientCommit extends PendingCommit {
     }
   }
 
-  reject(error: VarveError): void {
+  protected refused(error: VarveError): void {
     this.#client.failed(this.#request, error);
   }
+}
+
+/** Cloning a value for another thread is recursive; older versions stored values of any depth. */
+function answerFailure(error: unknown): unknown {
+  return error instanceof RangeError
+    ? new VarveError(
+        'LIMIT_EXCEEDED',
+        'An event is nested too deep to be sent to another thread: read it in the thread that opened the store.',
+        { cause: error },
+      )
+    : error;
 }
 
 async function pageOfRead(read: PlannedRead<NewEvent>): Promise<Page<unknown>> {

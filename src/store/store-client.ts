@@ -1,7 +1,7 @@
 /** A store that another thread owns: checks and serializes here, is decided about and kept there. */
 import { checkRange, checkSignal } from '../base/arguments.ts';
 import { unpackError } from '../base/error-transfer.ts';
-import { type Applied, VarveError } from '../base/errors.ts';
+import { type Applied, asFailedWrite, VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Port } from '../io/message-port.ts';
 import { AtomicCells } from '../journal/cells.ts';
@@ -92,22 +92,30 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
     options: AppendOptions = {},
   ): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen();
-      // Out of hand while the caller's code runs, which may append, too.
-      const spare = this.#spareDraft;
-      this.#spareDraft = undefined;
-      const prepared = prepareAppend(stream, events, options, this.#payloads, spare);
-      if (this.#submit(prepared, undefined, resolve, reject) && clearCommitDraft(prepared)) {
-        this.#spareDraft = prepared;
+      try {
+        this.#checkOpen();
+        // Out of hand while the caller's code runs, which may append, too.
+        const spare = this.#spareDraft;
+        this.#spareDraft = undefined;
+        const prepared = prepareAppend(stream, events, options, this.#payloads, spare);
+        if (this.#submit(prepared, undefined, resolve, reject) && clearCommitDraft(prepared)) {
+          this.#spareDraft = prepared;
+        }
+      } catch (error) {
+        reject(asFailedWrite(error, 'no'));
       }
     });
   }
 
   commit(parts: readonly CommitPart<Event>[], options: CommitOptions = {}): Promise<CommitResult> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen();
-      const prepared = prepareCommit(parts, options, this.#payloads);
-      this.#submit(prepared, prepared.parts[0]!.stream, resolve, reject);
+      try {
+        this.#checkOpen();
+        const prepared = prepareCommit(parts, options, this.#payloads);
+        this.#submit(prepared, prepared.parts[0]!.stream, resolve, reject);
+      } catch (error) {
+        reject(asFailedWrite(error, 'no'));
+      }
     });
   }
 

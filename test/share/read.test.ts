@@ -168,7 +168,7 @@ describe('reading in a client', () => {
     const controller = new AbortController();
     const next = fateOf(client.read({}, { signal: controller.signal }).next());
     controller.abort();
-    expect(await next).toBe('ABORTED no');
+    expect(await next).toBe('ABORTED');
     await client.close();
   });
 

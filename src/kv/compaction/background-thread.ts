@@ -1,8 +1,7 @@
 /** The background on a thread of its own: requests to the disk block it, and between steps it looks for new orders. */
 import { packError } from '../../base/error-transfer.ts';
-import { loadComponent, receiveComponent } from '../../io/component.ts';
-import type { FileSystem } from '../../io/file-system.ts';
-import { NodeFileSystem } from '../../io/node-file-system.ts';
+import { receiveComponent } from '../../io/component.ts';
+import { fileSystemOf } from '../../io/file-system-of.ts';
 import type { ThreadStarter } from '../../io/thread.ts';
 import type {
   BackgroundOrder,
@@ -34,10 +33,7 @@ async function prepareParts({
   identity,
   numbers,
 }: BackgroundThreadData): Promise<JobParts> {
-  const fileSystem: FileSystem =
-    sent === undefined
-      ? new NodeFileSystem()
-      : await loadComponent<FileSystem>(receiveComponent(sent));
+  const fileSystem = await fileSystemOf(sent && receiveComponent(sent));
   const counted = new CountedTableNumbers(numbers);
   return { fileSystem, directory, identity, numbers: counted, failedSyncs: { count: 0 } };
 }
