@@ -41,7 +41,7 @@ describe('bounds', () => {
           (bounds.end === undefined || compare(tried, bounds.end) < 0);
         expect(isHeld).toBe(isWanted);
       }),
-      { numRuns: 400 },
+      { numRuns: 200 },
     );
   });
 
