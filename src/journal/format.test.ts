@@ -278,6 +278,7 @@ describe('a frame', () => {
           durable,
           link,
           crc,
+          refusal: undefined,
         });
         const start = at + FRAME_HEADER_SIZE;
         deepStrictEqual(bytes.slice(start, start + body.length), body);
