@@ -102,7 +102,17 @@ export function parseCommandLine(
   }
   const advice = `See: varve ${command.name} --help`;
   try {
-    const parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+    const parsed = parseArgs({
+      args: [...args],
+      options,
+      allowPositionals: true,
+      strict: true,
+      tokens: true,
+    });
+    rejectRepeated(
+      parsed.tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : [])),
+      command,
+    );
     const given = new GivenOptions(parsed.values);
     const count = parsed.positionals.length;
     if (
@@ -116,6 +126,20 @@ export function parseCommandLine(
     return { positionals: parsed.positionals, options: given };
   } catch (error) {
     throw usageError(error, command);
+  }
+}
+
+/** Of two values only the last one would count. */
+function rejectRepeated(names: readonly string[], { name, options }: Command): void {
+  const seen = new Set<string>();
+  for (const given of names) {
+    const option = options[given];
+    if (option?.value !== undefined && option.multiple !== true && seen.has(given)) {
+      throw new CommandError(`The option --${given} is given twice.`, {
+        advice: `See: varve ${name} --help`,
+      });
+    }
+    seen.add(given);
   }
 }
 
