@@ -107,8 +107,17 @@ export function parseCommandLine(
   }
   const advice = `See: varve ${command.name} --help`;
   try {
-    const joined = joinNegative(command, args);
-    const parsed = parseArgs({ args: joined, options, allowPositionals: true, strict: true });
+    const parsed = parseArgs({
+      args: joinNegative(command, args),
+      options,
+      allowPositionals: true,
+      strict: true,
+      tokens: true,
+    });
+    rejectRepeated(
+      parsed.tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : [])),
+      command,
+    );
     const given = new GivenOptions(parsed.values);
     const count = parsed.positionals.length;
     if (
@@ -140,6 +149,20 @@ function joinNegative({ options }: Command, args: readonly string[]): string[] {
     }
   }
   return joined;
+}
+
+/** Of two values only the last one would count. */
+function rejectRepeated(names: readonly string[], { name, options }: Command): void {
+  const seen = new Set<string>();
+  for (const given of names) {
+    const option = options[given];
+    if (option?.value !== undefined && option.multiple !== true && seen.has(given)) {
+      throw new CommandError(`The option --${given} is given twice.`, {
+        advice: `See: varve ${name} --help`,
+      });
+    }
+    seen.add(given);
+  }
 }
 
 function usageError(error: unknown, { name }: Command): Error {
