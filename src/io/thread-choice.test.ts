@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { VarveError } from '../base/errors.ts';
 import type { LogEntry } from '../base/logger.ts';
 import { chooseThreads } from './thread-choice.ts';
 import type { WorkerModules } from './worker-modules.ts';
@@ -21,10 +22,14 @@ describe('chooseThreads', () => {
   it('tells why there is no thread once, however many could not be started', () => {
     const told: LogEntry[] = [];
     const { goInline } = chooseThreads('auto', 'background', {}, (entry) => told.push(entry));
-    goInline?.(new Error('first'));
-    goInline?.(new Error('second'));
+    const failure = new VarveError('UNAVAILABLE', 'failed', {
+      cause: 'first',
+      details: { worker: 'kvLog' },
+    });
+    goInline?.(failure);
+    goInline?.(new VarveError('UNAVAILABLE', 'failed'));
     expect(told).toMatchObject([
-      { level: 'warn', event: 'thread-unavailable', details: { cause: { message: 'first' } } },
+      { level: 'warn', event: 'thread-unavailable', details: { worker: 'kvLog', cause: 'first' } },
     ]);
   });
 

@@ -10,7 +10,7 @@ export interface ThreadChoice {
   /** Whether there are to be threads at all. */
   readonly usesThreads: boolean;
   /** Hears why a thread could not be started, if the work is to go on in this one then; undefined if it is not. */
-  readonly goInline: ((cause: unknown) => void) | undefined;
+  readonly goInline: ((failure: VarveError) => void) | undefined;
   readonly workers: WorkerModules;
   /** How threads get their file system; undefined for the operating system's. */
   readonly namedFileSystem: ComponentModule | undefined;
@@ -50,9 +50,9 @@ export function chooseThreads(
 }
 
 /** However many threads a store has: what keeps one from starting keeps the others, too. */
-function tellOnce(logger: Logger): (cause: unknown) => void {
+function tellOnce(logger: Logger): (failure: VarveError) => void {
   let hasTold = false;
-  return (cause) => {
+  return ({ cause, details }) => {
     if (hasTold) {
       return;
     }
@@ -60,8 +60,9 @@ function tellOnce(logger: Logger): (cause: unknown) => void {
     logger({
       level: 'warn',
       event: 'thread-unavailable',
-      message: "The store has no thread of its own: all its work is done in its owner's.",
-      details: { cause },
+      message:
+        'A thread could not be started, so its work is done in the thread that opened the store. Of a bundled program, name the files of threads in the component workers.',
+      details: { ...details, cause },
     });
   };
 }

@@ -43,7 +43,7 @@ export interface ThreadWriterParts {
 export interface InlineInstead {
   readonly startInline: StartWriter;
   /** Hears why. */
-  readonly tell: (cause: unknown) => void;
+  readonly tell: (failure: VarveError) => void;
 }
 
 /** What may be asked for before anybody can do it. */

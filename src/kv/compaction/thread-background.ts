@@ -30,7 +30,7 @@ export interface ThreadBackgroundParts {
   readonly workers?: WorkerModules;
   /** What does the jobs if there can't be a thread, and who hears why; undefined if jobs are to fail then. */
   readonly otherwise?:
-    | { readonly startInline: () => Background; readonly tell: (cause: unknown) => void }
+    | { readonly startInline: () => Background; readonly tell: (failure: VarveError) => void }
     | undefined;
 }
 
