@@ -349,7 +349,7 @@ export class RecordView {
     const header = this.#header;
     const sizesAt = header + At.streamSize;
     const end = header + this.headerSize;
-    return textsProblem(this.bytes, this.view, sizesAt, header + At.strings, end);
+    return textsProblem(this.bytes, sizesAt, header + At.strings, end);
   }
 
   get isErased(): boolean {

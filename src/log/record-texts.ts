@@ -16,17 +16,7 @@ const names = [
   'idempotency scope',
   'idempotency key',
 ] as const;
-const sizesMax: readonly number[] = [
-  limits.streamSizeMax,
-  limits.typeSizeMax,
-  limits.idSizeMax,
-  limits.idSizeMax,
-  limits.idSizeMax,
-  0,
-  limits.idempotencyKeySizeMax,
-];
-/** The stream and the type are never absent. */
-const REQUIRED_COUNT = 2;
+const { streamSizeMax, typeSizeMax, idSizeMax, idempotencyKeySizeMax } = limits;
 
 const SPACE = 0x20;
 const DOT = 0x2e;
@@ -36,44 +26,87 @@ const DELETE = 0x7f;
 const C1_LEAD = 0xc2;
 const C1_LAST = 0x9f;
 
+const CONTRADICTION = 'the strings of a record contradict its size';
+
 /** Where the tags of the record at hand begin and end. */
 const tagStarts = new Int32Array(limits.tagCountMax);
 const tagEnds = new Int32Array(limits.tagCountMax);
 
 /**
  * What is wrong with the texts in `bytes[start, end)`, if anything is. `sizesAt`: where the sizes of the seven texts stand, and
- * the number of tags behind them.
+ * the number of tags behind them. Every record that is read goes through this: nearly all are printable ASCII, which one loop
+ * over all of them tells.
  */
 export function textsProblem(
   bytes: Uint8Array,
-  view: DataView,
   sizesAt: number,
   start: number,
   end: number,
 ): string | undefined {
+  const streamSize = uint16At(bytes, sizesAt);
+  const typeSize = uint16At(bytes, sizesAt + 2);
+  const idSize = uint16At(bytes, sizesAt + 4);
+  const correlationSize = uint16At(bytes, sizesAt + 6);
+  const causationSize = uint16At(bytes, sizesAt + 8);
+  const scopeSize = uint16At(bytes, sizesAt + 10);
+  const keySize = uint16At(bytes, sizesAt + 12);
+  if (
+    streamSize === 0 ||
+    typeSize === 0 ||
+    streamSize > streamSizeMax ||
+    typeSize > typeSizeMax ||
+    idSize > idSizeMax ||
+    correlationSize > idSizeMax ||
+    causationSize > idSizeMax ||
+    scopeSize > 0 ||
+    keySize > idempotencyKeySizeMax
+  ) {
+    return 'a text of a record is missing, or longer than it may be';
+  }
+  const textsEnd =
+    start + streamSize + typeSize + idSize + correlationSize + causationSize + keySize;
+  if (textsEnd > end) {
+    return CONTRADICTION;
+  }
+  if (!isPrintableAscii(bytes, start, textsEnd)) {
+    const problem = unusualTextsProblem(bytes, sizesAt, start);
+    if (problem !== undefined) {
+      return problem;
+    }
+  }
+  if (!isPath(bytes, start, start + streamSize)) {
+    return 'the stream of a record has a name that no stream has';
+  }
+  const tagCount = uint16At(bytes, sizesAt + 14);
+  if (tagCount === 0) {
+    return textsEnd === end ? undefined : CONTRADICTION;
+  }
+  return tagsProblem(bytes, textsEnd, end, tagCount);
+}
+
+function uint16At(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8);
+}
+
+/** Each text by itself: a character must not be split between two. */
+function unusualTextsProblem(
+  bytes: Uint8Array,
+  sizesAt: number,
+  start: number,
+): string | undefined {
   let at = start;
-  for (let index = 0; index < names.length; index += 1) {
-    const size = view.getUint16(sizesAt + index * 2, true);
-    if (size > sizesMax[index]! || (size === 0 && index < REQUIRED_COUNT)) {
-      return `the ${names[index]} of a record has ${size} bytes`;
-    }
-    if (at + size > end) {
-      return 'the strings of a record contradict its size';
-    }
+  for (const [index, name] of names.entries()) {
+    const size = uint16At(bytes, sizesAt + index * 2);
     if (!isText(bytes, at, at + size)) {
-      return `the ${names[index]} of a record is not text`;
-    }
-    if (index === 0 && !isPath(bytes, at, at + size)) {
-      return 'the stream of a record has a name that no stream has';
+      return `the ${name} of a record is not text`;
     }
     at += size;
   }
-  return tagsProblem(bytes, view, at, end, view.getUint16(sizesAt + names.length * 2, true));
+  return undefined;
 }
 
 function tagsProblem(
   bytes: Uint8Array,
-  view: DataView,
   start: number,
   end: number,
   count: number,
@@ -83,10 +116,10 @@ function tagsProblem(
   }
   let at = start;
   for (let index = 0; index < count; index += 1) {
-    const size = at + 2 > end ? 0 : view.getUint16(at, true);
+    const size = at + 2 > end ? 0 : uint16At(bytes, at);
     at += 2;
     if (at + size > end) {
-      return 'the strings of a record contradict its size';
+      return CONTRADICTION;
     }
     if (size === 0 || size > limits.tagSizeMax || !isText(bytes, at, at + size)) {
       return 'a tag of a record is not a tag';
@@ -94,11 +127,11 @@ function tagsProblem(
     tagStarts[index] = at;
     at += size;
     tagEnds[index] = at;
-    if (hasTwin(bytes, index)) {
+    if (index > 0 && hasTwin(bytes, index)) {
       return 'a record has the same tag twice';
     }
   }
-  return at === end ? undefined : 'the strings of a record contradict its size';
+  return at === end ? undefined : CONTRADICTION;
 }
 
 /** True if a tag before this one has the same bytes. */
@@ -118,14 +151,18 @@ function hasTwin(bytes: Uint8Array, index: number): boolean {
   return false;
 }
 
-function isText(bytes: Uint8Array, start: number, end: number): boolean {
+function isPrintableAscii(bytes: Uint8Array, start: number, end: number): boolean {
   for (let at = start; at < end; at += 1) {
     const byte = bytes[at]!;
     if (byte < SPACE || byte >= DELETE) {
-      return isUnusualText(bytes, start, end);
+      return false;
     }
   }
   return true;
+}
+
+function isText(bytes: Uint8Array, start: number, end: number): boolean {
+  return isPrintableAscii(bytes, start, end) || isUnusualText(bytes, start, end);
 }
 
 function isUnusualText(bytes: Uint8Array, start: number, end: number): boolean {
@@ -141,19 +178,17 @@ function isUnusualText(bytes: Uint8Array, start: number, end: number): boolean {
 
 /** True if no part between slashes is empty, "." or "..". */
 function isPath(bytes: Uint8Array, start: number, end: number): boolean {
-  let size = 0;
-  let dots = 0;
+  let partStart = start;
   for (let at = start; at <= end; at += 1) {
-    const byte = at === end ? SLASH : bytes[at]!;
-    if (byte !== SLASH) {
-      size += 1;
-      dots += byte === DOT ? 1 : 0;
-    } else if (size === 0 || (size <= 2 && dots === size)) {
-      return false;
-    } else {
-      size = 0;
-      dots = 0;
+    if (at < end && bytes[at] !== SLASH) {
+      continue;
     }
+    const size = at - partStart;
+    const isDots = size > 0 && bytes[partStart] === DOT && bytes[at - 1] === DOT;
+    if (size === 0 || (isDots && size <= 2)) {
+      return false;
+    }
+    partStart = at + 1;
   }
   return true;
 }
