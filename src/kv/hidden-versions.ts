@@ -23,6 +23,8 @@ export class HiddenVersions {
   readonly #parts: HiddenVersionsParts;
   /** By table: the snapshots that may have kept versions in it when it was made. */
   readonly #keepers = new Map<number, readonly number[]>();
+  /** Tables in which there was any. */
+  readonly #kept = new Map<number, readonly number[]>();
   /** By table: entries beyond one a key, where somebody has looked. */
   readonly #counts = new Map<number, number>();
 
@@ -35,6 +37,9 @@ export class HiddenVersions {
     for (const { number, minSequence, maxSequence } of tables) {
       const keepers = snapshots.filter((at) => at >= minSequence && at < maxSequence);
       this.#keepers.set(number, keepers.length === 0 ? NOBODY : keepers);
+      if (keepers.length > 0) {
+        this.#kept.set(number, keepers);
+      }
     }
   }
 
@@ -42,13 +47,14 @@ export class HiddenVersions {
   forget(tables: readonly TableMeta[]): void {
     for (const { number } of tables) {
       this.#keepers.delete(number);
+      this.#kept.delete(number);
       this.#counts.delete(number);
     }
   }
 
   /** True if a snapshot may have kept versions in a table. */
   isKeeper(snapshot: number): boolean {
-    return [...this.#keepers.values()].some((keepers) => keepers.includes(snapshot));
+    return [...this.#kept.values()].some((keepers) => keepers.includes(snapshot));
   }
 
   /** About how many versions of a table would go if it were written anew. 0 for a table made before that nobody has looked at. */

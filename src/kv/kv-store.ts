@@ -56,6 +56,7 @@ import {
 } from './kv-iterator.ts';
 import { Ingester } from './ingester.ts';
 import { optionNames } from './option-names.ts';
+import { Pace } from './pace.ts';
 import { backupKv, type BackupParts } from './kv-backup.ts';
 import { listEntries } from './kv-listing.ts';
 import { kvStats, type StatsParts } from './kv-stats.ts';
@@ -114,6 +115,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   readonly #items: ScanItems<Value>;
   readonly #ingester: Ingester;
   readonly #calls: WriteCalls<Value>;
+  readonly #pace: Pace;
   #closing: Promise<void> | undefined;
 
   constructor(parts: KvStoreParts<Value>) {
@@ -123,6 +125,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#items = new ScanItems(parts.codec);
     this.#writer = parts.writer;
     this.#iterators = parts.iterators;
+    this.#pace = new Pace(parts.clock);
     this.recovery = parts.recovery;
     const { writer, codec, journal } = parts;
     this.#calls = new WriteCalls(writer, codec, journal !== undefined, () => this.#checkOpen());
@@ -149,7 +152,12 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   async get(key: KvBytes, options?: KvReadOptions): Promise<Value | undefined> {
-    return this.getSync(key, options);
+    const value = this.getSync(key, options);
+    // What is borrowed ends with the turn.
+    if (options?.borrow !== true && this.#pace.isDue()) {
+      await this.#pace.pause();
+    }
+    return value;
   }
 
   getEntrySync(key: KvBytes, options?: KvReadOptions): KvEntry<Value> | undefined {
@@ -163,12 +171,34 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   async getEntry(key: KvBytes, options?: KvReadOptions): Promise<KvEntry<Value> | undefined> {
-    return this.getEntrySync(key, options);
+    const entry = this.getEntrySync(key, options);
+    if (this.#pace.isDue()) {
+      await this.#pace.pause();
+    }
+    return entry;
   }
 
   async getMany(keys: readonly KvBytes[], options?: KvReadOptions): Promise<(Value | undefined)[]> {
+    this.#checkOpen();
     checkList(keys, 'keys');
-    return keys.map((key) => this.getSync(key, { ...options, borrow: false }));
+    // Everything is looked up as things are now, however long it takes.
+    const held = options?.snapshot === undefined ? this.snapshot() : undefined;
+    try {
+      const read = { ...options, ...(held && { snapshot: held }), borrow: false };
+      const values: (Value | undefined)[] = [];
+      let sought = keys;
+      for (let index = 0; index < sought.length; index += 1) {
+        values.push(this.getSync(sought[index]!, read));
+        if (this.#pace.isDue()) {
+          // Order: copied before others run, who may use the memory for something else.
+          sought = sought === keys ? ownKeysOf(keys) : sought;
+          await this.#pace.pause();
+        }
+      }
+      return values;
+    } finally {
+      held?.close();
+    }
   }
 
   hasSync(key: KvBytes, options?: KvReadOptions): boolean {
@@ -176,7 +206,11 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   async has(key: KvBytes, options?: KvReadOptions): Promise<boolean> {
-    return this.hasSync(key, options);
+    const isThere = this.hasSync(key, options);
+    if (this.#pace.isDue()) {
+      await this.#pace.pause();
+    }
+    return isThere;
   }
 
   put(key: KvBytes, value: KvInput<Value>, options: KvPutOptions = {}): Promise<number> {
@@ -278,7 +312,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   iterate(options: KvIterateOptions & { readonly keysOnly: true }): KvAsyncIterator<Uint8Array>;
   iterate(options?: KvIterateOptions): KvAsyncIterator<[Uint8Array, Value]>;
   iterate(options: KvIterateOptions = {}): KvAsyncIterator<Uint8Array | [Uint8Array, Value]> {
-    return new AsyncIterator(this.iterateSync(options), this.#parts.clock);
+    return new AsyncIterator(this.iterateSync(options), this.#parts.clock, this.#pace);
   }
 
   list(prefix: KvBytes, options: KvListOptions = {}): IterableIterator<KvListEntry<Value>> {
@@ -310,7 +344,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       Infinity,
     );
     let count = 0;
-    for await (const _ of new AsyncIterator(entries, this.#parts.clock)) {
+    for await (const _ of new AsyncIterator(entries, this.#parts.clock, this.#pace)) {
       if (count === limit) {
         return { count, isExact: false };
       }
@@ -466,6 +500,11 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       throw closedError();
     }
   }
+}
+
+/** Nothing in them is the caller's. What is no key is left to be refused. */
+function ownKeysOf(keys: readonly KvBytes[]): KvBytes[] {
+  return keys.map((key) => (key instanceof Uint8Array ? new Uint8Array(key) : key));
 }
 
 /** What is wrong with a call that writes also says whether it took effect: not, if nobody has said otherwise. */
