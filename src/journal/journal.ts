@@ -5,17 +5,19 @@
  *   durable ≤ written ≤ appended
  */
 import { assert } from '../base/assert.ts';
-import { type Applied, VarveError } from '../base/errors.ts';
+import type { VarveError } from '../base/errors.ts';
 import { viewOf } from '../base/integers.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import type { Clock, Timer } from '../io/clock.ts';
+import { isHoldLost } from '../io/held-folder.ts';
 import { AtomicCells, type Cells } from './cells.ts';
 import { FRAME_HEADER_SIZE, frameSizeOf, SEGMENT_HEADER_SIZE } from './format.ts';
 import { distance, LaneCell } from './lane-layout.ts';
 import { LaneProducer } from './lane.ts';
 import type { JournalSettings } from './options.ts';
 import type { PendingFrame } from './pending-frame.ts';
+import { poisoned, writingEnded } from './poisoned.ts';
 import { SegmentCursor } from './segment-cursor.ts';
 import { type ActiveSegment, SALT_IN_FRAME, type WriterReports } from './writer.ts';
 import type { StartWriter, WriterHost } from './writer-host.ts';
@@ -347,6 +349,11 @@ export class Journal {
       sealed: (firstPosition) => this.#events.sealed(firstPosition),
       failed: (cause, unknownBelow) => this.#failAll(cause, unknownBelow),
       derivedFailed: (what, cause) => {
+        if (isHoldLost(cause)) {
+          // The next write would fail for it, too.
+          this.poison(cause);
+          return;
+        }
         logger({
           level: 'warn',
           event: 'derived-write-failed',
@@ -477,23 +484,4 @@ interface Link {
   readonly lane: LaneProducer;
   readonly cells: Cells;
   readonly host: WriterHost;
-}
-
-/** What everybody hears who isn't asking about a commit of their own. */
-export function writingEnded(cause: unknown): VarveError {
-  return new VarveError(
-    'POISONED',
-    'Writing to the store has failed and ended: close the store and open it again.',
-    { cause },
-  );
-}
-
-/** The error of a commit that could not be written, and of every one after it. */
-export function poisoned(cause: unknown, applied: Applied): VarveError {
-  const what = applied === 'no' ? 'was not applied' : 'may or may not have been applied';
-  return new VarveError(
-    'POISONED',
-    `Writing to the store has failed, and this append ${what}: close the store, open it again and retry.`,
-    { cause, applied },
-  );
 }

@@ -2,6 +2,7 @@
 import { unpackError } from '../base/error-transfer.ts';
 import { VarveError } from '../base/errors.ts';
 import { type ComponentModule, sendComponent } from '../io/component.ts';
+import type { HeldDirectory } from '../io/file-system.ts';
 import { startThread, type Thread } from '../io/thread.ts';
 import { AtomicCells, type Cells } from './cells.ts';
 import { HubCell, LaneCell, makeHubWords, makeLaneMemory } from './lane-layout.ts';
@@ -17,6 +18,8 @@ export interface ThreadWriterParts {
   readonly identity: Uint8Array;
   /** How the thread gets its file system; undefined for the operating system's. */
   readonly fileSystem: ComponentModule | undefined;
+  /** The store's folder, for the thread to work in. */
+  readonly held?: HeldDirectory | undefined;
   /** Takes what the encoder knows away from this thread; buffers in `transfer` are moved, not copied. */
   readonly takeEncoder: () => { readonly state: unknown; readonly transfer: ArrayBuffer[] };
 }
@@ -40,6 +43,7 @@ export function threadWriter(
       directory: parts.directory,
       identity: parts.identity,
       fileSystem: parts.fileSystem === undefined ? undefined : sendComponent(parts.fileSystem),
+      held: parts.held,
       settings,
       active: { ...rest, offsets: offsets.toBytes() },
       encoder: state,

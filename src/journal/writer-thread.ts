@@ -3,10 +3,11 @@
  * wait to be finished meanwhile. Words, orders and their order: lane-layout.ts.
  */
 import { packError } from '../base/error-transfer.ts';
-import { loadComponent, receiveComponent } from '../io/component.ts';
+import { receiveComponent } from '../io/component.ts';
 import type { FileSystem } from '../io/file-system.ts';
+import { fileSystemOf } from '../io/file-system-of.ts';
+import { heldFileSystem } from '../io/held-folder.ts';
 import { joinPath } from '../io/path.ts';
-import { NodeFileSystem } from '../io/node-file-system.ts';
 import { hasSeveralProcessors, type ThreadStarter } from '../io/thread.ts';
 import { AtomicCells, type Cells } from './cells.ts';
 import { runBlocking, runOverlapped } from './disk-request.ts';
@@ -35,10 +36,8 @@ export async function runWriterThread(
   const data = starter.data as WriterThreadData;
   const post = (message: WriterMessage): void => starter.post(message);
   try {
-    const fileSystem: FileSystem =
-      data.fileSystem === undefined
-        ? new NodeFileSystem()
-        : await loadComponent<FileSystem>(receiveComponent(data.fileSystem));
+    const base = await fileSystemOf(data.fileSystem && receiveComponent(data.fileSystem));
+    const fileSystem = heldFileSystem(base, data.held);
     await new WriterThread(starter, data, fileSystem, makeEncoder(data.encoder)).run();
   } catch (error) {
     post({ report: 'defect', cause: packError(error) });

@@ -2,17 +2,19 @@
 import { VarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { reached } from '../base/reached.ts';
-import type { FileSystem } from '../io/file-system.ts';
+import type { FileSystem, HeldDirectory } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
 import { inlineWriter } from '../journal/inline-writer.ts';
-import { Journal, type JournalEvents, poisoned } from '../journal/journal.ts';
+import { Journal, type JournalEvents } from '../journal/journal.ts';
 import type { JournalSettings } from '../journal/options.ts';
+import { poisoned } from '../journal/poisoned.ts';
 import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
 import type { Background } from './compaction/background.ts';
 import { compactionSettings } from './compaction/compaction-settings.ts';
 import { InlineBackground } from './compaction/inline-background.ts';
 import { CountedTableNumbers } from './compaction/table-numbers.ts';
 import { ThreadBackground } from './compaction/thread-background.ts';
+import { WatchedBackground } from './compaction/watched-background.ts';
 import type { KvRecovery } from './contract.ts';
 import { guardRefusal } from './guards.ts';
 import type { OpenedFolder } from './kv-folder.ts';
@@ -50,8 +52,13 @@ export interface KvEngine extends ResolvedKvComponents {
   readonly recovery: KvRecovery;
 }
 
+/** Components that work in a folder that is held. */
+export interface HeldKvComponents extends ResolvedKvComponents {
+  readonly held: HeldDirectory | undefined;
+}
+
 export function startEngine(
-  parts: ResolvedKvComponents,
+  parts: HeldKvComponents,
   options: ResolvedKvOptions,
   folder: OpenedFolder,
 ): KvEngine {
@@ -85,7 +92,7 @@ export function startEngine(
   };
   const journal = log && startJournal(parts, options, folder, log, events);
   const numbers = CountedTableNumbers.startingAt(folder.nextTableNumber, parts.usesThreads);
-  const background = startBackground(parts, folder, numbers);
+  const background = startBackground(parts, folder, numbers, (error) => writer.endWriting(error));
   const rest = { background, tables, memtables, snapshots, numbers, journal };
   const started = new Maintenance(
     {
@@ -200,7 +207,7 @@ function recoverLog(
 }
 
 function startJournal(
-  parts: ResolvedKvComponents,
+  parts: HeldKvComponents,
   options: ResolvedKvOptions,
   { state }: OpenedFolder,
   { directory, recovered }: OpenedLog,
@@ -218,28 +225,35 @@ function startJournal(
   const encoder = new KvLogEncoder();
   const startInline = inlineWriter({ ...place, fileSystem, encoder, clock }, settings, active);
   const startWriter = parts.usesThreads
-    ? kvLogWriterThread({ ...place, fileSystem: parts.namedFileSystem }, settings, active)
+    ? kvLogWriterThread(
+        { ...place, fileSystem: parts.namedFileSystem, held: parts.held },
+        settings,
+        active,
+      )
     : startInline;
   return new Journal({ clock, random, logger, startWriter, startInline }, settings, active, events);
 }
 
 function startBackground(
-  { fileSystem, clock, usesThreads, namedFileSystem }: ResolvedKvComponents,
+  { fileSystem, clock, usesThreads, namedFileSystem, held }: HeldKvComponents,
   { directory, state }: OpenedFolder,
   numbers: CountedTableNumbers,
+  lost: (error: VarveError) => void,
 ): Background {
   const { identity } = state;
-  return usesThreads
+  const background = usesThreads
     ? new ThreadBackground({
         directory,
         identity,
         fileSystem: namedFileSystem,
+        held,
         numbers: numbers.words,
       })
     : new InlineBackground(
         { fileSystem, directory, identity, numbers, failedSyncs: { count: 0 } },
         clock,
       );
+  return new WatchedBackground(background, lost);
 }
 
 function maintenanceSettings(options: ResolvedKvOptions): MaintenanceSettings {

@@ -9,9 +9,13 @@ export function kvLogWriterThread(
   settings: JournalSettings,
   active: ActiveSegment,
 ): StartWriter {
-  const { directory, identity, fileSystem } = parts;
+  const { directory, identity, fileSystem, held } = parts;
   const module = new URL('./kv-log-writer.worker.js', import.meta.url);
-  return threadWriter({ module, directory, identity, fileSystem, takeEncoder }, settings, active);
+  return threadWriter(
+    { module, directory, identity, fileSystem, held, takeEncoder },
+    settings,
+    active,
+  );
 }
 
 /** The encoder knows nothing that would have to go along. */

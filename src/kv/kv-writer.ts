@@ -8,7 +8,8 @@ import { VarveError } from '../base/errors.ts';
 import { reached } from '../base/reached.ts';
 import type { Clock, Timer } from '../io/clock.ts';
 import { frameBodySizeMax } from '../journal/format.ts';
-import { type Journal, poisoned, writingEnded } from '../journal/journal.ts';
+import type { Journal } from '../journal/journal.ts';
+import { poisoned, writingEnded } from '../journal/poisoned.ts';
 import { BatchBody } from './batch-body.ts';
 import { EntryKind } from './cursor.ts';
 import { compare } from './entry-iterator.ts';
@@ -177,6 +178,16 @@ export class KvWriter {
     this.refuseWaiting(error);
   }
 
+  /** Nothing is accepted any more, nor flushed, because something failed. */
+  endWriting(cause: unknown): void {
+    if (this.#parts.journal !== undefined) {
+      this.#parts.journal.poison(cause);
+      return;
+    }
+    this.close(poisoned(cause, 'no'));
+    this.#parts.failed(writingEnded(cause));
+  }
+
   #tellObservers(): void {
     while (this.#observers.length > 0 && this.#observers[0]!.doneCount <= this.#doneCount) {
       this.#observers.shift()!.resolve();
@@ -309,8 +320,7 @@ export class KvWriter {
     } catch (error) {
       // Half of it may be done: nothing may rest on it any more, and in a table everybody would see it.
       batch.failed(poisoned(error, 'no'));
-      this.close(poisoned(error, 'no'));
-      this.#parts.failed(writingEnded(error));
+      this.endWriting(error);
       return;
     }
     batch.succeed();

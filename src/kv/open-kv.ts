@@ -6,6 +6,7 @@ import { type ComponentModule, isComponentModule } from '../io/component.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { fileSystemOf } from '../io/file-system-of.ts';
 import { makeFolders, syncParents } from '../io/folders.ts';
+import { holdFolder } from '../io/held-folder.ts';
 import { nodeClock } from '../io/node-clock.ts';
 import { nodeRandom } from '../io/node-random.ts';
 import { absolutePath } from '../io/path.ts';
@@ -109,10 +110,11 @@ async function openLocked<Value>(
   }
   makeFolders(fileSystem, directory);
   syncParents(fileSystem, directory);
-  const lock = await fileSystem.lockDirectory(directory);
+  const lock = await holdFolder(fileSystem, directory);
   try {
-    const folder = openFolder(parts, options, directory);
-    return new LocalKvStore({ ...startEngine(parts, options, folder), lock, codec });
+    const heldParts = { ...parts, fileSystem: lock.fileSystem, held: lock.held };
+    const folder = openFolder(heldParts, options, directory);
+    return new LocalKvStore({ ...startEngine(heldParts, options, folder), lock, codec });
   } catch (error) {
     await lock.release();
     throw error;

@@ -10,11 +10,15 @@ export function logWriterThread(
   settings: JournalSettings,
   active: ActiveSegment,
 ): StartWriter {
-  const { directory, identity, fileSystem, encoder } = parts;
+  const { directory, identity, fileSystem, held, encoder } = parts;
   const takeEncoder: ThreadWriterParts['takeEncoder'] = () => {
     const state = encoder.takeState();
     return { state, transfer: [state.leaves.buffer] };
   };
   const module = new URL('./log-writer.worker.js', import.meta.url);
-  return threadWriter({ module, directory, identity, fileSystem, takeEncoder }, settings, active);
+  return threadWriter(
+    { module, directory, identity, fileSystem, held, takeEncoder },
+    settings,
+    active,
+  );
 }

@@ -61,7 +61,7 @@ export interface StoreParts {
   readonly fileSystem: FileSystem;
   readonly clock: Clock;
   readonly directory: string;
-  readonly lock: DirectoryLock;
+  readonly lock: Pick<DirectoryLock, 'release'>;
   readonly identity: StoreIdentity;
   readonly journal: Journal;
   readonly log: EventLog;

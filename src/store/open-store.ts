@@ -5,16 +5,18 @@ import { StreamIndex } from '../event-index/stream-index.ts';
 import { MemoryIdempotencyIndex } from '../idempotency/memory-index.ts';
 import type { Clock } from '../io/clock.ts';
 import { type ComponentModule, isComponentModule } from '../io/component.ts';
-import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
+import type { FileSystem } from '../io/file-system.ts';
 import { fileSystemOf } from '../io/file-system-of.ts';
 import { makeFolders } from '../io/folders.ts';
+import { type HeldFolder, holdFolder } from '../io/held-folder.ts';
 import { nodeClock } from '../io/node-clock.ts';
 import { nodeRandom } from '../io/node-random.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
 import { canShareMemory } from '../io/thread.ts';
 import { inlineWriter } from '../journal/inline-writer.ts';
-import { Journal, type JournalEvents, poisoned } from '../journal/journal.ts';
+import { Journal, type JournalEvents } from '../journal/journal.ts';
 import type { JournalSettings } from '../journal/options.ts';
+import { poisoned } from '../journal/poisoned.ts';
 import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
 import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
@@ -113,15 +115,15 @@ async function openFolder<Event extends NewEvent>(
   options: ResolvedOptions,
   directory: string,
 ): Promise<EventStore<Event>> {
-  const { fileSystem } = parts;
-  inspectFolder(fileSystem, directory, options.create);
-  makeFolders(fileSystem, directory);
-  const lock = await fileSystem.lockDirectory(directory);
+  inspectFolder(parts.fileSystem, directory, options.create);
+  makeFolders(parts.fileSystem, directory);
+  const folder = await holdFolder(parts.fileSystem, directory);
   try {
-    const { identity, isNew } = openIdentity(parts, directory);
-    return assemble<Event>(parts, options, directory, lock, identity, isNew);
+    const heldParts = { ...parts, fileSystem: folder.fileSystem };
+    const { identity, isNew } = openIdentity(heldParts, directory);
+    return assemble<Event>(heldParts, options, directory, folder, identity, isNew);
   } catch (error) {
-    await lock.release();
+    await folder.release();
     throw error;
   }
 }
@@ -130,7 +132,7 @@ function assemble<Event extends NewEvent>(
   parts: Components,
   options: ResolvedOptions,
   directory: string,
-  lock: DirectoryLock,
+  folder: HeldFolder,
   identity: StoreIdentity,
   isNew: boolean,
 ): EventStore<Event> {
@@ -164,7 +166,11 @@ function assemble<Event extends NewEvent>(
   const settings = journalSettings(options);
   const startInline = inlineWriter({ ...place, clock }, settings, recovered.active);
   const startWriter = parts.usesThread
-    ? logWriterThread({ ...place, fileSystem: parts.namedFileSystem }, settings, recovered.active)
+    ? logWriterThread(
+        { ...place, fileSystem: parts.namedFileSystem, held: folder.held },
+        settings,
+        recovered.active,
+      )
     : startInline;
   const journalParts = { clock, random, logger, startWriter, startInline };
   const journal = new Journal(journalParts, settings, recovered.active, events);
@@ -176,7 +182,7 @@ function assemble<Event extends NewEvent>(
     codec: codecs.named(options.compression),
     compressionMinBytes: options.compressionMinBytes,
   };
-  const rest = { directory, lock, identity, commits, gate, payloads, recovery };
+  const rest = { directory, lock: folder, identity, commits, gate, payloads, recovery };
   return new LocalEventStore<Event>({ ...parts, ...state, ...rest });
 }
 

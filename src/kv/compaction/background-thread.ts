@@ -1,8 +1,8 @@
 /** The background on a thread of its own: requests to the disk block it, and between steps it looks for new orders. */
 import { packError } from '../../base/error-transfer.ts';
-import { loadComponent, receiveComponent } from '../../io/component.ts';
-import type { FileSystem } from '../../io/file-system.ts';
-import { NodeFileSystem } from '../../io/node-file-system.ts';
+import { receiveComponent } from '../../io/component.ts';
+import { fileSystemOf } from '../../io/file-system-of.ts';
+import { heldFileSystem } from '../../io/held-folder.ts';
 import type { ThreadStarter } from '../../io/thread.ts';
 import type {
   BackgroundOrder,
@@ -20,10 +20,8 @@ import { CountedTableNumbers } from './table-numbers.ts';
 export async function runBackgroundThread(starter: ThreadStarter): Promise<void> {
   const { directory, identity, numbers, ...data } = starter.data as BackgroundThreadData;
   try {
-    const fileSystem: FileSystem =
-      data.fileSystem === undefined
-        ? new NodeFileSystem()
-        : await loadComponent<FileSystem>(receiveComponent(data.fileSystem));
+    const base = await fileSystemOf(data.fileSystem && receiveComponent(data.fileSystem));
+    const fileSystem = heldFileSystem(base, data.held);
     const parts = {
       fileSystem,
       directory,

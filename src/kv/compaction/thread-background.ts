@@ -2,6 +2,7 @@
 import { unpackError } from '../../base/error-transfer.ts';
 import { VarveError } from '../../base/errors.ts';
 import { type ComponentModule, sendComponent } from '../../io/component.ts';
+import type { HeldDirectory } from '../../io/file-system.ts';
 import { startThread, type Thread } from '../../io/thread.ts';
 import type { Background } from './background.ts';
 import type {
@@ -19,6 +20,8 @@ export interface ThreadBackgroundParts {
   readonly identity: Uint8Array;
   /** How the thread gets its file system; undefined for the operating system's. */
   readonly fileSystem: ComponentModule | undefined;
+  /** The store's folder, for the thread to work in. */
+  readonly held?: HeldDirectory | undefined;
   /** In shared memory: `CountedTableNumbers.words`. */
   readonly numbers: Int32Array;
 }
@@ -40,12 +43,13 @@ export class ThreadBackground implements Background {
   /** Called when nothing is pending any more. */
   #settled: (() => void) | undefined;
 
-  constructor({ directory, identity, fileSystem, numbers }: ThreadBackgroundParts) {
+  constructor({ directory, identity, fileSystem, held, numbers }: ThreadBackgroundParts) {
     this.#data = {
       directory,
       // A view would take all the memory that it lies in along.
       identity: identity.slice(),
       fileSystem: fileSystem === undefined ? undefined : sendComponent(fileSystem),
+      held,
       numbers,
     };
   }
