@@ -10,29 +10,34 @@ import {
   openSync,
   readdirSync,
   readSync,
+  realpathSync,
   renameSync,
+  statfsSync,
   statSync,
   unlinkSync,
   write,
   writeSync,
 } from 'node:fs';
 import { assert } from '../base/assert.ts';
-import { systemCode } from '../base/errors.ts';
+import { systemCode, VarveError } from '../base/errors.ts';
+import { identityAt } from './directory-identity.ts';
 import { lockDirectory } from './directory-lock.ts';
 import type {
   DirectoryEntry,
   DirectoryLock,
   EntryKind,
   File,
-  FileSystem,
+  HeldDirectory,
+  HoldingFileSystem,
   OpenMode,
 } from './file-system.ts';
+import { isSignThere } from './lock-sign.ts';
 
 /**
  * The operating system's files. `stat` follows symbolic links, so a store's folder may be reached through one; `list`
  * does not, so a link inside a folder is neither a file nor a directory.
  */
-export class NodeFileSystem implements FileSystem {
+export class NodeFileSystem implements HoldingFileSystem {
   open(path: string, mode: OpenMode): File {
     return new NodeFile(path, openSync(path, flagsOfMode[mode]));
   }
@@ -81,15 +86,27 @@ export class NodeFileSystem implements FileSystem {
       fsyncSync(descriptor);
     } catch (error) {
       if (!isWindowsRefusal(error)) {
-        throw error;
+        throw unsyncable(path, error);
       }
     } finally {
       closeSync(descriptor);
     }
   }
 
+  identify(path: string): string | undefined {
+    return identityAt(path);
+  }
+
+  realPath(path: string): string {
+    return realpathSync.native(path);
+  }
+
   lockDirectory(path: string): Promise<DirectoryLock> {
     return lockDirectory(path);
+  }
+
+  isHeld(held: HeldDirectory): boolean {
+    return isSignThere(held);
   }
 }
 
@@ -197,4 +214,19 @@ function openToSync(directory: string): number | undefined {
 function isWindowsRefusal(error: unknown): boolean {
   const code = systemCode(error);
   return process.platform === 'win32' && (code === 'EPERM' || code === 'EISDIR');
+}
+
+/** The system doesn't say which directory it could not sync, nor that it never will. */
+function unsyncable(directory: string, cause: unknown): unknown {
+  const code = systemCode(cause);
+  if (cause instanceof Error && code !== 'EINVAL' && code !== 'ENOTSUP' && code !== 'ENOSYS') {
+    cause.message += ` '${directory}'`;
+    return Object.assign(cause, { path: directory });
+  }
+  const fileSystem = `0x${statfsSync(directory).type.toString(16)}`;
+  return new VarveError(
+    'UNAVAILABLE',
+    `The folder ${directory} can't be synced (${code}), so names in it may not survive a power cut: its file system, of type ${fileSystem}, does not support it; put the store on another one.`,
+    { cause, details: { directory, fileSystem } },
+  );
 }

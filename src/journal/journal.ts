@@ -10,6 +10,7 @@ import { viewOf } from '../base/integers.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import type { Clock, Timer } from '../io/clock.ts';
+import { isHoldLost } from '../io/held-folder.ts';
 import { AtomicCells, type Cells } from './cells.ts';
 import { FRAME_HEADER_SIZE, frameSizeOf, SEGMENT_HEADER_SIZE } from './format.ts';
 import { distance, LaneCell } from './lane-layout.ts';
@@ -346,6 +347,11 @@ export class Journal {
       sealed: (firstPosition) => this.#events.sealed(firstPosition),
       failed: (cause, unknownBelow) => this.#failAll(cause, unknownBelow),
       derivedFailed: (what, cause) => {
+        if (isHoldLost(cause)) {
+          // The next write would fail for it, too.
+          this.poison(cause);
+          return;
+        }
         logger({
           level: 'warn',
           event: 'derived-write-failed',

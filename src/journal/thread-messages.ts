@@ -1,6 +1,7 @@
 /** What the owner and the writer's thread say to each other besides frames and watermarks. */
 import type { PackedError } from '../base/error-transfer.ts';
 import type { SentComponent } from '../io/component.ts';
+import type { HeldDirectory } from '../io/file-system.ts';
 import type { JournalSettings } from './options.ts';
 import type { ActiveSegment } from './writer.ts';
 
@@ -13,6 +14,7 @@ export interface WriterThreadData {
   readonly identity: Uint8Array;
   /** Undefined for the operating system's. */
   readonly fileSystem: SentComponent | undefined;
+  readonly held: HeldDirectory | undefined;
   readonly settings: JournalSettings;
   readonly active: Omit<ActiveSegment, 'file' | 'offsets'>;
 }

@@ -12,6 +12,7 @@ import { unpackError } from '../base/error-transfer.ts';
 import { VarveError } from '../base/errors.ts';
 import { reached } from '../base/reached.ts';
 import { type ComponentModule, sendComponent } from '../io/component.ts';
+import type { HeldDirectory } from '../io/file-system.ts';
 import { startThread, type Thread } from '../io/thread.ts';
 import type { ThreadChoice } from '../io/thread-choice.ts';
 import type { WorkerFile } from '../io/worker-modules.ts';
@@ -34,6 +35,8 @@ export interface ThreadWriterParts {
   readonly identity: Uint8Array;
   /** How the thread gets its file system; undefined for the operating system's. */
   readonly fileSystem: ComponentModule | undefined;
+  /** The store's folder, for the thread to work in. */
+  readonly held?: HeldDirectory | undefined;
   /** Takes what the encoder knows away from this thread; buffers in `transfer` are moved, not copied. */
   readonly takeEncoder: () => { readonly state: unknown; readonly transfer: ArrayBuffer[] };
   /** What goes on in this thread if there can't be another; undefined if writing is to end then. */
@@ -73,6 +76,7 @@ export function threadWriter(
       directory: parts.directory,
       identity: parts.identity,
       fileSystem: parts.fileSystem === undefined ? undefined : sendComponent(parts.fileSystem),
+      held: parts.held,
       settings,
       active: rest,
     };

@@ -1,8 +1,12 @@
 import { type Applied, VarveError } from '../base/errors.ts';
+import { isHoldLost } from '../io/held-folder.ts';
 import { isStartFailure } from '../io/thread.ts';
 
 /** What everybody hears who isn't asking about a commit of their own. */
 export function writingEnded(cause: unknown): VarveError {
+  if (isHoldLost(cause)) {
+    return new VarveError('POISONED', cause.message, { cause, details: cause.details });
+  }
   const message = isStartFailure(cause)
     ? `Writing to the store could not begin. ${cause.message}`
     : 'Writing to the store has failed and ended: close the store and open it again.';
@@ -12,6 +16,10 @@ export function writingEnded(cause: unknown): VarveError {
 /** The error of a commit that could not be written, and of every one after it. */
 export function poisoned(cause: unknown, applied: Applied): VarveError {
   const what = applied === 'no' ? 'was not applied' : 'may or may not have been applied';
+  if (isHoldLost(cause)) {
+    const message = `${cause.message} This append ${what}.`;
+    return new VarveError('POISONED', message, { cause, applied, details: cause.details });
+  }
   const message = isStartFailure(cause)
     ? `Writing to the store could not begin, and this append ${what}. ${cause.message}`
     : `Writing to the store has failed, and this append ${what}: close the store, open it again and retry.`;

@@ -5,9 +5,10 @@
 import { packError } from '../base/error-transfer.ts';
 import { receiveComponent } from '../io/component.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
+import { fileSystemOf } from '../io/file-system-of.ts';
+import { heldFileSystem } from '../io/held-folder.ts';
 import { elapsedMs } from '../io/node-clock.ts';
 import { joinPath } from '../io/path.ts';
-import { fileSystemOf } from '../io/file-system-of.ts';
 import { hasSeveralProcessors, type ThreadStarter } from '../io/thread.ts';
 import { AtomicCells, type Cells } from './cells.ts';
 import { runBlocking, runOverlapped } from './disk-request.ts';
@@ -67,10 +68,12 @@ interface Disk {
 /** Everything that can fail in an environment is tried here, while the owner could still do without this thread. Writes nothing. */
 async function prepareDisk({
   fileSystem: sent,
+  held,
   directory,
   active,
 }: WriterThreadData): Promise<Disk> {
-  const fileSystem = await fileSystemOf(sent && receiveComponent(sent));
+  const base = await fileSystemOf(sent && receiveComponent(sent));
+  const fileSystem = heldFileSystem(base, held);
   const path = joinPath(directory, segmentName(active.firstPosition));
   return { fileSystem, file: fileSystem.open(path, 'write') };
 }

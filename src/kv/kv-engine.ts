@@ -3,7 +3,7 @@ import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import { reached } from '../base/reached.ts';
-import type { FileSystem } from '../io/file-system.ts';
+import type { FileSystem, HeldDirectory } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
 import { inlineWriter } from '../journal/inline-writer.ts';
 import { Journal, type JournalEvents } from '../journal/journal.ts';
@@ -15,6 +15,7 @@ import { compactionSettings } from './compaction/compaction-settings.ts';
 import { InlineBackground } from './compaction/inline-background.ts';
 import { CountedTableNumbers } from './compaction/table-numbers.ts';
 import { ThreadBackground } from './compaction/thread-background.ts';
+import { WatchedBackground } from './compaction/watched-background.ts';
 import type { KvRecovery } from './contract.ts';
 import { guardRefusal } from './guards.ts';
 import { HiddenVersions } from './hidden-versions.ts';
@@ -55,8 +56,13 @@ export interface KvEngine extends ResolvedKvComponents {
   readonly recovery: KvRecovery;
 }
 
+/** Components that work in a folder that is held. */
+export interface HeldKvComponents extends ResolvedKvComponents {
+  readonly held: HeldDirectory | undefined;
+}
+
 export function startEngine(
-  parts: ResolvedKvComponents,
+  parts: HeldKvComponents,
   options: ResolvedKvOptions,
   folder: OpenedFolder,
 ): KvEngine {
@@ -94,7 +100,7 @@ export function startEngine(
     {
       ...parts,
       ...rest,
-      background: startBackground(parts, folder, numbers),
+      background: startBackground(parts, folder, numbers, (error) => writer.endWriting(error)),
       flushed: (sequence) => trimmer?.trim(sequence),
       discard: (made) => remove(made.map(({ number }) => tablePath(folder.directory, number))),
       progress: () => writer.drain(),
@@ -226,7 +232,7 @@ function recoverLog(
 }
 
 function startJournal(
-  parts: ResolvedKvComponents,
+  parts: HeldKvComponents,
   options: ResolvedKvOptions,
   { state }: OpenedFolder,
   { directory, recovered }: OpenedLog,
@@ -244,33 +250,36 @@ function startJournal(
   const { active } = recovered;
   const encoder = new KvLogEncoder();
   const startInline = inlineWriter({ ...place, fileSystem, encoder, clock }, settings, active);
-  const { threads } = parts;
+  const { threads, held } = parts;
   const startWriter = threads.usesThreads
-    ? kvLogWriterThread({ ...place, threads, startInline }, settings, active)
+    ? kvLogWriterThread({ ...place, threads, held, startInline }, settings, active)
     : startInline;
   return new Journal({ clock, random, logger, startWriter, startInline }, settings, active, events);
 }
 
 function startBackground(
-  { fileSystem, clock, threads }: ResolvedKvComponents,
+  { fileSystem, clock, threads, held }: HeldKvComponents,
   { directory, state }: OpenedFolder,
   numbers: CountedTableNumbers,
+  lost: (error: VarveError) => void,
 ): Background {
   const { identity } = state;
   const inlineParts = { fileSystem, directory, identity, numbers, failedSyncs: { count: 0 } };
   const startInline = (): Background => new InlineBackground(inlineParts, clock);
   if (!threads.usesThreads) {
-    return startInline();
+    return new WatchedBackground(startInline(), lost);
   }
   const { goInline, workers, namedFileSystem } = threads;
-  return new ThreadBackground({
+  const background = new ThreadBackground({
     directory,
     identity,
     fileSystem: namedFileSystem,
+    held,
     numbers: numbers.words,
     workers,
     otherwise: goInline && { startInline, tell: goInline },
   });
+  return new WatchedBackground(background, lost);
 }
 
 function maintenanceSettings(options: ResolvedKvOptions): MaintenanceSettings {

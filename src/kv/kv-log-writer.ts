@@ -5,14 +5,17 @@ import { inlineInstead, threadWriter, type ThreadWriterParts } from '../journal/
 import type { ActiveSegment } from '../journal/writer.ts';
 import type { StartWriter } from '../journal/writer-host.ts';
 
-export interface KvLogWriterParts extends Pick<ThreadWriterParts, 'directory' | 'identity'> {
+export interface KvLogWriterParts extends Pick<
+  ThreadWriterParts,
+  'directory' | 'identity' | 'held'
+> {
   readonly threads: ThreadChoice;
   readonly startInline: StartWriter;
 }
 
 /** Has the log of a key-value store written on a thread of its own. */
 export function kvLogWriterThread(
-  { directory, identity, threads, startInline }: KvLogWriterParts,
+  { directory, identity, held, threads, startInline }: KvLogWriterParts,
   settings: JournalSettings,
   active: ActiveSegment,
 ): StartWriter {
@@ -23,7 +26,7 @@ export function kvLogWriterThread(
   );
   const otherwise = inlineInstead(threads, startInline);
   const fileSystem = threads.namedFileSystem;
-  const parts = { worker, directory, identity, fileSystem, takeEncoder, otherwise };
+  const parts = { worker, directory, identity, held, fileSystem, takeEncoder, otherwise };
   return threadWriter(parts, settings, active);
 }
 

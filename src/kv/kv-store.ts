@@ -75,7 +75,7 @@ import { WriteCalls } from './write-calls.ts';
 export interface KvStoreParts<Value> extends StatsParts, BackupParts {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly lock: DirectoryLock;
+  readonly lock: Pick<DirectoryLock, 'release'>;
   readonly codec: ValueCodec<Value>;
   readonly journal: Journal | undefined;
   readonly writer: KvWriter;

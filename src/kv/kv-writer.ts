@@ -184,6 +184,16 @@ export class KvWriter {
     this.refuseWaiting(error);
   }
 
+  /** Nothing is accepted any more, nor flushed, because something failed. */
+  endWriting(cause: unknown): void {
+    if (this.#parts.journal !== undefined) {
+      this.#parts.journal.poison(cause);
+      return;
+    }
+    this.close(poisoned(cause, 'no'));
+    this.#parts.failed(writingEnded(cause));
+  }
+
   #tellObservers(): void {
     while (this.#observers.length > 0 && this.#observers[0]!.doneCount <= this.#doneCount) {
       this.#observers.shift()!.resolve();
@@ -316,8 +326,7 @@ export class KvWriter {
     } catch (error) {
       // Half of it may be done: nothing may rest on it any more, and in a table everybody would see it.
       batch.failed(poisoned(error, 'no'));
-      this.close(poisoned(error, 'no'));
-      this.#parts.failed(writingEnded(error));
+      this.endWriting(error);
       return;
     }
     batch.succeed();

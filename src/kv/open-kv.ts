@@ -1,6 +1,7 @@
 import { asVarveError, VarveError } from '../base/errors.ts';
 import { type ResolvedComponents, resolveComponents } from '../io/components.ts';
 import { makeFolders, syncParents } from '../io/folders.ts';
+import { holdFolder } from '../io/held-folder.ts';
 import { absolutePath } from '../io/path.ts';
 import { chooseThreads, type ThreadChoice } from '../io/thread-choice.ts';
 import type { KvStore } from './contract.ts';
@@ -90,10 +91,11 @@ async function openLocked<Value>(
   }
   makeFolders(fileSystem, directory);
   syncParents(fileSystem, directory);
-  const lock = await fileSystem.lockDirectory(directory);
+  const lock = await holdFolder(fileSystem, directory);
   try {
-    const folder = openFolder(parts, options, directory);
-    return new LocalKvStore({ ...startEngine(parts, options, folder), lock, codec });
+    const heldParts = { ...parts, fileSystem: lock.fileSystem, held: lock.held };
+    const folder = openFolder(heldParts, options, directory);
+    return new LocalKvStore({ ...startEngine(heldParts, options, folder), lock, codec });
   } catch (error) {
     await lock.release();
     throw error;

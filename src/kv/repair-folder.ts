@@ -2,6 +2,7 @@ import { rejectUnknownNames } from '../base/arguments.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
 import { resolveComponents } from '../io/components.ts';
 import type { FileSystem } from '../io/file-system.ts';
+import { holdFolder } from '../io/held-folder.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
 import {
   type KvRepairOptions,
@@ -41,10 +42,10 @@ export async function repairKv(
   try {
     // Order: looked at before the lock leaves a file in a folder that is not ours.
     inspectFolder(fileSystem, path);
-    const lock = await fileSystem.lockDirectory(path);
+    const lock = await holdFolder(fileSystem, path);
     try {
-      const hasLog = fileSystem.stat(joinPath(path, LOG_NAME)) !== undefined;
-      return { ...repairLocked(fileSystem, path, options), hasLog };
+      const hasLog = lock.fileSystem.stat(joinPath(path, LOG_NAME)) !== undefined;
+      return { ...repairLocked(lock.fileSystem, path, options), hasLog };
     } finally {
       await lock.release();
     }

@@ -6,7 +6,7 @@ import type { ActiveSegment } from '../journal/writer.ts';
 import type { StartWriter } from '../journal/writer-host.ts';
 import type { LogEncoder } from './log-encoder.ts';
 
-export interface LogWriterParts extends Pick<ThreadWriterParts, 'directory' | 'identity'> {
+export interface LogWriterParts extends Pick<ThreadWriterParts, 'directory' | 'identity' | 'held'> {
   readonly encoder: LogEncoder;
   readonly threads: ThreadChoice;
   readonly startInline: StartWriter;
@@ -14,7 +14,7 @@ export interface LogWriterParts extends Pick<ThreadWriterParts, 'directory' | 'i
 
 /** Has the event log written on a thread of its own. The encoder moves there when the thread is ready. */
 export function logWriterThread(
-  { directory, identity, encoder, threads, startInline }: LogWriterParts,
+  { directory, identity, held, encoder, threads, startInline }: LogWriterParts,
   settings: JournalSettings,
   active: ActiveSegment,
 ): StartWriter {
@@ -29,6 +29,6 @@ export function logWriterThread(
   );
   const otherwise = inlineInstead(threads, startInline);
   const fileSystem = threads.namedFileSystem;
-  const parts = { worker, directory, identity, fileSystem, takeEncoder, otherwise };
+  const parts = { worker, directory, identity, held, fileSystem, takeEncoder, otherwise };
   return threadWriter(parts, settings, active);
 }

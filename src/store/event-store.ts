@@ -64,7 +64,7 @@ export interface StoreParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly directory: string;
-  readonly lock: DirectoryLock;
+  readonly lock: Pick<DirectoryLock, 'release'>;
   readonly identity: StoreIdentity;
   readonly journal: Journal;
   readonly log: EventLog;

@@ -3,8 +3,9 @@ import type { Logger } from '../base/logger.ts';
 import { StreamIndex } from '../event-index/stream-index.ts';
 import { MemoryIdempotencyIndex } from '../idempotency/memory-index.ts';
 import { type ResolvedComponents, resolveComponents } from '../io/components.ts';
-import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
+import type { FileSystem } from '../io/file-system.ts';
 import { makeFolders } from '../io/folders.ts';
+import { type HeldFolder, holdFolder } from '../io/held-folder.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
 import { chooseThreads, type ThreadChoice } from '../io/thread-choice.ts';
 import { inlineWriter } from '../journal/inline-writer.ts';
@@ -84,15 +85,15 @@ async function openFolder<Event extends NewEvent>(
   options: ResolvedOptions,
   directory: string,
 ): Promise<EventStore<Event>> {
-  const { fileSystem } = parts;
-  inspectFolder(fileSystem, directory, options.create);
-  makeFolders(fileSystem, directory);
-  const lock = await fileSystem.lockDirectory(directory);
+  inspectFolder(parts.fileSystem, directory, options.create);
+  makeFolders(parts.fileSystem, directory);
+  const folder = await holdFolder(parts.fileSystem, directory);
   try {
-    const { identity, isNew } = openIdentity(parts, directory);
-    return assemble<Event>(parts, options, directory, lock, identity, isNew);
+    const heldParts = { ...parts, fileSystem: folder.fileSystem };
+    const { identity, isNew } = openIdentity(heldParts, directory);
+    return assemble<Event>(heldParts, options, directory, folder, identity, isNew);
   } catch (error) {
-    await lock.release();
+    await folder.release();
     throw error;
   }
 }
@@ -101,7 +102,7 @@ function assemble<Event extends NewEvent>(
   parts: Components,
   options: ResolvedOptions,
   directory: string,
-  lock: DirectoryLock,
+  folder: HeldFolder,
   identity: StoreIdentity,
   isNew: boolean,
 ): EventStore<Event> {
@@ -135,8 +136,9 @@ function assemble<Event extends NewEvent>(
   const settings = journalSettings(options);
   const startInline = inlineWriter({ ...place, clock }, settings, recovered.active);
   const { threads } = parts;
+  const { held } = folder;
   const startWriter = threads.usesThreads
-    ? logWriterThread({ ...place, threads, startInline }, settings, recovered.active)
+    ? logWriterThread({ ...place, threads, held, startInline }, settings, recovered.active)
     : startInline;
   const journalParts = { clock, random, logger, startWriter, startInline };
   const journal = new Journal(journalParts, settings, recovered.active, events);
@@ -148,7 +150,7 @@ function assemble<Event extends NewEvent>(
     codec: codecs.named(options.compression),
     compressionMinBytes: options.compressionMinBytes,
   };
-  const rest = { directory, lock, identity, commits, gate, payloads, recovery };
+  const rest = { directory, lock: folder, identity, commits, gate, payloads, recovery };
   return new LocalEventStore<Event>({ ...parts, ...state, ...rest });
 }
 

@@ -2,6 +2,7 @@
 import { packError } from '../../base/error-transfer.ts';
 import { receiveComponent } from '../../io/component.ts';
 import { fileSystemOf } from '../../io/file-system-of.ts';
+import { heldFileSystem } from '../../io/held-folder.ts';
 import type { ThreadStarter } from '../../io/thread.ts';
 import type {
   BackgroundOrder,
@@ -29,11 +30,13 @@ export async function runBackgroundThread(starter: ThreadStarter): Promise<void>
 
 async function prepareParts({
   fileSystem: sent,
+  held,
   directory,
   identity,
   numbers,
 }: BackgroundThreadData): Promise<JobParts> {
-  const fileSystem = await fileSystemOf(sent && receiveComponent(sent));
+  const base = await fileSystemOf(sent && receiveComponent(sent));
+  const fileSystem = heldFileSystem(base, held);
   const counted = new CountedTableNumbers(numbers);
   return { fileSystem, directory, identity, numbers: counted, failedSyncs: { count: 0 } };
 }

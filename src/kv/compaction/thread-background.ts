@@ -7,6 +7,7 @@ import { unpackError } from '../../base/error-transfer.ts';
 import { VarveError } from '../../base/errors.ts';
 import { reached } from '../../base/reached.ts';
 import { type ComponentModule, sendComponent } from '../../io/component.ts';
+import type { HeldDirectory } from '../../io/file-system.ts';
 import { startThread, type Thread } from '../../io/thread.ts';
 import { workerFile, type WorkerFile, type WorkerModules } from '../../io/worker-modules.ts';
 import type { Background } from './background.ts';
@@ -25,6 +26,8 @@ export interface ThreadBackgroundParts {
   readonly identity: Uint8Array;
   /** How the thread gets its file system; undefined for the operating system's. */
   readonly fileSystem: ComponentModule | undefined;
+  /** The store's folder, for the thread to work in. */
+  readonly held?: HeldDirectory | undefined;
   /** In shared memory: `CountedTableNumbers.words`. */
   readonly numbers: Int32Array;
   readonly workers?: WorkerModules;
@@ -53,12 +56,13 @@ export class ThreadBackground implements Background {
   #settled: (() => void) | undefined;
 
   constructor(parts: ThreadBackgroundParts) {
-    const { directory, identity, fileSystem, numbers, workers = {}, otherwise } = parts;
+    const { directory, identity, fileSystem, held, numbers, workers = {}, otherwise } = parts;
     this.#data = {
       directory,
       // A view would take all the memory that it lies in along.
       identity: identity.slice(),
       fileSystem: fileSystem === undefined ? undefined : sendComponent(fileSystem),
+      held,
       numbers,
     };
     this.#file = workerFile(
