@@ -7,13 +7,9 @@
  *       [--rounds 3] [--in-flight 1,16,256,4096] [--events 300000] [--subjects varve,lmdb] [--directory /tmp]
  */
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { directoryOption, readOptions, refuse } from '../usage.js';
 import { describeEnvironment, loadText, watchOthers } from './environment.js';
-
-const USAGE =
-  'node compare/same-work.js [--rounds 3] [--in-flight 1,16,256,4096] [--events 300000] [--subjects varve,better-sqlite3,lmdb] [--directory /tmp]';
 
 const STREAMS = 10_000;
 /** Reads of each kind, but for those of everything. */
@@ -22,32 +18,27 @@ const WARM = 20_000;
 const COUNTS = { 1: 3_000, 16: 20_000, 256: 60_000, 4_096: 100_000 };
 const REFERENCE = 'better-sqlite3 by hand';
 
-const given = readArguments();
+const given = readOptions({
+  file: import.meta.filename,
+  about:
+    'The same work as an event store does, by hand on better-sqlite3 and lmdb (cd bench && npm ci), beside Varve.',
+  options: {
+    rounds: { value: 'n', default: '3', help: 'rounds, subjects in turn within each' },
+    'in-flight': { value: 'n,…', default: '1,16,256,4096', help: 'appends at a time' },
+    events: {
+      value: 'n',
+      default: '300000',
+      help: 'events in the store that is read: a multiple of 10000',
+    },
+    subjects: { value: 'names', default: 'varve,better-sqlite3,lmdb', help: 'what to measure' },
+    directory: directoryOption,
+  },
+});
 const rounds = Number(given.rounds);
 const inFlights = given['in-flight'].split(',').map(Number);
 const eventCount = Number(given.events);
-
-function readArguments() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        help: { type: 'boolean', default: false },
-        rounds: { type: 'string', default: '3' },
-        'in-flight': { type: 'string', default: '1,16,256,4096' },
-        events: { type: 'string', default: '300000' },
-        subjects: { type: 'string', default: 'varve,better-sqlite3,lmdb' },
-        directory: { type: 'string', default: tmpdir() },
-      },
-    });
-    if (values.help) {
-      console.log(USAGE);
-      process.exit(0);
-    }
-    return values;
-  } catch (error) {
-    console.error(`${error.message}\n${USAGE}`);
-    process.exit(2);
-  }
+if (eventCount === 0 || eventCount % STREAMS !== 0) {
+  refuse(import.meta.filename, `--events takes a multiple of ${STREAMS}: each stream has as many.`);
 }
 
 async function main() {
