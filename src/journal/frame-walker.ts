@@ -41,7 +41,7 @@ export class FrameWalker {
   /** Set if it did so at a header that was written as it stands and can't be believed: damage, wherever it is. */
   refusal: Refusal | undefined;
 
-  readonly #file: File;
+  readonly #file: Pick<File, 'read' | 'size'>;
   readonly #tag: PlaceTag;
   readonly #bodySizeMax: number | undefined;
   #filled = 0;
@@ -50,7 +50,12 @@ export class FrameWalker {
   #position: number;
   #link: number | undefined;
 
-  constructor(file: File, salt: Uint8Array, start: WalkStart, bufferSize: number = 256 * 1024) {
+  constructor(
+    file: Pick<File, 'read' | 'size'>,
+    salt: Uint8Array,
+    start: WalkStart,
+    bufferSize: number = 256 * 1024,
+  ) {
     this.#file = file;
     this.#tag = new PlaceTag(salt);
     this.bytes = Buffer.allocUnsafe(bufferSize);

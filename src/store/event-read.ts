@@ -187,19 +187,14 @@ function* recordsForwards(
   if (from >= to) {
     return;
   }
-  const frames = log.framesFrom(from);
-  try {
-    for (const record of recordsOfFrames(frames, to)) {
-      if (record.position < from) {
-        continue;
-      }
-      if (checksDigests) {
-        expectDigest(record);
-      }
-      yield record;
+  for (const record of recordsOfFrames(log.framesFrom(from), to)) {
+    if (record.position < from) {
+      continue;
     }
-  } finally {
-    frames.close();
+    if (checksDigests) {
+      expectDigest(record);
+    }
+    yield record;
   }
 }
 
