@@ -1,4 +1,4 @@
-import { asVarveError, isNoSpace, withoutApplied } from './errors.ts';
+import { asVarveError, isShortage, withoutApplied } from './errors.ts';
 import type { Logger } from './logger.ts';
 
 /**
@@ -18,7 +18,7 @@ export class Ending {
     try {
       await step();
     } catch (error) {
-      if (undone !== undefined && isNoSpace(error)) {
+      if (undone !== undefined && isShortage(error)) {
         this.#tell(undone, error);
       } else {
         this.#failure ??= { cause: error };

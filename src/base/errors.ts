@@ -170,6 +170,25 @@ export function isNoSpace(error: unknown): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';
 }
 
+/**
+ * True if the operating system had not enough of something (space, descriptors, memory) and did nothing: it may have more later. A sync
+ * that fails has failed, whatever it says.
+ */
+export function isShortage(error: unknown): boolean {
+  return isNoSpace(error) || (isExhausted(error) && !isFailedSync(error));
+}
+
+/** True if the process or the system has run out of descriptors or memory. */
+export function isExhausted(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM';
+}
+
+function isFailedSync(error: unknown): boolean {
+  const { syscall } = error as NodeJS.ErrnoException;
+  return syscall === 'fsync' || syscall === 'fdatasync';
+}
+
 /** Gives a failure of the operating system a code of ours; its own error is the cause. */
 export function asVarveError(error: unknown, what: string, applied?: Applied): VarveError {
   if (error instanceof VarveError) {

@@ -27,6 +27,10 @@ export interface FileSystem {
   /** Makes creations, renames, links and removals in the directory survive a power cut. */
   syncDirectory(path: string): void;
   /**
+   * Opens a directory that will have to be synced, so that no descriptor is needed then. Where it is missing, `syncDirectory` does it.
+   */
+  openDirectory?(path: string): Directory;
+  /**
    * Takes the exclusive lock of a directory, or throws `LOCKED` naming the holder. Released by the holder or by the end
    * of its process, however it ends.
    */
@@ -56,6 +60,13 @@ export function canHold(fileSystem: FileSystem): fileSystem is HoldingFileSystem
 
 export type OpenMode = 'read' | 'write' | 'create';
 export type EntryKind = 'file' | 'directory' | 'other';
+
+/** An open directory. */
+export interface Directory {
+  /** As `syncDirectory`. */
+  sync(): void;
+  close(): void;
+}
 
 export interface DirectoryEntry {
   readonly name: string;

@@ -14,6 +14,7 @@
 import { VarveError } from '../base/errors.ts';
 import {
   canHold,
+  type Directory,
   type DirectoryEntry,
   type DirectoryLock,
   type EntryKind,
@@ -23,6 +24,7 @@ import {
   type HoldingFileSystem,
   type OpenMode,
 } from './file-system.ts';
+import { openDirectory } from './open-directory.ts';
 import { joinPath } from './path.ts';
 
 /** A locked folder, and the file system to work in it with. */
@@ -116,6 +118,18 @@ class HeldFileSystem implements HoldingFileSystem {
 
   syncDirectory(path: string): void {
     this.#run(() => this.#base.syncDirectory(this.#change(path)));
+  }
+
+  openDirectory(path: string): Directory {
+    const directory = this.#run(() => openDirectory(this.#base, this.#change(path)));
+    return {
+      sync: () =>
+        this.#run(() => {
+          this.#change(path);
+          directory.sync();
+        }),
+      close: () => directory.close(),
+    };
   }
 
   identify(path: string): string | undefined {

@@ -23,6 +23,7 @@ import { systemCode, VarveError } from '../base/errors.ts';
 import { identityAt } from './directory-identity.ts';
 import { lockDirectory } from './directory-lock.ts';
 import type {
+  Directory,
   DirectoryEntry,
   DirectoryLock,
   EntryKind,
@@ -78,19 +79,28 @@ export class NodeFileSystem implements HoldingFileSystem {
   }
 
   syncDirectory(path: string): void {
-    const descriptor = openToSync(path);
-    if (descriptor === undefined) {
-      return;
-    }
+    const directory = this.openDirectory(path);
     try {
-      fsyncSync(descriptor);
-    } catch (error) {
-      if (!isWindowsRefusal(error)) {
-        throw unsyncable(path, error);
-      }
+      directory.sync();
     } finally {
-      closeSync(descriptor);
+      directory.close();
     }
+  }
+
+  openDirectory(path: string): Directory {
+    const descriptor = openToSync(path);
+    return {
+      sync: () => {
+        if (descriptor !== undefined) {
+          syncOpenDirectory(path, descriptor);
+        }
+      },
+      close: () => {
+        if (descriptor !== undefined) {
+          closeSync(descriptor);
+        }
+      },
+    };
   }
 
   identify(path: string): string | undefined {
@@ -195,6 +205,16 @@ function kindOf(entry: { isFile(): boolean; isDirectory(): boolean }): EntryKind
     return 'file';
   }
   return entry.isDirectory() ? 'directory' : 'other';
+}
+
+function syncOpenDirectory(path: string, descriptor: number): void {
+  try {
+    fsyncSync(descriptor);
+  } catch (error) {
+    if (!isWindowsRefusal(error)) {
+      throw unsyncable(path, error);
+    }
+  }
 }
 
 function openToSync(directory: string): number | undefined {

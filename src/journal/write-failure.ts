@@ -1,6 +1,14 @@
-import { type Applied, VarveError } from '../base/errors.ts';
+import { type Applied, isExhausted, VarveError } from '../base/errors.ts';
 import { isHoldLost } from '../io/held-folder.ts';
 import { isStartFailure } from '../io/thread.ts';
+
+/** The error of a write that found no room to be prepared: nothing was changed, and a later one tries again. */
+export function noRoom(what: 'append' | 'write', cause: unknown): VarveError {
+  const message = isExhausted(cause)
+    ? `There are no file descriptors or memory left for this ${what}: free some, or raise the limit, and retry.`
+    : `There is no space for this ${what}: free some and retry.`;
+  return new VarveError('UNAVAILABLE', `${message} Nothing was changed.`, { cause, applied: 'no' });
+}
 
 /** What everybody hears who isn't asking about a commit of their own. */
 export function writingEnded(cause: unknown): VarveError {

@@ -6,7 +6,7 @@
  * owner hands over a frame only when the space for it was reported prepared.
  */
 import { assert } from '../base/assert.ts';
-import { isNoSpace } from '../base/errors.ts';
+import { isShortage } from '../base/errors.ts';
 import { replaceFile } from '../io/atomic-file.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
@@ -334,7 +334,7 @@ export class JournalWriter {
     yield { operation: 'sync', file: spare };
     const path = joinPath(directory, segmentName(firstPosition));
     fileSystem.rename(joinPath(directory, SPARE_NAME), path);
-    fileSystem.syncDirectory(directory);
+    this.#space.syncFolder();
     this.#space.takeSpare();
     const { offsets, frameCount, link: lastLink } = finisher;
     const framesEnd = this.#cursor.offset;
@@ -434,7 +434,7 @@ export class JournalWriter {
       size = yield* this.#space.step(isSpare, target, how === 'synced');
     } catch (error) {
       this.#wanted = { index: 0, size: 0 };
-      if (isNoSpace(error)) {
+      if (isShortage(error)) {
         reached('no space to prepare');
         this.#reports.noSpace(error);
         return false;

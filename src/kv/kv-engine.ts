@@ -9,7 +9,7 @@ import { inlineWriter } from '../journal/inline-writer.ts';
 import { Journal, type JournalEvents } from '../journal/journal.ts';
 import type { JournalSettings } from '../journal/options.ts';
 import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
-import { poisoned } from '../journal/write-failure.ts';
+import { noRoom, poisoned } from '../journal/write-failure.ts';
 import type { Background } from './compaction/background.ts';
 import { compactionSettings } from './compaction/compaction-settings.ts';
 import { InlineBackground } from './compaction/inline-background.ts';
@@ -85,7 +85,7 @@ export function startEngine(
   const events: JournalEvents = {
     durable: (position) => maintenance?.durable(position),
     roomChanged: () => writer.drain(),
-    noSpace: (cause) => writer.refuseWaiting(noSpace(cause)),
+    noSpace: (cause) => writer.refuseWaiting(noRoom('write', cause)),
     sealed: (firstPosition) => trimmer?.sealed(firstPosition),
     failed: (error) => {
       writer.refuseWaiting(poisoned(error.cause, 'no'));
@@ -327,12 +327,4 @@ function reportRecovery(
     });
   }
   return recovery;
-}
-
-function noSpace(cause: unknown): VarveError {
-  return new VarveError(
-    'UNAVAILABLE',
-    'There is no space for this write: free some and retry. Nothing was changed.',
-    { cause, applied: 'no' },
-  );
 }

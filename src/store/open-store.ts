@@ -12,7 +12,7 @@ import { inlineWriter } from '../journal/inline-writer.ts';
 import { Journal, type JournalEvents } from '../journal/journal.ts';
 import type { JournalSettings } from '../journal/options.ts';
 import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
-import { poisoned } from '../journal/write-failure.ts';
+import { noRoom, poisoned } from '../journal/write-failure.ts';
 import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
 import { EventLog } from '../log/event-log.ts';
@@ -126,7 +126,7 @@ function assemble<Event extends NewEvent>(
   const events: JournalEvents = {
     durable: (position) => gate.advanced(position),
     roomChanged: () => commits.drainWaiting(),
-    noSpace: (cause) => commits.refuseWaiting(noSpace(cause)),
+    noSpace: (cause) => commits.refuseWaiting(noRoom('append', cause)),
     sealed: (firstPosition) => log.sealed(firstPosition),
     failed: (error) => {
       commits.refuseWaiting(poisoned(error.cause, 'no'));
@@ -223,12 +223,4 @@ function reportRecovery(
     });
   }
   return { ...recovery, isNew, events: active.position };
-}
-
-function noSpace(cause: unknown): VarveError {
-  return new VarveError(
-    'UNAVAILABLE',
-    'There is no space for this append: free some and retry. Nothing was changed.',
-    { cause, applied: 'no' },
-  );
 }

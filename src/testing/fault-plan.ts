@@ -1,7 +1,8 @@
 import { SeededRandom } from '../base/random.ts';
 import type { Operation } from './operation-runner.ts';
 
-export type FaultKind = 'EIO' | 'ENOSPC' | 'short';
+/** `EMFILE` strikes what opens something: files, and directories to list or to sync. */
+export type FaultKind = 'EIO' | 'ENOSPC' | 'EMFILE' | 'short';
 
 export interface Fault {
   /** `short` makes a write return a smaller count without an error; it means nothing for other operations. */

@@ -13,6 +13,7 @@ import { assert } from '../base/assert.ts';
 import { VarveError } from '../base/errors.ts';
 import { SeededRandom } from '../base/random.ts';
 import type {
+  Directory,
   DirectoryEntry,
   DirectoryLock,
   EntryKind,
@@ -165,8 +166,21 @@ export class SimulatedFileSystem implements HoldingFileSystem {
   }
 
   syncDirectory(path: string): void {
-    this.#runner.run({ kind: 'syncDirectory', path }, (_sequence, fault) => {
+    this.#syncDirectory(path, false);
+  }
+
+  openDirectory(path: string): Directory {
+    this.#runner.run({ kind: 'open', path }, () => this.#tree.directoryAt(path, 'open'));
+    return { sync: () => this.#syncDirectory(path, true), close: () => {} };
+  }
+
+  #syncDirectory(path: string, isOpen: boolean): void {
+    const facts = { kind: 'syncDirectory', path, ...(isOpen && { isOpen }) } as const;
+    this.#runner.run(facts, (_sequence, fault) => {
       const directory = this.#tree.directoryAt(path, 'fsync');
+      if (fault?.kind === 'EMFILE') {
+        throw systemError('EMFILE', 'open', path);
+      }
       if (fault === undefined || fault.kind === 'short') {
         this.#tree.sync(directory);
         return;
