@@ -243,10 +243,19 @@ function unsyncable(directory: string, cause: unknown): unknown {
     cause.message += ` '${directory}'`;
     return Object.assign(cause, { path: directory });
   }
-  const fileSystem = `0x${statfsSync(directory).type.toString(16)}`;
+  const fileSystem = typeOfFileSystem(directory);
   return new VarveError(
     'UNAVAILABLE',
     `The folder ${directory} can't be synced (${code}), so names in it may not survive a power cut: its file system, of type ${fileSystem}, does not support it; put the store on another one.`,
     { cause, details: { directory, fileSystem } },
   );
+}
+
+function typeOfFileSystem(directory: string): string {
+  try {
+    return `0x${statfsSync(directory).type.toString(16)}`;
+  } catch {
+    // The failure to tell about is the sync's.
+    return 'unknown';
+  }
 }
