@@ -134,9 +134,8 @@ function refuse(method: string, answer: unknown, path: string): never {
 }
 
 function shown(answer: unknown): string {
-  return isPromise(answer)
-    ? 'a promise'
-    : typeof answer === 'object'
-      ? 'an object'
-      : String(answer);
+  if (typeof answer === 'number' || answer === undefined || answer === null) {
+    return String(answer);
+  }
+  return isPromise(answer) ? 'a promise' : `something else (${typeof answer})`;
 }

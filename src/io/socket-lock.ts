@@ -15,6 +15,7 @@ import { openSign } from './lock-sign.ts';
 import { joinPath } from './path.ts';
 import { removeNameIfPossible } from './remove-name.ts';
 import { type ClaimName, heldNameOf, parseClaimName, SocketClaim } from './socket-claim.ts';
+import { ownTimers } from './own-timers.ts';
 
 /**
  * A directory lock without flock, which Node does not have. The kernel knows which Unix sockets have a listener, so a
@@ -149,7 +150,7 @@ async function win(directory: string, folder: string, claim: SocketClaim): Promi
     folder,
     others.filter(({ place }) => place !== claim.place),
   );
-  const deadlineMs = performance.now() + patienceMs;
+  const deadlineMs = ownTimers.elapsedMs() + patienceMs;
   for (const other of undecided) {
     await waitForDecision(directory, folder, other, deadlineMs);
   }
@@ -179,11 +180,11 @@ async function waitForDecision(
 ): Promise<void> {
   for (let waitMs = 1; await isLive(directory, folder, other); waitMs = nextWait(waitMs)) {
     await refuseIfHeld(directory, folder, heldNameOf(other));
-    if (performance.now() > deadlineMs) {
+    if (ownTimers.elapsedMs() > deadlineMs) {
       throw contendedError(directory);
     }
     await new Promise((resolve) => {
-      setTimeout(resolve, waitMs);
+      ownTimers.setTimeout(resolve, waitMs);
     });
   }
 }

@@ -114,6 +114,7 @@ class Bench {
       this.reports.prepared(0, 1024 * 1024, false);
       expect(this.journal.hasRoom(100)).toBe(true);
     }
+    this.journal.draw(100);
     this.journal.publish(this.journal.reserve(100), 1, frame);
     return frame;
   }

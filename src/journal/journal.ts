@@ -159,10 +159,6 @@ export class Journal {
     const end = (rotates ? SEGMENT_HEADER_SIZE : cursor.offset) + frameSize;
     const prepared = this.#prepared[index & 1]!;
     if (prepared.index === index && prepared.size >= end) {
-      if (rotates) {
-        // Order: before the frame has a place, for the source of random bytes is the caller's and may fail.
-        this.#parts.random.fill(this.#segmentSalt);
-      }
       return true;
     }
     host.hold(true);
@@ -175,7 +171,14 @@ export class Journal {
     return false;
   }
 
-  /** Gives a frame its place. Only after `hasRoom` said yes, and with nothing else done in between. */
+  /** Draws what the next frame needs. Order: before anything is changed, for the source is the caller's and may fail. */
+  draw(bodySize: number): void {
+    if (this.#cursor.rotatesFor(frameSizeOf(bodySize))) {
+      this.#parts.random.fill(this.#segmentSalt);
+    }
+  }
+
+  /** Gives a frame its place. Only after `draw`, after `hasRoom` said yes, and with nothing else done in between. */
   reserve(bodySize: number): FrameSlot {
     assert(this.failure === undefined, 'no frame gets a place after a failure');
     const frameSize = frameSizeOf(bodySize);

@@ -234,6 +234,7 @@ export class KvWriter {
       if (journal !== undefined && !journal.hasRoom(size)) {
         return false;
       }
+      journal?.draw(size);
       this.#slowDown(size);
     } catch (error) {
       batch.failed(undecided(error));

@@ -72,9 +72,10 @@ export interface KvOptions {
 export interface KvComponents {
   /** An object, or the module that makes one: threads need the latter. */
   readonly fileSystem?: FileSystem | ComponentModule;
+  /** Times that are no whole milliseconds since 1970 have the call rejected that needed one. */
   readonly clock?: Clock;
   readonly random?: Random;
-  /** Silent by default. */
+  /** A function of one entry. Silent by default; what it throws or rejects with is ignored. */
   readonly logger?: Logger;
   /** Where the threads' files are, for programs whose bundler has moved them. */
   readonly workers?: WorkerModules;

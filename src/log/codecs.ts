@@ -44,13 +44,10 @@ function findZstd(): Codec | undefined {
 }
 
 /** From JavaScript anything can come. */
-function checkShape(codec: unknown): void {
-  const given = (typeof codec === 'object' ? codec : undefined) as
-    | Partial<Codec>
-    | null
-    | undefined;
+function checkShape(codec: Partial<Codec> | null | undefined): void {
+  const given = typeof codec === 'object' && codec !== null ? codec : {};
   const isCodec =
-    typeof given?.name === 'string' &&
+    typeof given.name === 'string' &&
     given.name !== '' &&
     typeof given.compress === 'function' &&
     typeof given.decompress === 'function';

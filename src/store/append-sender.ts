@@ -6,6 +6,7 @@ import { assert } from '../base/assert.ts';
 import { type PackedError, unpackError } from '../base/error-transfer.ts';
 import { type Applied, asVarveError, type VarveError, withApplied } from '../base/errors.ts';
 import { viewOf } from '../base/integers.ts';
+import { ownTimers } from '../io/own-timers.ts';
 import { type LaneProducer, recordSizeOf } from '../journal/lane.ts';
 import { distance, GRANULE, RECORD_HEADER_SIZE } from '../journal/lane-layout.ts';
 import {
@@ -274,7 +275,7 @@ export class AppendSender {
     } else if (!this.#isPublishing) {
       this.#isPublishing = true;
       // What is appended in one go is shown in one go, and wakes the owner once.
-      queueMicrotask(() => {
+      ownTimers.queueMicrotask(() => {
         this.#isPublishing = false;
         if (lane.unpublishedSize > 0) {
           lane.publish();

@@ -162,13 +162,20 @@ export class CommitLog {
 
   /** False if the commit has to wait. Otherwise its promise is settled, now or when the disk has spoken. */
   #decide(commit: PreparedCommit, pending: PendingCommit): boolean {
+    const { journal, duplicates } = this.#parts;
     try {
-      const { journal, duplicates } = this.#parts;
       const answer = duplicates.find(commit);
       if (answer !== undefined) {
         this.#giveWhenDurable(answer, pending);
         return true;
       }
+    } catch (error) {
+      // A question that can't be answered is an error, never a "no".
+      pending.reject(asVarveError(error, 'The append can not be decided', 'unknown'));
+      return true;
+    }
+    let draws: Draws;
+    try {
       // Order: duplicates of durable commits are answered even after a failure, new commits are not.
       if (journal.failure !== undefined) {
         pending.reject(poisoned(journal.failure.cause, 'no'));
@@ -181,14 +188,8 @@ export class CommitLog {
       if (!journal.hasRoom(commit.bodySize)) {
         return false;
       }
-    } catch (error) {
-      // A question that can't be answered is an error, never a "no".
-      pending.reject(asVarveError(error, 'The append can not be decided', 'unknown'));
-      return true;
-    }
-    let draws: Draws;
-    try {
       draws = this.#draw(commit.events.length);
+      journal.draw(commit.bodySize);
     } catch (error) {
       pending.reject(withApplied(asVarveError(error, 'The append can not be recorded'), 'no'));
       return true;

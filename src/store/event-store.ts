@@ -1,5 +1,5 @@
 /** The store of one folder, open: checks calls, hands commits to the commit log, reads through the visibility gate. */
-import { checkRange, checkSignal } from '../base/arguments.ts';
+import { checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { asFailedWrite, asVarveError, VarveError } from '../base/errors.ts';
 import { sha256 } from '../base/digest.ts';
 import { Ending } from '../base/ending.ts';
@@ -57,6 +57,7 @@ import type { VisibilityGate } from './visibility-gate.ts';
 import { limits } from '../base/limits.ts';
 import type { StoreIdentity } from './identity.ts';
 
+const waitOptionNames = new Set(['signal']);
 const noOptions = Object.freeze({});
 
 export interface StoreParts {
@@ -211,6 +212,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   async waitFor(position: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     this.#checkOpen();
     checkRange('position', position, -1, Number.MAX_SAFE_INTEGER);
+    rejectUnknownNames(options, waitOptionNames, 'option');
     checkSignal(options.signal);
     await this.#parts.gate.waitFor(position, options.signal);
   }

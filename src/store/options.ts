@@ -46,9 +46,10 @@ export interface StoreOptions {
 export interface StoreComponents {
   /** An object, or the module that makes one: a writer on its own thread needs the latter. */
   readonly fileSystem?: FileSystem | ComponentModule;
+  /** Times that are no whole milliseconds since 1970 have the call rejected that needed one. */
   readonly clock?: Clock;
   readonly random?: Random;
-  /** Silent by default. */
+  /** A function of one entry. Silent by default; what it throws or rejects with is ignored. */
   readonly logger?: Logger;
   /** Further payload codecs. Whoever reads the store needs them too. */
   readonly codecs?: readonly Codec[];

@@ -3,6 +3,7 @@ import { packError } from '../base/error-transfer.ts';
 import { VarveError } from '../base/errors.ts';
 import type { MessagePort, Port } from '../io/message-port.ts';
 import { openPort } from '../io/message-port.ts';
+import { ownTimers } from '../io/own-timers.ts';
 import { distance } from '../journal/lane-layout.ts';
 import type { NewEvent } from '../log/event.ts';
 import type { ClientLane } from './client-lane.ts';
@@ -201,7 +202,7 @@ export class SharedClient {
   #tellSoon(): void {
     if (!this.#isTelling) {
       this.#isTelling = true;
-      queueMicrotask(() => this.tell());
+      ownTimers.queueMicrotask(() => this.tell());
     }
   }
 

@@ -1,5 +1,5 @@
 /** A store that another thread owns: checks and serializes here, is decided about and kept there. */
-import { checkRange, checkSignal } from '../base/arguments.ts';
+import { checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { unpackError } from '../base/error-transfer.ts';
 import { type Applied, asFailedWrite, VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -38,6 +38,8 @@ import {
   type PreparedCommit,
 } from './prepared-commit.ts';
 import { planListing } from './stream-listing.ts';
+
+const waitOptionNames = new Set(['signal']);
 
 type Ending = 'closed here' | 'store closed' | 'thread gone' | 'expelled';
 
@@ -158,6 +160,7 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
   async waitFor(position: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     this.#checkOpen();
     checkRange('position', position, -1, Number.MAX_SAFE_INTEGER);
+    rejectUnknownNames(options, waitOptionNames, 'option');
     checkSignal(options.signal);
     if (position >= this.head) {
       await this.#calls.ask({ name: 'waitFor', position }, options.signal);

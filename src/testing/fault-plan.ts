@@ -1,3 +1,4 @@
+import { rejectUnknownNames } from '../base/arguments.ts';
 import { SeededRandom } from '../base/random.ts';
 import type { Operation } from './operation-runner.ts';
 
@@ -20,6 +21,8 @@ export interface FaultPlanOptions {
   readonly seed?: number;
 }
 
+const optionNames: ReadonlySet<string> = new Set(['when', 'capacity', 'seed']);
+
 /** Which operations of a simulated file system fail, and how. May be changed while it is in use. */
 export class FaultPlan {
   /** Size of the disk in bytes: a write that needs more is short, or fails with ENOSPC if none of it fits. */
@@ -29,6 +32,7 @@ export class FaultPlan {
   readonly #planned = new Map<number, Fault>();
 
   constructor(options: FaultPlanOptions = {}) {
+    rejectUnknownNames(options, optionNames, 'option of a fault plan');
     this.capacity = options.capacity ?? Infinity;
     this.random = new SeededRandom(options.seed ?? 1);
     this.#when = options.when;

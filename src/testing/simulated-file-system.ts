@@ -8,6 +8,7 @@
  *
  * Nothing here depends on time or on unseeded chance: same calls, same seeds, same disk.
  */
+import { rejectUnknownNames } from '../base/arguments.ts';
 import { createHash } from 'node:crypto';
 import { assert } from '../base/assert.ts';
 import { VarveError } from '../base/errors.ts';
@@ -39,6 +40,8 @@ export { FaultPlan } from './fault-plan.ts';
 export type { Operation, OperationHook, OperationKind } from './operation-runner.ts';
 export type { CrashChoice } from './simulated-inode.ts';
 
+const optionNames: ReadonlySet<string> = new Set(['faults', 'onBeforeOperation', 'onOperation']);
+
 export interface SimulatedFileSystemOptions {
   readonly faults?: FaultPlan;
   /** Called when an operation is counted, before it has any effect. */
@@ -63,6 +66,7 @@ export class SimulatedFileSystem implements HoldingFileSystem {
   #tree = new SimulatedTree();
 
   constructor(options: SimulatedFileSystemOptions = {}) {
+    rejectUnknownNames(options, optionNames, 'option of a simulated file system');
     this.faults = options.faults ?? new FaultPlan();
     this.#runner = new OperationRunner(this.faults);
     this.#runner.onBeforeOperation = options.onBeforeOperation;
