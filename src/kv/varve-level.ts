@@ -104,6 +104,7 @@ const supports: ConstructorParameters<typeof AbstractLevel>[0] & { readonly getS
  * A database of the Level family on a Varve key-value store. Writes are atomic and seen at once; they are durable when they resolve
  * if made with `sync: true`.
  */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- only adds options to calls that the base class has
 export class VarveLevel<K = string, V = string> extends AbstractLevel<Bytes, K, V> {
   readonly location: string;
   readonly #given: Pick<VarveLevelOptions<K, V>, 'kv' | 'components'>;
@@ -354,6 +355,7 @@ export class VarveLevel<K = string, V = string> extends AbstractLevel<Bytes, K, 
 }
 
 /** The base class's calls, with the options that are this one's. */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- as above
 export interface VarveLevel<K, V> {
   put(key: K, value: V): Promise<void>;
   put<Key = K, Value = V>(

@@ -1,6 +1,7 @@
 /** What the compiler knows of keys and values. Nothing here runs: see event-types.ts. */
 import {
   type KvAsyncIterator,
+  type KvEntry,
   type KvIterateOptions,
   type KvIterator,
   type KvListEntry,
@@ -46,12 +47,7 @@ async function json(): Promise<void> {
   // @ts-expect-error -- not a photo
   await kv.put('k', 'text');
   const entry = await kv.getEntry('k');
-  is<
-    Equal<
-      typeof entry,
-      { readonly key: Uint8Array; readonly value: Photo; readonly version: number } | undefined
-    >
-  >;
+  is<Equal<typeof entry, KvEntry<Photo> | undefined>>();
   await kv.batch([{ type: 'put', key: 'k', value: { size: 2, title: 'x' } }]);
   // @ts-expect-error -- not a photo
   await kv.batch([{ type: 'put', key: 'k', value: { length: 2 } }]);
@@ -69,12 +65,12 @@ async function copies<Value>(source: KvStore<Value>, target: KvStore<Value>): Pr
 }
 
 function iterates(kv: KvStore<Photo>, options: KvIterateOptions): void {
-  is<Equal<ReturnType<typeof pairs>, KvIterator<[Uint8Array, Photo]>>>();
-  is<Equal<ReturnType<typeof keys>, KvIterator<Uint8Array>>>();
-  is<Equal<ReturnType<typeof either>, KvIterator<Uint8Array | [Uint8Array, Photo]>>>();
-  const pairs = () => kv.iterateSync({ gte: 'a', keysOnly: false });
-  const keys = () => kv.iterateSync({ keysOnly: true });
-  const either = () => kv.iterateSync(options);
+  const pairs = kv.iterateSync({ gte: 'a', keysOnly: false });
+  is<Equal<typeof pairs, KvIterator<[Uint8Array, Photo]>>>();
+  const keys = kv.iterateSync({ keysOnly: true });
+  is<Equal<typeof keys, KvIterator<Uint8Array>>>();
+  const either = kv.iterateSync(options);
+  is<Equal<typeof either, KvIterator<Uint8Array | [Uint8Array, Photo]>>>();
   const asyncEither = kv.iterate(options);
   is<Equal<typeof asyncEither, KvAsyncIterator<Uint8Array | [Uint8Array, Photo]>>>();
   const asyncKeys = kv.iterate({ keysOnly: true });
@@ -100,10 +96,7 @@ async function level(): Promise<void> {
   await texts.put('k', 'v', { sync: true });
   // @ts-expect-error -- values are strings here
   await texts.put('k', { size: 1 });
-  const db = new VarveLevel<string, Photo>('./level', {
-    valueEncoding: 'json',
-    kv: { log: true } as never,
-  });
+  const db = new VarveLevel<string, Photo>('./level', { valueEncoding: 'json' });
   await db.put('k', { size: 1 }, { sync: true });
   await db.put('k', 'v', { valueEncoding: 'utf8', sync: true });
   await db.del('k', { sync: true });
