@@ -114,6 +114,9 @@ export class LogEncoder implements FrameEncoder {
       if (record.time < this.#maxTime) {
         return `the event at position ${record.position} was recorded before the one in front of it`;
       }
+      if (index > 0 && record.time !== this.#maxTime) {
+        return `the event at position ${record.position} has another time than its commit`;
+      }
       this.#addLeaf(record, stream);
       offsets.push(fileOffset);
       at = record.end;

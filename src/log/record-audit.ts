@@ -56,6 +56,8 @@ export class RecordAudit {
     const { time } = record;
     if (time < this.maxTime) {
       report('the event was recorded before the one in front of it');
+    } else if (record.commitIndex > 0 && time !== this.maxTime) {
+      report('the event has another time than its commit');
     }
     this.maxTime = time;
     if (this.minTime === -1) {

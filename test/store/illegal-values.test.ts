@@ -40,6 +40,7 @@ const Place = {
   bytesAndMetadata: [2, 0],
   noData: [2, 1],
   insideCommit: [3, 1],
+  lastOfCommit: [3, 3],
   compressed: [4, 0],
   jsonAndMetadata: [5, 0],
   /** The only event of its stream. */
@@ -139,6 +140,11 @@ const refusedAtOpen: Cases = {
   'a revision that is too large': ['bytesAndMetadata', set64(RecordAt.revision, 2n ** 53n + 1n)],
   'a time beyond what an id has room for': ['last', set64(RecordAt.time, 2n ** 48n)],
   'a time that is no safe integer': ['last', set64(RecordAt.time, 2n ** 53n)],
+  'another time than the rest of its commit': [
+    'lastOfCommit',
+    (record) =>
+      void record.writeBigUInt64LE(record.readBigUInt64LE(RecordAt.time) + 1n, RecordAt.time),
+  ],
   'more stored bytes than there are': ['json', set32(HeaderAt.payloadSize, 2 ** 32 - 1)],
   'more plain bytes than stored ones': ['json', set32(HeaderAt.plainSize, 100)],
   'more plain bytes than there may be': [
