@@ -24,6 +24,12 @@ export {
 } from './testing/simulated-file-system.ts';
 export { SimulatedClock } from './testing/simulated-clock.ts';
 export { fileSystemConformance } from './testing/file-system-conformance.ts';
+export {
+  type KvConformance,
+  kvConformance,
+  type KvSupports,
+  type KvUnderTest,
+} from './testing/kv-conformance.ts';
 export { storeClientConformance } from './testing/store-client-conformance.ts';
 export { storeConformance } from './testing/store-conformance.ts';
 export { SeededRandom } from './base/random.ts';

@@ -50,6 +50,8 @@ export class Maintenance {
   #logFailure: VarveError | undefined;
   /** Ingested tables that are about to be added. */
   #placingCount = 0;
+  /** Merges by hand that look for what they are to merge. */
+  #lookingCount = 0;
   #idleWaiters: Waiter[] = [];
   #flushWaiters: (Waiter & { readonly sequence: number })[] = [];
 
@@ -145,12 +147,25 @@ export class Maintenance {
   /** Merges the tables of a range of keys, both ends included, level by level. */
   async compactRange(from: Uint8Array | undefined, to: Uint8Array | undefined): Promise<void> {
     const { hidden, clock } = this.#parts;
-    await hidden.lookAt(this.state.levels.inRange(from, to), clock, () => this.#isClosing);
-    if (this.#isClosing) {
-      throw closedError();
+    const unknown = [...this.state.levels.inRange(from, to)].filter((table) =>
+      hidden.isUnknown(table),
+    );
+    let merged: Promise<void>;
+    // Order: who waits until nothing is left to do must not be told so in between.
+    this.#lookingCount += 1;
+    try {
+      if (unknown.length > 0) {
+        await hidden.lookAt(unknown, clock, () => this.#isClosing);
+      }
+      if (this.#isClosing) {
+        throw closedError();
+      }
+      merged = this.#manual.add(from, to);
+      this.#compacting.startNow();
+    } finally {
+      this.#lookingCount -= 1;
+      this.#rest();
     }
-    const merged = this.#manual.add(from, to);
-    this.#compacting.startNow();
     await merged;
   }
 
@@ -268,7 +283,8 @@ export class Maintenance {
 
   get #isIdle(): boolean {
     const isRunning = this.#flushing.isRunning || this.#compacting.isRunning;
-    const isBusy = isRunning || this.#placingCount > 0 || this.#remover.isBusy;
+    const isAsked = this.#placingCount + this.#lookingCount > 0;
+    const isBusy = isRunning || isAsked || this.#remover.isBusy;
     return !isBusy && this.#parts.memtables.frozenCount === 0;
   }
 
