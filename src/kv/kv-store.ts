@@ -1,12 +1,6 @@
 import { rejectUnknownNames, checkRange } from '../base/arguments.ts';
 import { Ending } from '../base/ending.ts';
-import {
-  type Applied,
-  asFailedWrite,
-  asVarveError,
-  VarveError,
-  withoutApplied,
-} from '../base/errors.ts';
+import { asVarveError, VarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../io/clock.ts';
 import type { DirectoryLock } from '../io/file-system.ts';
@@ -36,6 +30,7 @@ import type {
   KvWriteOptions,
 } from './contract.ts';
 import { type Found, makeFound } from './cursor.ts';
+import { closedError, notWriting, writing } from './call-errors.ts';
 import type { BatchBody } from './batch-body.ts';
 import { CopySlab } from './copy-slab.ts';
 import { type EntryBounds, EntryIterator } from './entry-iterator.ts';
@@ -505,28 +500,4 @@ export class LocalKvStore<Value> implements KvStore<Value> {
 /** Nothing in them is the caller's. What is no key is left to be refused. */
 function ownKeysOf(keys: readonly KvBytes[]): KvBytes[] {
   return keys.map((key) => (key instanceof Uint8Array ? new Uint8Array(key) : key));
-}
-
-/** What is wrong with a call that writes also says whether it took effect: not, if nobody has said otherwise. */
-async function writing(work: () => Promise<number>): Promise<number> {
-  try {
-    return await work();
-  } catch (error) {
-    throw asFailedWrite(error, 'no');
-  }
-}
-
-/** Tables and manifests fail with a word on whether they took effect, which says nothing of any write of a caller's. */
-async function notWriting(work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    throw error instanceof VarveError ? withoutApplied(error) : error;
-  }
-}
-
-/** `applied`: of a write. */
-function closedError(applied?: Applied): VarveError {
-  const facts = applied === undefined ? {} : { applied };
-  return new VarveError('CLOSED', 'The store has been closed.', facts);
 }

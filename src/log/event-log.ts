@@ -22,6 +22,7 @@ import {
 import { FrameWalker } from '../journal/frame-walker.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
 import type { RecoveredSegment } from '../journal/recovery.ts';
+import { refused } from '../journal/segment-scan.ts';
 import { RecordView } from './format.ts';
 import { checkCrc, checkDigest } from './log-encoder.ts';
 
@@ -163,7 +164,9 @@ export class EventLog {
         continue;
       }
       if (found === undefined) {
-        throw new CorruptionError(segment.path, undefined, 'the segment is missing');
+        const { path, firstPosition } = segment;
+        const reason = 'the segment is missing';
+        throw new CorruptionError(path, undefined, reason, undefined, firstPosition);
       }
       const end = Math.min(durable, this.#segments[index + 1]?.firstPosition ?? durable);
       described.push({
@@ -219,7 +222,7 @@ export class EventLog {
     const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
     const header = decodeSegmentHeader(bytes.subarray(0, readInto(file, bytes, 0)));
     if (isRefusal(header)) {
-      throw new CorruptionError(path, 0, header.reason);
+      throw refused(path, 0, header, start.position);
     }
     const link = 'link' in start ? undefined : segmentHeaderCrc(header);
     return { path, walker: new FrameWalker(file, header.salt, { ...start, link }) };
@@ -258,7 +261,8 @@ export class EventLog {
     segment.tableAt ??= this.#findTable(segment, file);
     const at = segment.tableAt + index * 4;
     if (readInto(file, this.#word, at) !== 4) {
-      throw new CorruptionError(segment.path, at, 'the offset table is cut short');
+      const reason = 'the offset table is cut short';
+      throw new CorruptionError(segment.path, at, reason, undefined, position);
     }
     return this.#word.readUInt32LE(0);
   }

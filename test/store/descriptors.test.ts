@@ -158,15 +158,15 @@ describe('a process without file descriptors', () => {
     for (let number = 0; number < 400; number += 1) {
       state.isExhausted = number % 8 === 7;
       const key = `key-${number}`;
-      let isSettled = false;
+      const pending = new Set([key]);
       const put = kv
         .put(key, new Uint8Array(8 * 1024))
         .then(
           () => kept.add(key),
           (error: unknown) => expect(error).toMatchObject({ code: 'UNAVAILABLE', applied: 'no' }),
         )
-        .finally(() => (isSettled = true));
-      for (let turn = 0; !isSettled; turn += 1) {
+        .finally(() => pending.clear());
+      for (let turn = 0; pending.size > 0; turn += 1) {
         // A flush that has failed is tried again after a while; there are descriptors by then.
         state.isExhausted &&= turn < 20;
         components.clock.advance(100);

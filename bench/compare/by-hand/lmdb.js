@@ -95,10 +95,19 @@ class LmdbEvents {
     const text = JSON.stringify(data);
     const digest = chain(last.hash, event, revision, text);
     const time = Date.now();
-    this.#events.put(position, { stream, revision, id, key, type, time, data: text, hash: digest });
-    this.#revisions.put([stream, revision], position);
-    this.#heads.put(stream, { revision, hash: digest });
-    this.#keys.put(key, position);
-    this.#ids.put(id, position);
+    void this.#events.put(position, {
+      stream,
+      revision,
+      id,
+      key,
+      type,
+      time,
+      data: text,
+      hash: digest,
+    });
+    void this.#revisions.put([stream, revision], position);
+    void this.#heads.put(stream, { revision, hash: digest });
+    void this.#keys.put(key, position);
+    void this.#ids.put(id, position);
   }
 }
