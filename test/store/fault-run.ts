@@ -1,4 +1,4 @@
-/** One fault at every operation in turn: what the store says afterwards, and what the disk says about that. */
+/** A program that uses a store and goes on after every failure: what the store says afterwards, and what the disk says about that. */
 import { type CommitPart, type EventStore, open, type StoreOptions } from 'varve';
 import {
   collectGoals,
@@ -9,36 +9,29 @@ import {
   SimulatedClock,
   SimulatedFileSystem,
 } from 'varve/testing';
-import { describe, expect, it } from 'vitest';
+import { expect } from 'vitest';
+import { isReading, stridedOperations } from '../stride.ts';
 import { eventsOf, noise } from './damage.ts';
 import { changesDisk, expectSame } from './oracle.ts';
 import { type Attempt, call, isAcknowledged, Recorder, STORE } from './workload.ts';
 
 const MiB = 1024 * 1024;
-const options: StoreOptions = { maxSegmentBytes: MiB };
-const filler = noise(MiB, 2);
-const wantedGoals = [
-  'no space to prepare',
-  'renewed an empty segment',
-  'renewed the names of an empty store',
-  'rotated',
-  'sealed a full segment at open',
-  'sync failed',
-  'write failed and could not be taken back',
-  'write failed and was taken back',
-];
-const goals = new Set<string>();
-const counts = { faults: 0, kills: 0, poisoned: 0, failedOpens: 0, reopened: 0 };
+export const options: StoreOptions = { maxSegmentBytes: MiB, maxPendingBytes: 4 * MiB };
+export const filler: Uint8Array = noise(MiB, 2);
+/** What happened in all the runs of a file. */
+export const goals: Set<string> = new Set();
+export const counts: Record<'faults' | 'kills' | 'poisoned' | 'failedOpens' | 'reopened', number> =
+  { faults: 0, kills: 0, poisoned: 0, failedOpens: 0, reopened: 0 };
 
 /** Strikes one operation, or the next one too. */
-type PlannedFault = Fault & { readonly isTwice?: boolean };
+export type PlannedFault = Fault & { readonly isTwice?: boolean };
 
-type Phase = (run: FaultRun) => Promise<void>;
+export type Program = (run: FaultRun) => Promise<void>;
 
 /** A program that uses the store, and goes on after every failure. */
-class FaultRun {
-  readonly recorder = new Recorder();
-  readonly clock = new SimulatedClock({ tickMs: 1 });
+export class FaultRun {
+  readonly recorder: Recorder = new Recorder();
+  readonly clock: SimulatedClock = new SimulatedClock({ tickMs: 1 });
   readonly disk: SimulatedFileSystem;
   store: EventStore | undefined;
   /** Everything below it was shown to a reader. */
@@ -99,45 +92,46 @@ class FaultRun {
   }
 }
 
-const phases: Readonly<Record<string, Phase>> = {
-  small: async (run) => {
-    await run.openAtLast();
-    await run.send('orders/1', { total: 1 }, 'first');
-    const burst = Array.from({ length: 12 }, (_, index) =>
-      index % 4 === 0
-        ? run.commit(['orders/1', 'stock', 'orders/2'], `burst-${index}`)
-        : run.send('orders/3', filler.subarray(0, index * 40), `burst-${index}`),
-    );
-    await Promise.all(burst);
-    await afterwards(run);
-    run.clock.advance(1_000);
-    await run.clock.pause();
-    await run.send('orders/1', { total: 2 });
-    await afterwards(run);
-    await run.close();
-    await run.openAtLast();
-    await run.send('orders/1', { total: 3 }, 'second session');
-    await afterwards(run);
-    await run.close();
-  },
-  rotating: async (run) => {
-    await run.openAtLast();
-    await Promise.all([
-      run.send('large', filler.subarray(0, 600_000), 'large-1'),
-      run.send('large', filler.subarray(0, 500_000), 'large-2'),
-      run.send('large', filler.subarray(0, 500_000), 'large-3'),
-      run.send('small', { total: 1 }, 'small-1'),
-    ]);
-    await afterwards(run);
-    await run.send('small', { total: 2 }, 'small-2');
-    await run.clock.pause();
-    await afterwards(run);
-    await run.close();
-  },
+/** Small events, in two sessions. */
+export const smallProgram: Program = async (run) => {
+  await run.openAtLast();
+  await run.send('orders/1', { total: 1 }, 'first');
+  const burst = Array.from({ length: 12 }, (_, index) =>
+    index % 4 === 0
+      ? run.commit(['orders/1', 'stock', 'orders/2'], `burst-${index}`)
+      : run.send('orders/3', filler.subarray(0, index * 40), `burst-${index}`),
+  );
+  await Promise.all(burst);
+  await afterwards(run);
+  run.clock.advance(1_000);
+  await run.clock.pause();
+  await run.send('orders/1', { total: 2 });
+  await afterwards(run);
+  await run.close();
+  await run.openAtLast();
+  await run.send('orders/1', { total: 3 }, 'second session');
+  await afterwards(run);
+  await run.close();
 };
 
-/** What DESIGN §6 promises of a store that is still open, whatever has happened to it. */
-async function afterwards(run: FaultRun): Promise<void> {
+/** Events that fill segments. */
+export const rotatingProgram: Program = async (run) => {
+  await run.openAtLast();
+  await Promise.all([
+    run.send('large', filler.subarray(0, 600_000), 'large-1'),
+    run.send('large', filler.subarray(0, 500_000), 'large-2'),
+    run.send('large', filler.subarray(0, 500_000), 'large-3'),
+    run.send('small', { total: 1 }, 'small-1'),
+  ]);
+  await afterwards(run);
+  await run.send('small', { total: 2 }, 'small-2');
+  await run.clock.pause();
+  await afterwards(run);
+  await run.close();
+};
+
+/** What is promised of a store that is still open, whatever has happened to it. */
+export async function afterwards(run: FaultRun): Promise<void> {
   const store = run.store!;
   const { attempts } = run.recorder;
   for (const { result, error, number } of attempts) {
@@ -188,7 +182,11 @@ const cuts = [
 ] as const;
 
 /** Nothing acknowledged or shown is missing, nothing that was said not to be applied is there. */
-async function checkDisk(run: FaultRun, disk: SimulatedFileSystem, what: string): Promise<void> {
+export async function checkDisk(
+  run: FaultRun,
+  disk: SimulatedFileSystem,
+  what: string,
+): Promise<void> {
   const { attempts } = run.recorder;
   const fileSystem = disk;
   const clock = new SimulatedClock();
@@ -239,7 +237,7 @@ async function expectDurable(
 async function sweepOne(
   index: number,
   { isTwice = false, ...fault }: PlannedFault,
-  phase: Phase,
+  program: Program,
 ): Promise<Operation[]> {
   const faults = new FaultPlan({ seed: index });
   if (index > 0) {
@@ -253,7 +251,7 @@ async function sweepOne(
   run.disk.onOperation = (operation) => operations.push(operation);
   let what = `${fault.kind} at operation ${index}`;
   try {
-    await phase(run);
+    await program(run);
     run.disk.onOperation = undefined;
     what += ` (${operations[index - 1]?.kind} ${operations[index - 1]?.path})`;
     const random = new SeededRandom(index);
@@ -272,7 +270,7 @@ async function sweepOne(
 }
 
 /** Ends the process before an operation: what is not durable yet is still there for the next process. */
-async function killAt(index: number, phase: Phase): Promise<void> {
+async function killAt(index: number, program: Program): Promise<void> {
   const run = new FaultRun(new FaultPlan());
   const { disk } = run;
   let what = '';
@@ -283,7 +281,7 @@ async function killAt(index: number, phase: Phase): Promise<void> {
       throw new Error('The process has ended.');
     }
   };
-  await phase(run).catch(() => {});
+  await program(run).catch(() => {});
   await run.store?.close().catch(() => {});
   disk.onBeforeOperation = undefined;
   // Nobody is there any more to be told that an append was not applied.
@@ -297,106 +295,34 @@ function canFail(kind: Operation['kind'], fault: Fault): boolean {
   if (fault.kind === 'short' || fault.partial === true) {
     return kind === 'write';
   }
-  const isReading = kind === 'read' || kind === 'open' || kind === 'stat' || kind === 'list';
-  return fault.kind === 'EIO' || !isReading;
+  return fault.kind === 'EIO' || !isReading(kind);
 }
 
-describe('a fault', () => {
-  const faults: readonly PlannedFault[] = [
-    { kind: 'EIO' },
-    { kind: 'EIO', partial: true },
-    { kind: 'EIO', partial: true, isTwice: true },
-    { kind: 'ENOSPC' },
-    { kind: 'ENOSPC', partial: true },
-    { kind: 'short' },
-  ];
-  for (const [name, phase] of Object.entries(phases)) {
-    it.each(faults)(
-      `at every operation of the ${name} program: $kind, partial $partial, twice $isTwice`,
-      async (fault) => {
-        collectGoals(goals);
-        const failures: string[] = [];
-        const operations = await sweepOne(0, fault, phase);
-        for (const { index, kind } of operations) {
-          const madeDirectory = operations[index - 2]?.kind === 'makeDirectory';
-          // Not covered: a folder whose sync failed, and that nobody may remove and make again.
-          if (!canFail(kind, fault) || (kind === 'syncDirectory' && madeDirectory)) {
-            continue;
-          }
-          try {
-            await sweepOne(index, fault, phase);
-          } catch (error) {
-            failures.push(String(error));
-          }
-        }
-        collectGoals(undefined);
-        expect(failures).toEqual([]);
-      },
-    );
+/** Strikes operations of a program, one in each run, and returns what was wrong. */
+export async function strikeEach(
+  program: Program,
+  fault: PlannedFault,
+  stride: number,
+): Promise<string[]> {
+  collectGoals(goals);
+  const failures: string[] = [];
+  const operations = await sweepOne(0, fault, program);
+  const strikable = operations.filter(({ index, kind }) => {
+    // Not covered: a folder whose sync failed, and that nobody may remove and make again.
+    const isNewFolder = kind === 'syncDirectory' && operations[index - 2]?.kind === 'makeDirectory';
+    return canFail(kind, fault) && !isNewFolder;
+  });
+  for (const { index } of stridedOperations(strikable, stride)) {
+    await sweepOne(index, fault, program).catch((error: unknown) => failures.push(String(error)));
   }
+  collectGoals(undefined);
+  return failures;
+}
 
-  it.each(Object.entries(phases))(
-    'that ends the process, before every operation of the %s program',
-    async (_name, phase) => {
-      const operations = await sweepOne(0, { kind: 'EIO' }, phase);
-      for (const { index } of operations.filter(changesDisk)) {
-        await killAt(index, phase);
-      }
-    },
-  );
-
-  it('met every kind of failure', () => {
-    expect([...goals].toSorted()).toEqual(expect.arrayContaining(wantedGoals));
-    expect(counts.poisoned).toBeGreaterThan(50);
-    expect(counts.failedOpens).toBeGreaterThan(50);
-  });
-});
-
-describe('a full disk', () => {
-  it('refuses appends, poisons nothing, and takes appends again once there is space', async () => {
-    const run = new FaultRun(new FaultPlan());
-    await run.open();
-    await run.send('orders', { total: 1 }, 'before');
-    const { faults } = run.disk;
-    faults.capacity = run.disk.allocatedSize + 300_000;
-    let refused: Attempt | undefined;
-    for (let index = 0; index < 40 && refused === undefined; index += 1) {
-      const attempt = await run.send('large', filler.subarray(0, 100_000), `large-${index}`);
-      refused = attempt.error === undefined ? undefined : attempt;
-    }
-    expect(refused?.error).toMatchObject({ code: 'UNAVAILABLE', applied: 'no' });
-    const refusedToo = await Promise.all([
-      run.send('large', filler.subarray(0, 900_000), 'too large'),
-      run.send('large', filler.subarray(0, 900_000), 'too large, too'),
-    ]);
-    for (const { error } of refusedToo) {
-      expect(error).toMatchObject({ code: 'UNAVAILABLE', applied: 'no' });
-    }
-    expect(run.store!.stats()).toMatchObject({ failure: undefined, waiting: 0 });
-    await afterwards(run);
-    faults.capacity = Infinity;
-    const again = await call(run.store!, refused!.parts, refused!.options);
-    expect(again.outcome).toBe('appended');
-    run.recorder.attempts.splice(0, Infinity);
-    await run.close();
-    await checkDisk(run, run.disk, 'after a full disk');
-  });
-
-  it('still opens for readers after a power cut, and goes on when there is space', async () => {
-    const run = new FaultRun(new FaultPlan());
-    await run.open();
-    for (let index = 0; index < 5; index += 1) {
-      await run.send('large', filler.subarray(0, 150_000), `large-${index}`);
-    }
-    run.visible = run.store!.head;
-    const faults = new FaultPlan({ capacity: 0 });
-    const disk = run.disk.crashClone(new SeededRandom(1), cuts[0], { faults });
-    faults.capacity = disk.allocatedSize;
-    const store = await open(STORE, options, { fileSystem: disk, clock: run.clock });
-    expect(await eventsOf(store)).toHaveLength(5);
-    faults.capacity = Infinity;
-    await call(store, [{ stream: 'large', events: [{ type: 'Space' }] }], {});
-    await store.close();
-    await checkDisk(run, disk, 'after a full disk and a power cut');
-  });
-});
+/** Ends the process before operations of a program. */
+export async function endBeforeEach(program: Program, stride: number): Promise<void> {
+  const operations = await sweepOne(0, { kind: 'EIO' }, program);
+  for (const { index } of stridedOperations(operations.filter(changesDisk), stride)) {
+    await killAt(index, program);
+  }
+}

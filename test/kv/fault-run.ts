@@ -1,7 +1,4 @@
-/**
- * One fault at every operation of a key-value store in turn: what the store says afterwards, and what the disk says about
- * that. With VARVE_SWEEP=all at every one of the longer programs, too (some minutes); otherwise at a part of them.
- */
+/** A program that uses a key-value store and goes on after every failure: what the store says, and what the disk says about that. */
 import { type KvStore, openKv, type VarveError } from 'varve/kv';
 import {
   collectGoals,
@@ -12,7 +9,7 @@ import {
   SimulatedClock,
   SimulatedFileSystem,
 } from 'varve/testing';
-import { describe, expect, it } from 'vitest';
+import { expect } from 'vitest';
 import {
   applyWish,
   type Attempt,
@@ -28,10 +25,13 @@ import {
   type Wish,
 } from './wishes.ts';
 import { changesDisk } from '../store/oracle.ts';
+import { isReading, stridedOperations } from '../stride.ts';
 
-const sweepsEverything = process.env['VARVE_SWEEP'] === 'all';
-const goals = new Set<string>();
-const counts = {
+type Count = 'faults' | 'poisoned' | 'failedOpens' | 'retried' | 'unclear' | 'refused' | 'checked';
+
+/** What happened in all the runs of a file. */
+export const goals: Set<string> = new Set();
+export const counts: Record<Count, number> = {
   faults: 0,
   poisoned: 0,
   failedOpens: 0,
@@ -42,17 +42,17 @@ const counts = {
 };
 
 /** Strikes one operation, or the next one too. */
-type PlannedFault = Fault & { readonly isTwice?: boolean };
+export type PlannedFault = Fault & { readonly isTwice?: boolean };
 
 /** A program that uses a store, and goes on after every failure. */
 class KvFaultRun {
-  readonly clock = new SimulatedClock({ tickMs: 1 });
+  readonly clock: SimulatedClock = new SimulatedClock({ tickMs: 1 });
   readonly disk: SimulatedFileSystem;
   store: KvStore | undefined;
   /** What is surely in the store, and what was asked for since that was known. */
   known: ReadonlyMap<string, Entry> = new Map();
   knownVersion = 0;
-  recorder = new KvRecorder();
+  recorder: KvRecorder = new KvRecorder();
   /** An ingest that failed and couldn't be taken back: only the next one to open the store knows whether the manifest has it. */
   mayBeIngested: { readonly attempt: Attempt; readonly entries: readonly Put[] } | undefined;
   #valueCount = 0;
@@ -242,7 +242,7 @@ async function secondTry<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
-type Phase = (run: KvFaultRun) => Promise<void>;
+export type Program = (run: KvFaultRun) => Promise<void>;
 
 async function fill(run: KvFaultRun, count: number): Promise<void> {
   const sent = Array.from({ length: count }, async (_, index) =>
@@ -258,47 +258,48 @@ async function fill(run: KvFaultRun, count: number): Promise<void> {
   await run.afterwards();
 }
 
-const phases: Readonly<Record<string, Phase>> = {
-  writing: async (run) => {
-    await run.openAtLast();
-    await run.put('first');
-    await run.afterwards();
-    await fill(run, 12);
-    run.clock.advance(1_000);
-    await run.clock.pause();
-    await run.close();
-    await run.openAtLast();
-    await run.put('second');
-    await run.afterwards();
-    await run.close();
-  },
-  merging: async (run) => {
-    await run.openAtLast();
-    for (let round = 0; round < 2; round += 1) {
-      await fill(run, 26);
-      await run.work(async (store) => store.flush());
-      await run.afterwards();
-    }
-    await run.work(async (store) => store.compact());
-    await run.afterwards();
-    await run.work(async (store) => store.settled());
-    expect(run.store!.stats().background.error).toBeUndefined();
-    await run.close();
-  },
-  other: async (run) => {
-    await run.openAtLast();
+export const writingProgram: Program = async (run) => {
+  await run.openAtLast();
+  await run.put('first');
+  await run.afterwards();
+  await fill(run, 12);
+  run.clock.advance(1_000);
+  await run.clock.pause();
+  await run.close();
+  await run.openAtLast();
+  await run.put('second');
+  await run.afterwards();
+  await run.close();
+};
+
+export const mergingProgram: Program = async (run) => {
+  await run.openAtLast();
+  for (let round = 0; round < 2; round += 1) {
     await fill(run, 26);
-    await ingest(run, 30);
+    await run.work(async (store) => store.flush());
     await run.afterwards();
-    await run.pump(
-      run.recorder.send(run.store!, { kind: 'rename', from: 'k/', to: 'r/', isPrefix: true }),
-    );
-    await run.afterwards();
-    await backup(run);
-    await run.afterwards();
-    await run.work(async (store) => store.compact({ prefix: 'k/' }));
-    await run.close();
-  },
+  }
+  await run.work(async (store) => store.compact());
+  await run.afterwards();
+  await run.work(async (store) => store.settled());
+  expect(run.store!.stats().background.error).toBeUndefined();
+  await run.close();
+};
+
+/** Ingests, renames, backs up. */
+export const bulkProgram: Program = async (run) => {
+  await run.openAtLast();
+  await fill(run, 26);
+  await ingest(run, 30);
+  await run.afterwards();
+  await run.pump(
+    run.recorder.send(run.store!, { kind: 'rename', from: 'k/', to: 'r/', isPrefix: true }),
+  );
+  await run.afterwards();
+  await backup(run);
+  await run.afterwards();
+  await run.work(async (store) => store.compact({ prefix: 'k/' }));
+  await run.close();
 };
 
 /** Whether an ingest that failed is there it says itself, or else only the store can say. */
@@ -379,7 +380,7 @@ async function checkDisk(run: KvFaultRun, disk: SimulatedFileSystem, what: strin
 async function sweepOne(
   index: number,
   { isTwice = false, ...fault }: PlannedFault,
-  phase: Phase,
+  program: Program,
 ): Promise<Operation[]> {
   const faults = new FaultPlan({ seed: index });
   if (index > 0) {
@@ -393,7 +394,7 @@ async function sweepOne(
   run.disk.onOperation = (operation) => operations.push(operation);
   let what = `${fault.kind} at operation ${index}`;
   try {
-    await phase(run);
+    await program(run);
     what += ` (${operations[index - 1]?.kind} ${operations[index - 1]?.path})`;
     run.disk.onOperation = undefined;
     const random = new SeededRandom(index);
@@ -414,14 +415,6 @@ async function sweepOne(
   return operations;
 }
 
-/** One of so many operations is struck: a program that merges has many that are alike. */
-function strideOf(name: string, fault: PlannedFault): number {
-  if (sweepsEverything || name === 'writing') {
-    return 1;
-  }
-  return fault.kind === 'EIO' && fault.partial !== true ? 4 : 7;
-}
-
 /** Index of the sync that makes the names of the folders of a new store durable. */
 function foldersMadeAt(operations: readonly Operation[]): number {
   const first = operations.findIndex(
@@ -434,56 +427,26 @@ function canFail(kind: Operation['kind'], fault: Fault): boolean {
   if (fault.kind === 'short' || fault.partial === true) {
     return kind === 'write';
   }
-  const isReading = kind === 'read' || kind === 'open' || kind === 'stat' || kind === 'list';
-  return fault.kind === 'EIO' || !isReading;
+  return fault.kind === 'EIO' || !isReading(kind);
 }
 
-describe('a fault', () => {
-  const faults: readonly PlannedFault[] = [
-    { kind: 'EIO' },
-    { kind: 'EIO', partial: true, isTwice: true },
-    { kind: 'ENOSPC' },
-    { kind: 'ENOSPC', partial: true },
-    { kind: 'short' },
-  ];
-  for (const [name, phase] of Object.entries(phases)) {
-    it.each(faults)(
-      `at every operation of the program ${name}: $kind, partial $partial, twice $isTwice`,
-      async (fault) => {
-        collectGoals(goals);
-        const failures: string[] = [];
-        const operations = await sweepOne(0, fault, phase);
-        for (const { index, kind } of operations) {
-          // Not covered: folders whose sync failed, and that nobody may remove and make again. Reads are many and alike.
-          const isNewFolder = kind === 'syncDirectory' && index <= foldersMadeAt(operations);
-          const isReading = ['read', 'stat', 'open'].includes(kind);
-          const stride = strideOf(name, fault) * (isReading ? 4 : 1);
-          const isLeftOut = index % stride !== 0;
-          if (!canFail(kind, fault) || isNewFolder || isLeftOut) {
-            continue;
-          }
-          try {
-            await sweepOne(index, fault, phase);
-          } catch (error) {
-            failures.push(String(error));
-          }
-        }
-        collectGoals(undefined);
-        expect(failures).toEqual([]);
-      },
-    );
-  }
-
-  it('met every kind of failure', () => {
-    console.log(JSON.stringify(counts));
-    const wantedGoals = [
-      'work in the background failed',
-      'sync failed',
-      'write failed and was taken back',
-    ];
-    expect([...goals].toSorted()).toEqual(expect.arrayContaining(wantedGoals));
-    expect(counts.poisoned).toBeGreaterThan(20);
-    expect(counts.failedOpens).toBeGreaterThan(20);
-    expect(counts.retried).toBeGreaterThan(20);
+/** Strikes operations of a program, one in each run, and returns what was wrong. */
+export async function strikeEach(
+  program: Program,
+  fault: PlannedFault,
+  stride: number,
+): Promise<string[]> {
+  collectGoals(goals);
+  const failures: string[] = [];
+  const operations = await sweepOne(0, fault, program);
+  const strikable = operations.filter(({ index, kind }) => {
+    // Not covered: folders whose sync failed, and that nobody may remove and make again.
+    const isNewFolder = kind === 'syncDirectory' && index <= foldersMadeAt(operations);
+    return canFail(kind, fault) && !isNewFolder;
   });
-});
+  for (const { index } of stridedOperations(strikable, stride)) {
+    await sweepOne(index, fault, program).catch((error: unknown) => failures.push(String(error)));
+  }
+  collectGoals(undefined);
+  return failures;
+}

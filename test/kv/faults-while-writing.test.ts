@@ -1,0 +1,9 @@
+import { writingProgram } from './fault-run.ts';
+import { faultSweep } from './fault-sweep.ts';
+
+faultSweep({
+  program: writingProgram,
+  stride: 2,
+  wantedGoals: ['no space to prepare', 'sync failed', 'write failed and was taken back'],
+  wantedCounts: { poisoned: 10, failedOpens: 20 },
+});

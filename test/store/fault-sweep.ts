@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest';
+import { strideTitle } from '../stride.ts';
+import {
+  counts,
+  endBeforeEach,
+  goals,
+  type PlannedFault,
+  type Program,
+  strikeEach,
+} from './fault-run.ts';
+
+export interface FaultSweep {
+  readonly program: Program;
+  /** One of so many operations is struck. */
+  readonly stride: number;
+  readonly faults: readonly PlannedFault[];
+  /** What must have happened in some run. */
+  readonly wantedGoals: readonly string[];
+}
+
+/** Tests: one fault at an operation of a program, in as many runs as there are operations to strike. */
+export function faultSweep({ program, stride, faults, wantedGoals }: FaultSweep): void {
+  describe(`a fault at an operation (${strideTitle})`, () => {
+    it.each(faults)(
+      'loses nothing acknowledged and is told to callers: $kind, partial $partial, twice $isTwice',
+      async (fault) => {
+        expect(await strikeEach(program, fault, stride)).toEqual([]);
+      },
+    );
+
+    it('met every kind of failure', () => {
+      expect([...goals].toSorted()).toEqual(expect.arrayContaining([...wantedGoals]));
+      expect(counts.poisoned).toBeGreaterThan(5);
+      expect(counts.failedOpens).toBeGreaterThan(10);
+    });
+  });
+}
+
+/** Tests: the process ends before an operation. */
+export function processEndSweep(name: string, program: Program, stride: number): void {
+  it(`before an operation of the ${name} program loses nothing acknowledged (${strideTitle})`, async () => {
+    await endBeforeEach(program, stride);
+    expect(counts.kills).toBeGreaterThan(10);
+  });
+}
