@@ -254,3 +254,8 @@ function later(left: Uint8Array, right: Uint8Array): Uint8Array {
 function earlier(left: Uint8Array | undefined, right: Uint8Array): Uint8Array {
   return left === undefined || compare(right, left) < 0 ? right : left;
 }
+
+/** Nothing in them is the caller's. What is no key is left to be refused. */
+export function ownKeysOf(keys: readonly KvBytes[]): KvBytes[] {
+  return keys.map((key) => (key instanceof Uint8Array ? new Uint8Array(key) : key));
+}

@@ -39,6 +39,7 @@ import {
   checkRangeObject,
   keyBytesOf,
   ownCopyOf,
+  ownKeysOf,
   SoughtKeys,
   type ValueCodec,
 } from './kv-bytes.ts';
@@ -495,9 +496,4 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       throw closedError();
     }
   }
-}
-
-/** Nothing in them is the caller's. What is no key is left to be refused. */
-function ownKeysOf(keys: readonly KvBytes[]): KvBytes[] {
-  return keys.map((key) => (key instanceof Uint8Array ? new Uint8Array(key) : key));
 }
