@@ -73,7 +73,8 @@ describe('HalfSipHash', () => {
   it('of a string is that of its UTF-16 code units, whatever they are', () => {
     const hash = new HalfSipHash(1, 2, 1);
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), (text) => {
+      fc.property(fc.array(fc.nat(0xffff)), (units) => {
+        const text = String.fromCharCode(...units);
         const expected = hashBytes(hash, Buffer.from(text, 'utf16le'));
         hash.hashString(text);
         const result = Buffer.alloc(8);

@@ -1,3 +1,4 @@
+import { deepStrictEqual, strictEqual } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../base/random.ts';
@@ -73,14 +74,14 @@ describe('a stream index', () => {
 });
 
 function compare(index: StreamIndex, model: ReadonlyMap<string, number[]>, bound: number): void {
-  expect(index.streamCount).toBe(model.size);
+  strictEqual(index.streamCount, model.size);
   for (const [name, positions] of model) {
     const number = index.find(name)!;
-    expect(index.nameOf(number)).toBe(name);
-    expect(index.countOf(number)).toBe(positions.length);
+    strictEqual(index.nameOf(number), name);
+    strictEqual(index.countOf(number), positions.length);
     const found = positions.map((_, revision) => index.positionAt(number, revision));
-    expect(found).toEqual(positions);
+    deepStrictEqual(found, positions);
     const below = positions.filter((position) => position < bound);
-    expect(index.countBelow(number, bound)).toBe(below.length);
+    strictEqual(index.countBelow(number, bound), below.length);
   }
 }

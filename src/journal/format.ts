@@ -134,9 +134,13 @@ export function frameSizeOf(bodySize: number): number {
   return align8(FRAME_HEADER_SIZE + bodySize + FRAME_TRAILER_SIZE);
 }
 
-/** Largest body whose frame stays within the limit. */
-export const frameBodySizeMax: number =
-  limits.frameSizeMax - FRAME_HEADER_SIZE - FRAME_TRAILER_SIZE - 8;
+/** Largest body whose frame stays within a limit. */
+export function bodySizeMaxOf(frameSizeMax: number): number {
+  return frameSizeMax - FRAME_HEADER_SIZE - FRAME_TRAILER_SIZE - 8;
+}
+
+/** Of a journal that doesn't say otherwise. */
+export const frameBodySizeMax: number = bodySizeMaxOf(limits.frameSizeMax);
 
 /** Binds a frame to the segment and the offset where it stands. */
 export class PlaceTag {
@@ -203,6 +207,7 @@ export function decodeFrameHeader(
   at: number,
   tag: PlaceTag,
   into: FrameHeader,
+  bodySizeMax: number = frameBodySizeMax,
 ): boolean {
   into.refusal = undefined;
   if (at + FRAME_HEADER_SIZE > bytes.length || view.getUint32(at, true) !== FRAME_MAGIC) {
@@ -228,7 +233,7 @@ export function decodeFrameHeader(
     return false;
   }
   const isPossible =
-    into.bodySize <= frameBodySizeMax &&
+    into.bodySize <= bodySizeMax &&
     into.count >= 1 &&
     Number.isSafeInteger(into.firstPosition + into.count) &&
     into.durable <= into.firstPosition;

@@ -15,7 +15,7 @@ describe('an offset table', () => {
         expect(pushed.map((_, index) => bytes.readUInt32LE(index * 4))).toEqual(pushed);
         expect(bytes).toHaveLength(pushed.length * 4);
       }),
-      { numRuns: 30 },
+      { numRuns: 12 },
     );
   });
 

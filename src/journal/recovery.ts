@@ -8,7 +8,7 @@
  *
  * p < D: durable data is damaged: CORRUPT. Otherwise nothing from x on was ever acknowledged.
  */
-import { CorruptionError, isNoSpace, VarveError } from '../base/errors.ts';
+import { CorruptionError, isShortage, VarveError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { reached } from '../base/reached.ts';
 import { readSmallFile, removeIfThere, replaceFile } from '../io/atomic-file.ts';
@@ -285,7 +285,7 @@ function checkTail(parts: RecoveryParts, last: FullScan, tail: Tail | 'missing' 
   const file = parts.fileSystem.open(scan.path, 'read');
   let rest: Rest;
   try {
-    rest = scanRest(file, scan.header.salt, scan.end);
+    rest = scanRest(file, scan.header.salt, scan.end, parts.encoder.bodySizeMax);
   } finally {
     file.close();
   }
@@ -355,7 +355,7 @@ function replaceTail(parts: RecoveryParts, scan: SegmentScan): boolean {
     return true;
   } catch (error) {
     // A full disk must not stop readers; an older tail is only a weaker bound.
-    if (!isNoSpace(error)) {
+    if (!isShortage(error)) {
       throw error;
     }
     return false;
@@ -440,7 +440,7 @@ function sealFullSegments(parts: RecoveryParts, scans: readonly FullScan[]): str
       sealed.push(scan.path);
       reached('sealed a full segment at open');
     } catch (error) {
-      if (!isNoSpace(error)) {
+      if (!isShortage(error)) {
         throw error;
       }
     } finally {

@@ -100,6 +100,7 @@ export function scanSegment(file: File, header: SegmentHeader, encoder: FrameEnc
     offset: SEGMENT_HEADER_SIZE,
     position: header.firstPosition,
     link: segmentHeaderCrc(header),
+    bodySizeMax: encoder.bodySizeMax,
   });
   let frameCount = 0;
   let durable = 0;
@@ -158,7 +159,7 @@ export interface Rest {
 const REST_STEP = 256 * 1024;
 
 /** Looks through everything from `offset` to the end of the file for frame headers that were once written there. */
-export function scanRest(file: File, salt: Uint8Array, offset: number): Rest {
+export function scanRest(file: File, salt: Uint8Array, offset: number, bodySizeMax?: number): Rest {
   const tag = new PlaceTag(salt);
   const header: FrameHeader = blankFrameHeader();
   const bytes = Buffer.allocUnsafe(REST_STEP + FRAME_HEADER_SIZE);
@@ -181,7 +182,7 @@ export function scanRest(file: File, salt: Uint8Array, offset: number): Rest {
         continue;
       }
       tag.compute(start + at);
-      if (decodeFrameHeader(found, view, at, tag, header)) {
+      if (decodeFrameHeader(found, view, at, tag, header, bodySizeMax)) {
         frames.push(start + at);
         durable = Math.max(durable, header.durable);
       } else if (header.refusal !== undefined) {

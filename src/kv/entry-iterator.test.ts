@@ -1,3 +1,4 @@
+import { deepStrictEqual, strictEqual } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EntryKind, makeFound } from './cursor.ts';
@@ -117,13 +118,13 @@ describe('an iterator over entries', () => {
           .toSorted(byKey);
         const bounds = { start: bytes(start), end: end === undefined ? undefined : bytes(end) };
         const iterator = new EntryIterator(state, bounds, { sequence, isReverse, fillCache: true });
-        expect(itemsOf(iterator)).toEqual(isReverse ? inside.toReversed() : inside);
-        expect(iterator.next()).toBe(false);
+        deepStrictEqual(itemsOf(iterator), isReverse ? inside.toReversed() : inside);
+        strictEqual(iterator.next(), false);
         iterator.close();
         const found = makeFound();
         for (const key of keys) {
           const isFound = state.get(bytes(key), sequence, found);
-          expect(isFound ? found.sequence : undefined).toBe(seen.get(key));
+          strictEqual(isFound ? found.sequence : undefined, seen.get(key));
         }
       }),
       { numRuns: 100 },

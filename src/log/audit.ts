@@ -412,7 +412,7 @@ class Audit {
       this.#findings.add(
         'notice',
         file.path,
-        `${rest.end - framesEnd} bytes of appends that were never acknowledged`,
+        `${rest.end - framesEnd} bytes of appends that nothing proves durable: at most the last second's were acknowledged`,
         {
           offset: framesEnd,
           position: this.#position,

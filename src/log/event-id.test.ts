@@ -1,3 +1,4 @@
+import { deepStrictEqual, strictEqual } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatEventId, ID_DRAW_LIMIT, parseEventId } from './event-id.ts';
@@ -12,7 +13,7 @@ describe('a generated event id', () => {
       fc.property(times, fc.maxSafeNat(), draws, (time, position, draw) => {
         const id = formatEventId(time, position, draw);
         expect(id).toMatch(uuid);
-        expect(parseEventId(id)).toEqual({ time, position, draw });
+        deepStrictEqual(parseEventId(id), { time, position, draw });
       }),
       { numRuns: 500 },
     );
@@ -33,7 +34,7 @@ describe('a generated event id', () => {
       fc.property(fc.uuid({ version: 8 }), (id) => {
         const parsed = parseEventId(id);
         if (parsed !== undefined) {
-          expect(formatEventId(parsed.time, parsed.position, parsed.draw)).toBe(id);
+          strictEqual(formatEventId(parsed.time, parsed.position, parsed.draw), id);
         }
       }),
       { numRuns: 500 },

@@ -56,8 +56,7 @@ export class EventLog {
   #newestOffsets: OffsetTable | undefined;
   /** Handles for reading single records, least recently used first. */
   readonly #files = new Map<SegmentEntry, File>();
-  /** Reads that were not run to their end yet. */
-  readonly #sources = new Set<FrameSource>();
+  #isClosed = false;
   #buffer = Buffer.allocUnsafe(READ_SIZE_FIRST);
   #view = viewOf(this.#buffer);
   readonly #word = Buffer.allocUnsafe(4);
@@ -142,7 +141,7 @@ export class EventLog {
     record.fileOffset = offset;
   }
 
-  /** Frames in order, beginning with the one that holds `position`, which must be durable. Close it when done. */
+  /** Frames in order, beginning with the one that holds `position`, which must be durable. */
   framesFrom(position: number): FrameSource {
     const record = new RecordView();
     // Only where its commit begins is of interest: who goes through the frames checks what is in them.
@@ -152,13 +151,7 @@ export class EventLog {
     const segment = this.#segments[index]!;
     const offset = this.#offsetOf(segment, this.#fileOf(segment), first) - FRAME_HEADER_SIZE;
     const walk = this.#walk(segment, { offset, position: first, link: undefined });
-    const source: FrameSource = new FrameSource(
-      (next) => this.#openWalk(next),
-      () => this.#sources.delete(source),
-      walk,
-    );
-    this.#sources.add(source);
-    return source;
+    return new FrameSource((next) => this.#openWalk(next), walk);
   }
 
   /** What is known of each segment, oldest first. */
@@ -196,18 +189,12 @@ export class EventLog {
     this.readRecord(durable - 1, record);
     const first = durable - 1 - record.commitIndex;
     const source = this.framesFrom(first);
-    try {
-      assert(source.next(), 'a durable frame is there');
-      return { path: source.path, end: source.walker.end };
-    } finally {
-      source.close();
-    }
+    assert(source.next(), 'a durable frame is there');
+    return { path: source.path, end: source.walker.end };
   }
 
   close(): void {
-    for (const source of this.#sources) {
-      source.close();
-    }
+    this.#isClosed = true;
     for (const file of this.#files.values()) {
       file.close();
     }
@@ -226,19 +213,19 @@ export class EventLog {
     segment: SegmentEntry,
     start: { offset: number; position: number; link?: undefined },
   ): SegmentWalk {
-    const file = this.#fileSystem.open(segment.path, 'read');
-    try {
-      const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
-      const header = decodeSegmentHeader(bytes.subarray(0, readInto(file, bytes, 0)));
-      if (isRefusal(header)) {
-        throw refused(segment.path, 0, header, start.position);
-      }
-      const link = 'link' in start ? undefined : segmentHeaderCrc(header);
-      return { file, walker: new FrameWalker(file, header.salt, { ...start, link }) };
-    } catch (error) {
-      file.close();
-      throw error;
+    const { path } = segment;
+    // A read may be begun and left: it has no file of its own, and finds the log's own again whenever it goes on.
+    const file = {
+      size: () => this.#fileOf(segment).size(),
+      read: (target: Uint8Array, offset: number) => this.#fileOf(segment).read(target, offset),
+    };
+    const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
+    const header = decodeSegmentHeader(bytes.subarray(0, readInto(file, bytes, 0)));
+    if (isRefusal(header)) {
+      throw refused(path, 0, header, start.position);
     }
+    const link = 'link' in start ? undefined : segmentHeaderCrc(header);
+    return { path, walker: new FrameWalker(file, header.salt, { ...start, link }) };
   }
 
   #grow(size: number): void {
@@ -294,6 +281,7 @@ export class EventLog {
   }
 
   #fileOf(segment: SegmentEntry): File {
+    assert(!this.#isClosed, 'a closed log opens no files');
     const cached = this.#files.get(segment);
     if (cached !== undefined) {
       if (this.#files.size > 1) {
@@ -320,24 +308,17 @@ function checkPosition(record: RecordView, position: number): string | undefined
 }
 
 interface SegmentWalk {
-  readonly file: File;
+  readonly path: string;
   readonly walker: FrameWalker;
 }
 
-/** Frames of consecutive segments. Holds one open file and one buffer. */
+/** Frames of consecutive segments. Holds one buffer, and nothing that must be given back. */
 export class FrameSource {
   readonly #open: (firstPosition: number) => SegmentWalk | undefined;
-  readonly #onClosed: () => void;
   #current: SegmentWalk;
-  #isClosed = false;
 
-  constructor(
-    open: (firstPosition: number) => SegmentWalk | undefined,
-    onClosed: () => void,
-    first: SegmentWalk,
-  ) {
+  constructor(open: (firstPosition: number) => SegmentWalk | undefined, first: SegmentWalk) {
     this.#open = open;
-    this.#onClosed = onClosed;
     this.#current = first;
   }
 
@@ -346,7 +327,7 @@ export class FrameSource {
   }
 
   get path(): string {
-    return this.#current.file.path;
+    return this.#current.path;
   }
 
   /** Moves to the next frame. The caller knows that there is one: it is durable. */
@@ -359,7 +340,6 @@ export class FrameSource {
     if (following === undefined) {
       throw new CorruptionError(this.path, end, stop, undefined, position);
     }
-    this.#current.file.close();
     this.#current = following;
     if (!this.walker.next()) {
       throw new CorruptionError(
@@ -371,13 +351,5 @@ export class FrameSource {
       );
     }
     return true;
-  }
-
-  close(): void {
-    if (!this.#isClosed) {
-      this.#isClosed = true;
-      this.#current.file.close();
-      this.#onClosed();
-    }
   }
 }

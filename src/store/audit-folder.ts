@@ -1,7 +1,6 @@
 import { checkBoolean, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
-import { asVarveError, CorruptionError } from '../base/errors.ts';
-import { fileSystemOf } from '../io/file-system-of.ts';
-import { nodeClock } from '../io/node-clock.ts';
+import { asVarveError, CorruptionError, VarveError } from '../base/errors.ts';
+import { resolveComponents } from '../io/components.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
 import { type AuditOptions, type AuditReport, auditLog } from '../log/audit.ts';
 import { CodecRegistry } from '../log/codecs.ts';
@@ -10,6 +9,7 @@ import { readIdentity } from './identity.ts';
 import type { StoreComponents } from './options.ts';
 import { inspectFolder, LOG_DIRECTORY_NAME } from './store-folder.ts';
 
+const componentNames = new Set(['fileSystem', 'clock', 'codecs']);
 const verifyOptionNames = new Set(['payloads', 'onProgress', 'signal']);
 
 /** Throws `INVALID_ARGUMENT`. */
@@ -37,9 +37,11 @@ export async function audit(
   components: Pick<StoreComponents, 'fileSystem' | 'clock' | 'codecs'> = {},
 ): Promise<AuditReport> {
   const checked = checkVerifyOptions(options);
+  if (typeof directory !== 'string' || directory === '') {
+    throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
+  }
+  const { fileSystem, clock } = await resolveComponents(components, componentNames);
   const codecs = new CodecRegistry(components.codecs);
-  const fileSystem = await fileSystemOf(components.fileSystem);
-  const clock = components.clock ?? nodeClock;
   const path = absolutePath(directory);
   inspectFolder(fileSystem, path, false);
   const lock = await fileSystem.lockDirectory(path);

@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { assert } from '../base/assert.ts';
 import { VarveError } from '../base/errors.ts';
+import { isSameJson } from '../base/same-json.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
@@ -12,7 +13,7 @@ import { eventIdOf, parseStored, plainPayload } from '../log/event-decoder.ts';
 import { parseEventId } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { ContentType, type RecordContent, RecordView } from '../log/format.ts';
-import type { CommitResult } from './contract.ts';
+import type { CommitResult, CommittedStream } from './contract.ts';
 import { joinBytes } from './payload.ts';
 import type { PreparedCommit } from './prepared-commit.ts';
 
@@ -211,13 +212,14 @@ export class DuplicateFinder {
     );
   }
 
-  #revisionsOf(firstPosition: number, count: number): { stream: string; revision: number }[] {
-    const revisions = new Map<string, number>();
+  #revisionsOf(firstPosition: number, count: number): CommitResult['streams'] {
+    const found = new Map<string, CommittedStream>();
     for (let position = firstPosition; position < firstPosition + count; position += 1) {
-      const record = this.readRecord(position);
-      revisions.set(record.stream, record.revision);
+      const { stream, revision } = this.readRecord(position);
+      const firstRevision = found.get(stream)?.firstRevision ?? revision;
+      found.set(stream, { stream, firstRevision, revision });
     }
-    return Array.from(revisions, ([stream, revision]) => ({ stream, revision }));
+    return [...found.values()];
   }
 }
 
@@ -230,5 +232,5 @@ function sameJson(record: RecordView, stored: Buffer, given: Buffer): boolean {
     return false;
   }
   const storedValue = parseStored(record, stored, 0, stored.length);
-  return isDeepStrictEqual(storedValue, JSON.parse(given.toString('utf8')));
+  return isSameJson(storedValue, JSON.parse(given.toString('utf8')));
 }

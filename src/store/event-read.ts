@@ -26,6 +26,7 @@ export interface ReadParts {
 export interface ReadPlan {
   readonly from: number;
   readonly to: number;
+  readonly asOf: number;
   readonly isBackwards: boolean;
   readonly limit: number;
   readonly maxBytes: number;
@@ -49,6 +50,9 @@ const readOptionNames = new Set([
   'signal',
 ]);
 
+/** Bounds that do not begin at 0. An empty store's last position is -1. */
+const lowest: Readonly<Record<string, number>> = { after: -1, maxBytes: 1 };
+
 /** Throws `INVALID_ARGUMENT`. */
 export function planRead(query: ReadQuery, options: ReadOptions, visible: number): ReadPlan {
   rejectUnknownNames(query, queryNames, 'field of a query');
@@ -65,7 +69,7 @@ export function planRead(query: ReadQuery, options: ReadOptions, visible: number
   const bounds = { after, before, limit, maxBytes, from: revisions?.from, to: revisions?.to };
   for (const [name, value] of Object.entries(bounds)) {
     if (value !== undefined) {
-      checkRange(name, value, name === 'maxBytes' ? 1 : 0, max);
+      checkRange(name, value, lowest[name] ?? 0, max);
     }
   }
   if (direction !== 'forwards' && direction !== 'backwards') {
@@ -78,6 +82,7 @@ export function planRead(query: ReadQuery, options: ReadOptions, visible: number
   return {
     from: after === undefined ? 0 : after + 1,
     to: Math.min(before ?? max, visible),
+    asOf: visible - 1,
     isBackwards: direction === 'backwards',
     limit: limit ?? max,
     maxBytes: maxBytes ?? max,
@@ -90,6 +95,7 @@ export function planRead(query: ReadQuery, options: ReadOptions, visible: number
 
 /** Runs a plan as the consumer asks for events. */
 export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
+  readonly asOf: number;
   stopped: 'end' | 'limit' | 'bytes' | undefined;
   lastPosition: number | undefined;
   /** Stored size of the events read so far. */
@@ -97,6 +103,7 @@ export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
   readonly #events: AsyncGenerator<StoredEvent, void, undefined>;
 
   constructor(parts: ReadParts, plan: ReadPlan) {
+    this.asOf = plan.asOf;
     this.#events = this.#run(parts, plan);
   }
 
@@ -180,19 +187,14 @@ function* recordsForwards(
   if (from >= to) {
     return;
   }
-  const frames = log.framesFrom(from);
-  try {
-    for (const record of recordsOfFrames(frames, to)) {
-      if (record.position < from) {
-        continue;
-      }
-      if (checksDigests) {
-        expectDigest(record);
-      }
-      yield record;
+  for (const record of recordsOfFrames(log.framesFrom(from), to)) {
+    if (record.position < from) {
+      continue;
     }
-  } finally {
-    frames.close();
+    if (checksDigests) {
+      expectDigest(record);
+    }
+    yield record;
   }
 }
 

@@ -54,12 +54,16 @@ export function idempotencyConformance(
 
     it('finds a key right after it was added, between all others', () => {
       const index = make();
+      const wrong: string[] = [];
       for (let count = 0; count < 3_000; count += 1) {
         const key = `key ${count}`;
-        expect(index.candidates(key).includes(count)).toBe(false);
+        const isThereBefore = index.candidates(key).includes(count);
         index.add(key, count);
-        expect(index.candidates(key).includes(count)).toBe(true);
+        if (isThereBefore || !index.candidates(key).includes(count)) {
+          wrong.push(key);
+        }
       }
+      expect(wrong).toEqual([]);
     });
 
     addsSameKeyTwice({ describe, it, expect }, make);

@@ -59,7 +59,7 @@ describe('SimulatedFileSystem against a simple model', () => {
         const durable = stateOf(model.names[0] ?? new Map(), (file) => file.contents[0]);
         expect(stateOfDisk(crash(disk, seed, 'none'))).toEqual(durable);
       }),
-      { numRuns: 150, seed: 1 },
+      { numRuns: 80 },
     );
   });
 
@@ -80,7 +80,7 @@ describe('SimulatedFileSystem against a simple model', () => {
           expect(files.some((file) => mayHold(file, any.readFile(path), sector))).toBe(true);
         }
       }),
-      { numRuns: 150, seed: 2 },
+      { numRuns: 80 },
     );
   });
 });

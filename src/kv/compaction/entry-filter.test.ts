@@ -1,3 +1,4 @@
+import { strictEqual } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -113,10 +114,10 @@ describe('the filter of a merge', () => {
             [...snapshots, NEWEST]
               .flatMap((sequence) => keys.map((key) => read([data, deeper], key, sequence) ?? '-'))
               .join(' ');
-          expect(ask(kept)).toBe(ask(upper));
+          strictEqual(ask(kept), ask(upper));
         },
       ),
-      { seed: 1, numRuns: 400 },
+      { numRuns: 150 },
     );
   });
 

@@ -325,7 +325,7 @@ describe('a compaction', () => {
         }
         expect(disk.fileSystem.openCount).toBe(0);
       }),
-      { seed: 1, numRuns: 25 },
+      { numRuns: 12 },
     );
   });
 

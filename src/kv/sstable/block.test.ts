@@ -1,3 +1,4 @@
+import { strictEqual } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { hashKey } from '../../collections/bloom-filter.ts';
@@ -46,8 +47,8 @@ describe('a block of the cache', () => {
           hashKey(key, 0, key.length, hash);
           for (const sequence of [100, 101 - versionCount, 100 - versionCount]) {
             const isThere = stored.includes(key) && sequence > 100 - versionCount;
-            expect(reader.get(key, hash, sequence, found)).toBe(isThere);
-            expect(isThere ? found.sequence : sequence).toBe(sequence);
+            strictEqual(reader.get(key, hash, sequence, found), isThere);
+            strictEqual(isThere ? found.sequence : sequence, sequence);
           }
         }
       }
@@ -56,10 +57,10 @@ describe('a block of the cache', () => {
     };
     fc.assert(
       fc.property(hardKeys, fc.constantFrom(1, 2, 20), fc.constantFrom(600, 4_096, 30_000), check),
-      { numRuns: 25, seed: SEED },
+      { numRuns: 15, seed: SEED },
     );
     // Restarts of a block, summed up over the runs: with one each there would be nothing to look for.
-    expect(restartCount).toBeGreaterThan(80);
+    expect(restartCount).toBeGreaterThan(48);
   });
 });
 

@@ -1,3 +1,4 @@
+import { deepStrictEqual, strictEqual } from 'node:assert';
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -102,7 +103,7 @@ it('the bytes of a table have not changed', () => {
 describe('a header', () => {
   it('is read as it was written, and refused with any bit flipped', () => {
     const bytes = encodeHeader(new TablePlace(sampleIdentity, 2 ** 52));
-    expect(decodeHeader(bytes)).toEqual({ identity: sampleIdentity, number: 2 ** 52 });
+    deepStrictEqual(decodeHeader(bytes), { identity: sampleIdentity, number: 2 ** 52 });
     for (let bit = 0; bit < bytes.length * 8; bit += 1) {
       bytes[bit >>> 3]! ^= 1 << (bit & 7);
       expect(decodeHeader(bytes)).toHaveProperty('reason');
@@ -126,7 +127,7 @@ describe('a footer', () => {
     };
     const bytes = encodeFooter(footer);
     const offset = footer.properties.offset + 150;
-    expect(decodeFooter(bytes, offset)).toEqual(footer);
+    deepStrictEqual(decodeFooter(bytes, offset), footer);
     expect(decodeFooter(bytes, offset + 1)).toHaveProperty('reason');
     for (let bit = 0; bit < bytes.length * 8; bit += 1) {
       bytes[bit >>> 3]! ^= 1 << (bit & 7);
@@ -147,8 +148,8 @@ describe('a varint', () => {
         ),
         (value) => {
           const bytes = new Uint8Array(8).fill(0xff);
-          expect(writeVarint(bytes, 1, value)).toBe(1 + varintSize(value));
-          expect(readVarint(bytes, 1)).toBe(value);
+          strictEqual(writeVarint(bytes, 1, value), 1 + varintSize(value));
+          strictEqual(readVarint(bytes, 1), value);
         },
       ),
     );

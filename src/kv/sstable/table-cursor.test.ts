@@ -103,7 +103,7 @@ describe('a table cursor', () => {
         }
         reader.close();
       }),
-      { numRuns: 100 },
+      { numRuns: 50 },
     );
   });
 

@@ -1,3 +1,4 @@
+import { strictEqual } from 'node:assert';
 import { crc32, deflateRawSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { CorruptionError } from '../../base/errors.ts';
@@ -135,7 +136,11 @@ describe('a damaged table', () => {
       const reader = orDamage(() => openSample(fileSystem, meta));
       if (reader !== 'damage') {
         opened += 1;
-        isNoticed &&= readEverything(reader) > 0 && orDamage(() => reader.verify()) === 'damage';
+        isNoticed &&= orDamage(() => reader.verify()) === 'damage';
+        // Two bits of each byte, others in the next.
+        if ((bit + (bit >>> 3)) % 4 === 0) {
+          isNoticed &&= readEverything(reader) > 0;
+        }
         reader.close();
       }
       fileSystem.flipBit(samplePath, bit >>> 3, bit & 7);
@@ -163,13 +168,28 @@ describe('a damaged table', () => {
     const bytes = fileSystem.readFile(samplePath);
     for (let size = 0; size < bytes.length; size += 1) {
       const cut = withBytes(bytes.subarray(0, size));
-      expect(orDamage(() => openSample(cut, meta))).toBe('damage');
-      expect(orDamage(() => openSample(cut, { ...meta, size }))).toBe('damage');
-      expect(orDamage(() => readTableMeta(cut, samplePath, sampleIdentity))).toBe('damage');
+      strictEqual(
+        orDamage(() => openSample(cut, meta)),
+        'damage',
+      );
+      strictEqual(
+        orDamage(() => openSample(cut, { ...meta, size })),
+        'damage',
+      );
+      strictEqual(
+        orDamage(() => readTableMeta(cut, samplePath, sampleIdentity)),
+        'damage',
+      );
     }
     const longer = withBytes(Uint8Array.from([...bytes, 0]));
-    expect(orDamage(() => openSample(longer, meta))).toBe('damage');
-    expect(orDamage(() => openSample(longer, { ...meta, size: meta.size + 1 }))).toBe('damage');
+    strictEqual(
+      orDamage(() => openSample(longer, meta)),
+      'damage',
+    );
+    strictEqual(
+      orDamage(() => openSample(longer, { ...meta, size: meta.size + 1 })),
+      'damage',
+    );
   });
 
   it('that is cut while it is open is damage where it was cut', () => {

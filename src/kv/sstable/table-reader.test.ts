@@ -1,3 +1,4 @@
+import { deepStrictEqual } from 'node:assert';
 import fc from 'fast-check';
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
@@ -78,7 +79,7 @@ describe('a table', () => {
           const meta = makeSample(fileSystem, samplePath, entries, { settings });
           const reader = openSample(fileSystem, meta);
           reader.verify();
-          expect(scanAll(reader.cursor())).toEqual(entries);
+          deepStrictEqual(scanAll(reader.cursor()), entries);
           for (const { key, sequence } of [
             ...entries,
             ...others.map((other) => ({ key: other, sequence: 17 })),
@@ -87,13 +88,13 @@ describe('a table', () => {
               const expected = entries.find(
                 (entry) => Buffer.compare(entry.key, key) === 0 && entry.sequence <= asked,
               );
-              expect(getFrom(reader, key, asked)).toEqual(expected);
+              deepStrictEqual(getFrom(reader, key, asked), expected);
             }
           }
           reader.close();
         },
       ),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
   });
 
@@ -108,7 +109,7 @@ describe('a table', () => {
         });
         const bytes = fileSystem.readFile(samplePath);
         const sequences = entries.map(({ sequence }) => sequence);
-        expect(meta).toEqual({
+        deepStrictEqual(meta, {
           number: 7,
           size: bytes.length,
           count: entries.length,
@@ -130,13 +131,16 @@ describe('a table', () => {
           samplePath,
           sampleIdentity,
         );
-        expect(rest).toEqual({ ...meta, settings: { tableSizeMax: 1024 * 1024, ...settings } });
-        expect({ level, inputs, outputIndex, isLastOutput }).toEqual({
-          level: 3,
-          inputs: [4, 2 ** 40],
-          outputIndex: 2,
-          isLastOutput: false,
-        });
+        deepStrictEqual(rest, { ...meta, settings: { tableSizeMax: 1024 * 1024, ...settings } });
+        deepStrictEqual(
+          { level, inputs, outputIndex, isLastOutput },
+          {
+            level: 3,
+            inputs: [4, 2 ** 40],
+            outputIndex: 2,
+            isLastOutput: false,
+          },
+        );
       }),
       { numRuns: 15 },
     );
