@@ -1,10 +1,8 @@
 import { VarveError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Clock, Timer } from './clock.ts';
 import { nodeClock } from './node-clock.ts';
-
-/** The last ms that a date in JavaScript can have: ids, records and readers have room for it. */
-const TIME_MAX = 8_640_000_000_000_000;
 
 /**
  * A caller's clock, checked. A time that is none is an error of the call that needed it: it must not get into the log, and
@@ -34,7 +32,7 @@ export class CheckedClock implements Clock {
         },
       );
     }
-    if (!Number.isSafeInteger(time) || (time as number) < 0 || (time as number) > TIME_MAX) {
+    if (!Number.isSafeInteger(time) || (time as number) < 0 || (time as number) > limits.timeMax) {
       throw new VarveError(
         'INVALID_ARGUMENT',
         `The clock gave ${String(time)}: it must give whole milliseconds since 1970.`,

@@ -40,8 +40,8 @@ export async function audit(
   if (typeof directory !== 'string' || directory === '') {
     throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
   }
-  const codecs = new CodecRegistry(components.codecs);
   const { fileSystem, clock } = await resolveComponents(components, componentNames);
+  const codecs = new CodecRegistry(components.codecs);
   const path = absolutePath(directory);
   inspectFolder(fileSystem, path, false);
   const lock = await fileSystem.lockDirectory(path);

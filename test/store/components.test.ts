@@ -111,6 +111,7 @@ const wrongTimes: readonly unknown[] = [
   0.5,
   1_700_000_000_000.25,
   -1,
+  2 ** 48,
   2 ** 53,
   9e15,
   '1700000000000',
@@ -160,6 +161,21 @@ describe('a clock that gives no time', () => {
       await again.close();
     },
   );
+
+  it('has the last time that an id has room for', async () => {
+    const fileSystem = new SimulatedFileSystem();
+    const clock = new WrongClock();
+    clock.time = 2 ** 48 - 1;
+    const store = await open('/store', {}, { fileSystem, clock });
+    await store.append('a', [{ type: 'Last' }]);
+    await store.close();
+    const again = await open('/store', {}, { fileSystem });
+    const { id } = (await again.get(0))!;
+    expect(id).toMatch(/^ffffffff-ffff-8/);
+    expect(await again.getById(id)).toMatchObject({ time: 2 ** 48 - 1 });
+    expect((await again.verify()).ok).toBe(true);
+    await again.close();
+  });
 
   it('keeps a store from being made, and leaves a folder that can be opened', async () => {
     const fileSystem = new SimulatedFileSystem();
