@@ -16,5 +16,6 @@ export type { KvComponents, KvOptions } from './kv/options.ts';
 export { type KvFolderRepairReport, repairKv } from './kv/repair-folder.ts';
 export type { KvRepairOptions, KvRepairReport } from './kv/kv-repair.ts';
 export type * from './kv/contract.ts';
+export type { WorkerModules } from './io/worker-modules.ts';
 export { CorruptionError, VarveError } from './base/errors.ts';
 export type { ErrorCode, ErrorKind } from './base/errors.ts';

@@ -9,4 +9,10 @@
  * console.log(await db.get('ada'));
  * await db.close();
  */
-export { VarveLevel, type VarveLevelOptions, type VarveWriteOptions } from './kv/varve-level.ts';
+export {
+  VarveLevel,
+  type VarveIteratorOptions,
+  type VarveLevelOptions,
+  type VarveRangeOptions,
+  type VarveWriteOptions,
+} from './kv/varve-level.ts';

@@ -10,23 +10,25 @@
  *       [--values 100] [--directory /tmp]
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { directoryOption, readOptions } from '../usage.js';
 import { describeEnvironment, loadText, watchOthers } from './environment.js';
 import { measureRun } from './measured-run.js';
 import { describeFlushes, describeResults } from './report.js';
 
-const { values: given } = parseArgs({
+const given = readOptions({
+  file: import.meta.filename,
+  about:
+    'Durable appends, Varve beside other engines and beside bare loops that only write and fdatasync. Engines that are not installed (cd bench && npm ci) are left out.',
   options: {
-    quick: { type: 'boolean', default: false },
-    save: { type: 'boolean', default: false },
-    rounds: { type: 'string' },
-    engines: { type: 'string' },
-    'in-flight': { type: 'string', default: '1,16,256,4096' },
-    threads: { type: 'string', default: '1,2' },
-    values: { type: 'string', default: '100,1024' },
-    directory: { type: 'string', default: tmpdir() },
+    quick: { help: 'fewer rounds, a third of the appends' },
+    save: { help: 'write the report to bench/results' },
+    rounds: { value: 'n', help: 'rounds, engines in turn within each (default: 5, quick: 2)' },
+    engines: { value: 'names', help: 'only engines with one of these in their names' },
+    'in-flight': { value: 'n,…', default: '1,16,256,4096', help: 'callers that append at a time' },
+    threads: { value: 'n,…', default: '1,2', help: 'threads that append to one store' },
+    values: { value: 'n,…', default: '100,1024', help: 'bytes of a value' },
+    directory: directoryOption,
   },
 });
 

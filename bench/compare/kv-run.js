@@ -14,6 +14,8 @@
  * @property {number} [writeBufferSize]
  */
 import { writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { refuse } from '../usage.js';
 import {
   DELIMITER,
   DIRECTORY_COUNT,
@@ -35,6 +37,9 @@ const TURNS = 3;
 /** Keys made at once, outside of what is timed where that is possible. */
 const PORTION = 100_000;
 
+if (!(process.argv[2] ?? '').startsWith('{')) {
+  refuse(join(import.meta.dirname, 'kv.js'), 'kv-run.js is started by it, with a task as JSON.');
+}
 /** @type {KvTask} */
 const task = JSON.parse(process.argv[2]);
 const steps = { fill, hot, cold, open, crash };

@@ -20,25 +20,27 @@
  */
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { directoryOption, readOptions } from '../usage.js';
 import { describeEnvironment, loadText, watchOthers } from './environment.js';
 import { KEY_SIZE } from './kv-data.js';
 import { describeKvResults, describeBudgets } from './kv-report.js';
 import { childrenSeconds } from './process-counters.js';
 
-const { values: given } = parseArgs({
+const given = readOptions({
+  file: import.meta.filename,
+  about:
+    "Varve's key-value engine beside others: filling, reading with a hot and with a cold cache, opening. Engines that are not installed (cd bench && npm ci) are left out.",
   options: {
-    quick: { type: 'boolean', default: false },
-    save: { type: 'boolean', default: false },
-    large: { type: 'boolean', default: false },
-    rounds: { type: 'string' },
-    engines: { type: 'string' },
-    values: { type: 'string', default: '100,1024' },
-    count: { type: 'string' },
-    'write-buffer': { type: 'string' },
-    directory: { type: 'string', default: tmpdir() },
+    quick: { help: 'fewer rounds, a fifth of the keys' },
+    save: { help: 'write the report to bench/results' },
+    large: { help: 'also 10 million keys of 100 B: size and open time only' },
+    rounds: { value: 'n', help: 'rounds, engines in turn within each (default: 3, quick: 2)' },
+    engines: { value: 'names', help: 'only engines with one of these in their names' },
+    values: { value: 'n,…', default: '100,1024', help: 'bytes of a value' },
+    count: { value: 'n', help: 'keys (default: 1000000, quick: 200000)' },
+    'write-buffer': { value: 'n', help: 'MiB for classic-level, whose own default is 4' },
+    directory: directoryOption,
   },
 });
 

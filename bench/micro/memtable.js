@@ -9,25 +9,38 @@
  * At last, how dear it is to look up a chunk at each access instead of having one buffer.
  */
 import { cpus, loadavg } from 'node:os';
-import { parseArgs } from 'node:util';
+import { importBuilt, readOptions } from '../usage.js';
 import { StringMap } from './rivals/string-map.js';
 import { SkipList } from './rivals/skip-list.js';
 import { StringTree } from './rivals/string-tree.js';
 
-const { values: options } = parseArgs({
+const file = import.meta.filename;
+const options = readOptions({
+  file,
+  about:
+    "What could hold a memtable's keys: the radix tree beside a skip list, a sorted Map of strings and a B+-tree of strings.",
   options: {
-    count: { type: 'string', default: '300000' },
-    size: { type: 'string', default: '16' },
-    shape: { type: 'string', default: 'random' },
-    rounds: { type: 'string', default: '5' },
-    only: { type: 'string' },
-    dist: { type: 'string', default: new URL('../../dist/', import.meta.url).href },
+    count: { value: 'n', default: '300000', help: 'keys' },
+    size: { value: 'n', default: '16', help: 'bytes of a key, where the shape leaves that open' },
+    shape: {
+      value: 'name',
+      choices: ['random', 'path', 'sequential'],
+      default: 'random',
+      help: 'of the keys',
+    },
+    rounds: { value: 'n', default: '5', help: 'rounds, structures in turn within each' },
+    only: { value: 'name', help: 'only the structure of this name' },
+    dist: {
+      value: 'url',
+      default: new URL('../../dist/', import.meta.url).href,
+      help: 'build to measure',
+    },
   },
 });
-const { Arena } = await import(new URL('radix/arena.js', options.dist));
-const { RadixTree } = await import(new URL('radix/radix-tree.js', options.dist));
-const { RadixCursor } = await import(new URL('radix/radix-cursor.js', options.dist));
-const { SeededRandom } = await import(new URL('base/random.js', options.dist));
+const { Arena } = await importBuilt(file, 'radix/arena.js', options.dist);
+const { RadixTree } = await importBuilt(file, 'radix/radix-tree.js', options.dist);
+const { RadixCursor } = await importBuilt(file, 'radix/radix-cursor.js', options.dist);
+const { SeededRandom } = await importBuilt(file, 'base/random.js', options.dist);
 
 const ARENA_SIZE = 256 * 1024 * 1024;
 const SEEK_COUNT = 20_000;

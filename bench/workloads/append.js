@@ -14,18 +14,21 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { cpus, release, tmpdir } from 'node:os';
+import { cpus, release } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { open } from '../../dist/index.js';
+import { directoryOption, importBuilt, readOptions } from '../usage.js';
 
-const { values } = parseArgs({
+const values = readOptions({
+  file: import.meta.filename,
+  about:
+    'Durable appends with 1, 16, 256 and 4,096 in flight, beside a bare loop that writes the same bytes and fdatasyncs.',
   options: {
-    rounds: { type: 'string', default: '5' },
-    payload: { type: 'string', default: '100' },
-    directory: { type: 'string', default: tmpdir() },
+    rounds: { value: 'n', default: '5', help: 'rounds; medians are printed' },
+    payload: { value: 'n', default: '100', help: 'bytes of data of an event' },
+    directory: directoryOption,
   },
 });
+const { open } = await importBuilt(import.meta.filename, 'index.js');
 const rounds = Number(values.rounds);
 const payloadSize = Number(values.payload);
 const inFlights = [1, 16, 256, 4_096];

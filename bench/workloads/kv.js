@@ -13,13 +13,11 @@
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { openKv } from '../../dist/kv.js';
 import { describeEnvironment, loadText } from '../compare/environment.js';
 import { KEY_SIZE, keysFrom, keysOf, uniformNumbers, Values } from '../compare/kv-data.js';
 import { amplification, bytesWritten, syncFiles } from '../compare/process-counters.js';
+import { directoryOption, importBuilt, readOptions } from '../usage.js';
 
 const VALUE_SIZE = 100;
 const ENTRY_SIZE = KEY_SIZE + VALUE_SIZE;
@@ -30,20 +28,24 @@ const KEYS_OF_GETS = 200_000;
 /** About 2 µs. */
 const SPIN_COUNT = 400;
 
-const { values: given } = parseArgs({
+const given = readOptions({
+  file: import.meta.filename,
+  about:
+    'The key-value engine alone: write amplification, and latencies of gets while a writer puts.',
   options: {
-    part: { type: 'string', default: 'amplification,latency' },
-    large: { type: 'boolean', default: false },
-    mib: { type: 'string', default: '256' },
-    runs: { type: 'string', default: '5' },
-    keys: { type: 'string', default: '1000000' },
-    gets: { type: 'string', default: '1000000' },
-    'in-flight': { type: 'string', default: '1024' },
-    directory: { type: 'string', default: tmpdir() },
-    step: { type: 'string' },
-    store: { type: 'string' },
+    part: { value: 'names', default: 'amplification,latency', help: 'what to measure' },
+    large: { help: 'also 2 GiB of puts' },
+    mib: { value: 'n', default: '256', help: 'MiB of puts for the amplification' },
+    runs: { value: 'n', default: '5', help: 'runs of the latencies' },
+    keys: { value: 'n', default: '1000000', help: 'keys in the store for the latencies' },
+    gets: { value: 'n', default: '1000000', help: 'gets of a run' },
+    'in-flight': { value: 'n', default: '1024', help: 'puts at a time' },
+    directory: directoryOption,
+    step: { value: 'name' },
+    store: { value: 'folder' },
   },
 });
+const { openKv } = await importBuilt(import.meta.filename, 'kv.js');
 const inFlight = Number(given['in-flight']);
 const keyCount = Number(given.keys);
 const values = new Values(VALUE_SIZE);

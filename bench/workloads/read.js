@@ -6,20 +6,22 @@
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { cpus, release, tmpdir } from 'node:os';
+import { cpus, release } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { open } from '../../dist/index.js';
+import { directoryOption, importBuilt, readOptions } from '../usage.js';
 
-const { values } = parseArgs({
+const values = readOptions({
+  file: import.meta.filename,
+  about: 'Reading, verifying and opening a store of many events.',
   options: {
-    events: { type: 'string', default: '1000000' },
-    rounds: { type: 'string', default: '5' },
-    payload: { type: 'string', default: '100' },
-    directory: { type: 'string', default: tmpdir() },
-    child: { type: 'string' },
+    events: { value: 'n', default: '1000000', help: 'events in the store' },
+    rounds: { value: 'n', default: '5', help: 'rounds; medians are printed' },
+    payload: { value: 'n', default: '100', help: 'bytes of data of an event' },
+    directory: directoryOption,
+    child: { value: 'store' },
   },
 });
+const { open } = await importBuilt(import.meta.filename, 'index.js');
 
 if (values.child === undefined) {
   await main();

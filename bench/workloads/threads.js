@@ -6,13 +6,33 @@
  *   npm run build && cd bench && node --expose-gc workloads/threads.js [--rounds 3] [--workers 0,1,2,4] [--in-flight 256,4096]
  *       [--count 200000] [--directory /tmp]
  */
-import { tmpdir } from 'node:os';
-import { parseArgs } from 'node:util';
 import { isMainThread } from 'node:worker_threads';
 import { describeEnvironment } from '../compare/environment.js';
-import { engines as varves } from '../compare/engines/varve.js';
 import { measureRun } from '../compare/measured-run.js';
+import { directoryOption, importBuilt, readOptions } from '../usage.js';
 
+/** Other threads load this file, too, with arguments that are none of theirs. */
+const values = isMainThread
+  ? readOptions({
+      file: import.meta.filename,
+      about:
+        'One store, appended to by the thread that opened it and by workers that are attached.',
+      options: {
+        rounds: { value: 'n', default: '3', help: 'rounds; medians are printed' },
+        workers: { value: 'n,…', default: '0,1,2,4', help: 'workers beside the owner' },
+        'in-flight': {
+          value: 'n,…',
+          default: '256,4096',
+          help: 'appends at a time, in all threads',
+        },
+        count: { value: 'n', default: '200000', help: 'appends of a run' },
+        directory: directoryOption,
+      },
+    })
+  : undefined;
+
+await importBuilt(import.meta.filename, 'index.js');
+const { engines: varves } = await import('../compare/engines/varve.js');
 const keyed = varves.find(({ name }) => name === 'varve');
 /** Messages in all client's ports: one word that all threads count in. */
 const messages = new Int32Array(new SharedArrayBuffer(4));
@@ -50,15 +70,6 @@ function countMessages(port, counter) {
 }
 
 async function main() {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '3' },
-      workers: { type: 'string', default: '0,1,2,4' },
-      'in-flight': { type: 'string', default: '256,4096' },
-      count: { type: 'string', default: '200000' },
-      directory: { type: 'string', default: tmpdir() },
-    },
-  });
   console.log(describeEnvironment(values.directory).join('\n'));
   console.log(`median of ${values.rounds}; threads: the owner first`);
   console.log(

@@ -33,6 +33,15 @@ export function checkRange(name: string, value: number, min: number, max: number
   }
 }
 
+export function checkBoolean(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'boolean') {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `${name} must be true or false, not ${JSON.stringify(value)}.`,
+    );
+  }
+}
+
 export function checkChoice(name: string, value: unknown, choices: readonly string[]): void {
   if (!choices.includes(value as string)) {
     throw new VarveError(

@@ -101,8 +101,8 @@ function rebuild(packed: PackedError, cause: unknown): Error {
     return new RevisionConflictError(stream, expected, actual);
   }
   if (packed.type === 'corruption') {
-    const { file, offset, reason } = details as unknown as CorruptionError;
-    return new CorruptionError(file, offset, reason, cause);
+    const { file, offset, reason, position } = details as unknown as CorruptionError;
+    return new CorruptionError(file, offset, reason, cause, position);
   }
   if (packed.type === 'varve') {
     const code = facts['code'] as ErrorCode;

@@ -98,17 +98,62 @@ export class CorruptionError extends VarveError {
   /** Byte offset in the file, if the damage has one. */
   readonly offset: number | undefined;
   readonly reason: string;
+  /** Of the event, or of a write to a key-value store, that the damage is in, if it is in one. */
+  readonly position?: number;
 
-  constructor(file: string, offset: number | undefined, reason: string, cause?: unknown) {
-    const where = offset === undefined ? file : `${file} at byte ${offset}`;
-    super('CORRUPT', `Damage in ${where}: ${reason}.`, {
-      cause,
-      details: { file, offset, reason },
-    });
+  constructor(
+    file: string,
+    offset: number | undefined,
+    reason: string,
+    cause?: unknown,
+    position?: number,
+    applied?: Applied,
+  ) {
+    const at = offset === undefined ? file : `${file} at byte ${offset}`;
+    const where = position === undefined ? at : `${at}, position ${position}`;
+    const place = position === undefined ? { file, offset } : { file, offset, position };
+    const facts = { cause, details: { ...place, reason } };
+    super(
+      'CORRUPT',
+      `Damage in ${where}: ${reason}.`,
+      applied === undefined ? facts : { ...facts, applied },
+    );
+    if (position !== undefined) {
+      this.position = position;
+    }
     this.file = file;
     this.offset = offset;
     this.reason = reason;
   }
+}
+
+/** The same error with a word on whether the write that it ends took effect. One that has such a word keeps its own. */
+export function withApplied(error: VarveError, applied: Applied): VarveError {
+  return error.applied === undefined ? rebuilt(error, applied) : error;
+}
+
+/** The same of whatever ends a write: errors of the caller's own code stay as they are. */
+export function asFailedWrite(error: unknown, applied: Applied): unknown {
+  return error instanceof VarveError ? withApplied(error, applied) : error;
+}
+
+/** The same error for a call that writes nothing of its caller's. */
+export function withoutApplied(error: VarveError): VarveError {
+  return error.applied === undefined ? error : rebuilt(error, undefined);
+}
+
+/** A copy: an error may have been told to others, too. */
+function rebuilt(error: VarveError, applied: Applied | undefined): VarveError {
+  const { code, message, cause, details } = error;
+  const facts = applied === undefined ? { cause, details } : { cause, details, applied };
+  const copy =
+    error instanceof CorruptionError
+      ? new CorruptionError(error.file, error.offset, error.reason, cause, error.position, applied)
+      : new VarveError(code, message, facts);
+  if (error.stack !== undefined) {
+    copy.stack = error.stack;
+  }
+  return copy;
 }
 
 /** The code of an operating-system error such as `ENOSPC`, or undefined if it is none. */
@@ -123,6 +168,25 @@ export function systemCode(error: unknown): string | undefined {
 export function isNoSpace(error: unknown): boolean {
   const code = systemCode(error);
   return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';
+}
+
+/**
+ * True if the operating system had not enough of something (space, descriptors, memory) and did nothing: it may have more later. A sync
+ * that fails has failed, whatever it says.
+ */
+export function isShortage(error: unknown): boolean {
+  return isNoSpace(error) || (isExhausted(error) && !isFailedSync(error));
+}
+
+/** True if the process or the system has run out of descriptors or memory. */
+export function isExhausted(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM';
+}
+
+function isFailedSync(error: unknown): boolean {
+  const { syscall } = error as NodeJS.ErrnoException;
+  return syscall === 'fsync' || syscall === 'fdatasync';
 }
 
 /** Gives a failure of the operating system a code of ours; its own error is the cause. */

@@ -7,6 +7,8 @@ const MiB = 1024 * KiB;
 export interface Limits {
   /** A commit's frame, header and trailer included. Bounds what a damaged length can make us allocate. */
   readonly frameSizeMax: number;
+  /** The same of a batch of a key-value store: programs put whole data sets into one. */
+  readonly batchFrameSizeMax: number;
   /** Events of one commit: a persisted 16-bit number. */
   readonly commitCountMax: number;
   readonly streamSizeMax: number;
@@ -28,10 +30,15 @@ export interface Limits {
   readonly prepareStepSize: number;
   /** Data and metadata of one event before compression. */
   readonly plainSizeMax: number;
+  /** Recorded times, in ms since the epoch: a generated id has 48 bits for its own. The year 10889. */
+  readonly timeMax: number;
+  /** Objects and arrays in one another, in values that are stored as JSON. Bounds the recursion of whoever walks them. */
+  readonly jsonDepthMax: number;
 }
 
 export const limits: Limits = Object.freeze({
   frameSizeMax: 16 * MiB,
+  batchFrameSizeMax: 64 * MiB,
   commitCountMax: 65_535,
   streamSizeMax: 1_024,
   typeSizeMax: 256,
@@ -46,6 +53,9 @@ export const limits: Limits = Object.freeze({
   segmentSizeMax: 1_024 * MiB,
   prepareStepSize: 1 * MiB,
   plainSizeMax: 64 * MiB,
+  timeMax: 2 ** 48 - 1,
+  // 1,000: a third of what JSON.stringify has stack for, and far more than documents have.
+  jsonDepthMax: 1_000,
 });
 
 assert(
@@ -58,5 +68,5 @@ assert(
     limits.headerSizeMax,
   'a record header with every field at its limit fits its 16-bit size',
 );
-assert(limits.frameSizeMax < 2 ** 31, 'frame sizes are persisted as 32-bit numbers');
+assert(limits.batchFrameSizeMax < 2 ** 31, 'frame sizes are persisted as 32-bit numbers');
 assert(limits.segmentSizeMax < 2 ** 32, 'offsets in a segment are persisted as 32-bit numbers');

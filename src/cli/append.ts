@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { type ExpectedRevision, type NewEvent, open } from '../index.ts';
 import { type Command, type GivenOptions, parseWholeNumber } from './command.ts';
-import { parseEventTime } from './event-time.ts';
+import { noTime, parseEventTime } from './event-time.ts';
+import { parseExactJson } from './exact-json.ts';
+import { decodeText } from './exact-text.ts';
 import { CommandError, ExitCode } from './exit-code.ts';
-import { findInexactNumber } from './inexact-number.ts';
 import { onlyGiven } from './only-given.ts';
 import { storeComponents } from './store-notes.ts';
+import { TextProblem } from './text-problem.ts';
 
 export const appendCommand: Command = {
   name: 'append',
@@ -36,6 +38,7 @@ export const appendCommand: Command = {
   },
   details: [
     'Makes the store if there is none. When it ends with 0 the event survives a power cut.',
+    "Refuses what it would have to change: numbers that JavaScript can't hold exactly, repeated keys, bytes that are not UTF-8, times that don't exist.",
   ],
   examples: [
     'varve append ./my-store orders/42 --type OrderPlaced --data \'{"total":42}\'',
@@ -117,23 +120,27 @@ function contentOf(given: string): string | Buffer {
 }
 
 function parseJson(content: string | Buffer, what: string): unknown {
-  const text = content.toString();
-  let parsed: unknown;
   try {
-    parsed = JSON.parse(text);
+    return parseExactJson(typeof content === 'string' ? content : decodeText(content));
   } catch (error) {
-    throw new CommandError(`${what} is not JSON (${(error as Error).message}).`, {
+    throw asCommandError(error, what, {
       advice: `Text needs quotes of its own: ${what} '"like this"'. A file is named with @: ${what} @file.json`,
-      cause: error,
     });
   }
-  const inexact = findInexactNumber(text);
-  if (inexact !== undefined) {
-    throw new CommandError(
-      `The number ${inexact} in ${what} can't be kept exactly: write it as a string.`,
-    );
-  }
-  return parsed;
+}
+
+/** The advice is for what isn't of the right form at all. */
+function asCommandError(
+  error: unknown,
+  what: string,
+  { advice }: { readonly advice?: string } = {},
+): Error {
+  return error instanceof TextProblem
+    ? new CommandError(`${what} ${error.message}.`, {
+        advice: error.isForm ? advice : undefined,
+        cause: error,
+      })
+    : (error as Error);
 }
 
 function expectedFrom(given: string | undefined): ExpectedRevision {
@@ -144,11 +151,16 @@ function expectedFrom(given: string | undefined): ExpectedRevision {
 }
 
 function timeFrom(given: string): number {
-  const ms = /^-?\d+$/.test(given) ? Number(given) : parseEventTime(given);
-  if (ms === undefined || !Number.isSafeInteger(ms)) {
-    throw new CommandError(
-      `--occurred-at takes ms since 1970 or a time like 2026-01-31T12:00:00Z, not ${JSON.stringify(given)}.`,
-    );
+  if (/^-?\d+$/.test(given)) {
+    const ms = Number(given);
+    if (!Number.isSafeInteger(ms)) {
+      throw asCommandError(noTime(given), '--occurred-at');
+    }
+    return ms;
   }
-  return ms;
+  try {
+    return parseEventTime(given);
+  } catch (error) {
+    throw asCommandError(error, '--occurred-at');
+  }
 }

@@ -77,6 +77,11 @@ export class GivenOptions {
     const text = this.text(name);
     return text === undefined ? undefined : parseWholeNumber(text, `--${name}`);
   }
+
+  /** A position that something comes after: -1 stands before all of them. */
+  lowerBound(name: string): number | undefined {
+    return this.text(name) === '-1' ? -1 : this.wholeNumber(name);
+  }
 }
 
 export function parseWholeNumber(text: string, what: string): number {
@@ -102,7 +107,17 @@ export function parseCommandLine(
   }
   const advice = `See: varve ${command.name} --help`;
   try {
-    const parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+    const parsed = parseArgs({
+      args: joinNegative(command, args),
+      options,
+      allowPositionals: true,
+      strict: true,
+      tokens: true,
+    });
+    rejectRepeated(
+      parsed.tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : [])),
+      command,
+    );
     const given = new GivenOptions(parsed.values);
     const count = parsed.positionals.length;
     if (
@@ -116,6 +131,37 @@ export function parseCommandLine(
     return { positionals: parsed.positionals, options: given };
   } catch (error) {
     throw usageError(error, command);
+  }
+}
+
+/** `--after -1` as `--after=-1`: Node takes a value that begins with a dash for another option. */
+function joinNegative({ options }: Command, args: readonly string[]): string[] {
+  const joined: string[] = [];
+  let isLiteral = false;
+  for (const arg of args) {
+    const last = joined.at(-1) ?? '';
+    isLiteral ||= last === '--';
+    const isPosition = last.startsWith('--') && options[last.slice(2)]?.value === 'position';
+    if (!isLiteral && isPosition && /^-\d+$/.test(arg)) {
+      joined[joined.length - 1] = `${last}=${arg}`;
+    } else {
+      joined.push(arg);
+    }
+  }
+  return joined;
+}
+
+/** Of two values only the last one would count. */
+function rejectRepeated(names: readonly string[], { name, options }: Command): void {
+  const seen = new Set<string>();
+  for (const given of names) {
+    const option = options[given];
+    if (option?.value !== undefined && option.multiple !== true && seen.has(given)) {
+      throw new CommandError(`The option --${given} is given twice.`, {
+        advice: `See: varve ${name} --help`,
+      });
+    }
+    seen.add(given);
   }
 }
 

@@ -108,7 +108,7 @@ export class CommitGrouper {
     if (this.#size > LINE_SIZE_MAX) {
       throw new LineProblem(
         line.number,
-        `the commit that begins in line ${firstLine} is larger than any commit may be`,
+        `the commit that begins in line ${firstLine} takes more than ${LINE_SIZE_MAX} bytes, the most that import holds of one`,
         { code: 'LIMIT_EXCEEDED' },
       );
     }

@@ -113,6 +113,15 @@ describe('a line of another make', () => {
     expect(line.event).toEqual({ type: 'T', occurredAt: Date.UTC(2026, 0, 31, 11) });
   });
 
+  it('has no fields but its own', () => {
+    const names = { stream: 'a', type: 'T' };
+    expect(parse(names, { 'group-by': 'constructor', id: '__proto__' })).toMatchObject({
+      group: undefined,
+      event: { type: 'T' },
+    });
+    expect(() => parse(names, { key: 'toString' })).toThrow('the line has no "toString"');
+  });
+
   it('puts the rest into data if asked to', () => {
     const line = parse({ stream: 'a', type: 'T', n: 1, m: [2] }, { 'rest-as-data': true });
     expect(line.event.data).toEqual({ n: 1, m: [2] });
@@ -129,6 +138,19 @@ describe('a line of another make', () => {
     [{ stream: 'a', type: 'T', data: 1, dataBase64: '' }, /both/],
     [{ stream: 'a', type: 'T', dataBase64: 'A' }, /not Base64/],
     ['{"stream":"a","type":"T","data":9007199254740993}', /can't be kept exactly/],
+    ['{"stream":"a","type":"T","metadata":{"n":1e400}}', /the line holds the number 1e400/],
+    ['{"stream":"a","type":"T","type":"U"}', /the line holds the key "type" twice/],
+    ['\uFEFF{"stream":"a","type":"T"}', /the line begins with a byte order mark/],
+    [
+      { stream: 'a', type: 'T', occurredAt: '2026-02-30T12:00:00Z' },
+      /"occurredAt" is "2026-02-30T12:00:00Z", a time that doesn't exist/,
+    ],
+    [
+      { stream: 'a', type: 'T', occurredAt: '2026-01-31T12:00:00.0001Z' },
+      /digits below a millisecond can't be kept/,
+    ],
+    [{ stream: 'a', type: 'T', occurredAt: 1.5 }, /"occurredAt" is neither .*: 1\.5/],
+    [{ stream: 'a', type: 'T', occurredAt: {} }, /"occurredAt" is neither .*: an object/],
   ])('is refused with a reason: %j', (value, reason) => {
     expect(() => parse(value)).toThrow(reason);
   });

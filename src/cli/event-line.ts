@@ -10,11 +10,12 @@
  */
 import type { NewEvent, StoredEvent } from '../index.ts';
 import { onlyGiven } from './only-given.ts';
-import { parseEventTime } from './event-time.ts';
-import { findInexactNumber } from './inexact-number.ts';
+import { noTime, parseEventTime } from './event-time.ts';
+import { parseExactJson } from './exact-json.ts';
 import type { LineMapping } from './line-mapping.ts';
 import type { Line } from './line-reader.ts';
 import { LineProblem } from './line-problem.ts';
+import { TextProblem } from './text-problem.ts';
 
 export interface ParsedLine {
   readonly number: number;
@@ -104,23 +105,20 @@ export function parseEventLine(line: Line, mapping: LineMapping): ParsedLine {
 function parseFields(line: Line): Fields {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(line.text);
+    parsed = parseExactJson(line.text);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new LineProblem(line.number, `the line is not JSON (${reason})`, { cause: error });
+    throw asLineProblem(error, line.number, 'the line');
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     throw new LineProblem(line.number, 'the line is not a JSON object');
   }
-  const inexact = findInexactNumber(line.text);
-  if (inexact !== undefined) {
-    throw new LineProblem(
-      line.number,
-      `the number ${inexact} can't be kept exactly (a JSON number here has 53 bits)`,
-      { advice: 'Write such numbers as strings.' },
-    );
-  }
   return parsed as Fields;
+}
+
+function asLineProblem(error: unknown, line: number, what: string): Error {
+  return error instanceof TextProblem
+    ? new LineProblem(line, `${what} ${error.message}`, { cause: error })
+    : (error as Error);
 }
 
 /** The commit of a line that `export` wrote; undefined for a line of another make. */
@@ -196,7 +194,7 @@ class FieldReader {
   /** Undefined if it isn't there, or null. */
   text(field: EventField): string | undefined {
     const name = this.#sourceOf(field);
-    const value = this.#fields[name] ?? undefined;
+    const value = this.#valueOf(name);
     if (value !== undefined && typeof value !== 'string') {
       throw this.#problem(`${JSON.stringify(name)} is not a string`);
     }
@@ -221,7 +219,7 @@ class FieldReader {
 
   /** A field that tells commits apart: text or a whole number. */
   label(name: string): string | undefined {
-    const value = this.#fields[name] ?? undefined;
+    const value = this.#valueOf(name);
     if (typeof value === 'number' && Number.isSafeInteger(value)) {
       return String(value);
     }
@@ -245,17 +243,18 @@ class FieldReader {
 
   time(): number | undefined {
     const name = this.#sourceOf('occurredAt');
-    const value = this.#fields[name] ?? undefined;
+    const value = this.#valueOf(name);
     if (value === undefined || (typeof value === 'number' && Number.isSafeInteger(value))) {
       return value;
     }
-    const ms = typeof value === 'string' ? parseEventTime(value) : undefined;
-    if (ms === undefined) {
-      throw this.#problem(
-        `${JSON.stringify(name)} is neither whole milliseconds since 1970 nor a time like 2026-01-31T12:00:00Z`,
-      );
+    try {
+      if (typeof value !== 'string') {
+        throw noTime(typeof value === 'object' ? 'an object' : JSON.stringify(value));
+      }
+      return parseEventTime(value);
+    } catch (error) {
+      throw asLineProblem(error, this.#line, JSON.stringify(name));
     }
-    return ms;
   }
 
   tags(): readonly string[] | undefined {
@@ -301,6 +300,11 @@ class FieldReader {
         );
       }
     }
+  }
+
+  /** Undefined if the line has no field of this name of its own, or null. */
+  #valueOf(name: string): unknown {
+    return Object.hasOwn(this.#fields, name) ? (this.#fields[name] ?? undefined) : undefined;
   }
 
   #sourceOf(field: EventField): string {

@@ -1,4 +1,4 @@
-import { type ErrorKind, VarveError } from '../index.ts';
+import { type Applied, type ErrorKind, VarveError } from '../index.ts';
 
 /** What the process ends with. Stable: scripts rely on it. */
 export const ExitCode = {
@@ -70,11 +70,27 @@ export interface Failure {
   readonly message: string;
   readonly advice: string | undefined;
   readonly details: Readonly<Record<string, unknown>>;
+  /** Of a failed write: whether it took effect. */
+  readonly applied?: Applied | undefined;
 }
 
 export function describeFailure(error: unknown): Failure {
+  return { ...describe(error), applied: appliedOf(error) };
+}
+
+/** The command tells of what the store refused in its own words; the store's are the cause. */
+function appliedOf(error: unknown): Applied | undefined {
+  let inner = error;
+  while (inner instanceof Error && !(inner instanceof VarveError)) {
+    inner = inner.cause;
+  }
+  return inner instanceof VarveError ? inner.applied : undefined;
+}
+
+function describe(error: unknown): Failure {
   if (error instanceof CommandError) {
-    return error;
+    const { exitCode, code, message, advice, details } = error;
+    return { exitCode, code, message, advice, details };
   }
   if (error instanceof VarveError) {
     const { code, message, details } = error;

@@ -11,7 +11,7 @@ export const exportCommand: Command = {
   summary: 'write all events as NDJSON that import takes back',
   usage: '<dir>',
   positionals: { min: 1, max: 1 },
-  options: { after: { value: 'position', help: 'Only commits behind this position' } },
+  options: { after: { value: 'position', help: 'Only commits behind this position; -1: all' } },
   details: [
     'One event a line, on stdout. Imported into an empty store it gives the same events in the same order, with the same positions, revisions, ids, commits and idempotency keys; recorded times are new. Data that are bytes stand in dataBase64. An event that was erased has "isErased":true and comes back without data.',
   ],
@@ -21,7 +21,7 @@ export const exportCommand: Command = {
     'varve export ./my-store --after 17757 >> my-store.ndjson',
   ],
   async run({ positionals, options, terminal, signal }) {
-    const after = options.wholeNumber('after');
+    const after = options.lowerBound('after');
     return withStore(positionals[0]!, terminal, async (store) => {
       await checkBorder(store, after);
       const progress = new Progress(terminal, 'exporting', 'events');
@@ -47,7 +47,7 @@ export const exportCommand: Command = {
 
 /** Half a commit could not be imported. */
 async function checkBorder(store: EventStore, after: number | undefined): Promise<void> {
-  const last = after === undefined ? undefined : await store.get(after);
+  const last = after === undefined || after < 0 ? undefined : await store.get(after);
   if (last !== undefined && last.commit.index < last.commit.count - 1) {
     const end = last.position - last.commit.index + last.commit.count - 1;
     throw new CommandError(`Position ${last.position} is inside a commit, which ends at ${end}.`, {

@@ -8,10 +8,12 @@ import { type Input, openInput } from './input.ts';
 import { type LineMapping, mappingFrom, mappingOptions } from './line-mapping.ts';
 import { LineProblem } from './line-problem.ts';
 import { readLines } from './line-reader.ts';
+import { onlyGiven } from './only-given.ts';
 import { Progress } from './progress.ts';
 import { storeComponents } from './store-notes.ts';
 import type { Terminal } from './terminal.ts';
 import { countOf, formatCount, formatDuration } from './text.ts';
+import { TextProblem } from './text-problem.ts';
 
 /** Below it a rate says nothing. */
 const RATE_COUNT_MIN = 1_000;
@@ -27,6 +29,10 @@ export const importCommand: Command = {
       value: 'name',
       help: "Name of the input in the keys of lines that have neither key nor id (default: the file's name)",
     },
+    compression: {
+      value: 'codec',
+      help: 'Store data compressed with deflate or zstd, as the source may have (default: none)',
+    },
   },
   details: [
     'A line is one event, {"stream":"orders/1","type":"OrderPlaced","data":{…}}, with id, tags, metadata, correlationId, causationId, occurredAt and idempotencyKey if you like, and one commit unless --group-by says otherwise. What varve export wrote comes back as it was: same order, ids, commits and keys.',
@@ -35,6 +41,7 @@ export const importCommand: Command = {
   examples: [
     'varve import events.ndjson.gz ./my-store',
     'varve export ./my-store | varve import - ./copy',
+    'varve export ./my-store | varve import - ./copy --compression deflate',
     'varve import history.ndjson ./my-store --group-by correlationId \\',
     '    --key correlationId --occurred-at time',
     'varve import access.ndjson ./my-store --stream path --type method \\',
@@ -44,7 +51,8 @@ export const importCommand: Command = {
     const [path, directory] = positionals as [string, string];
     const mapping = mappingFrom(options);
     const input = openInput(path, signal);
-    const store = await open(directory, {}, storeComponents(terminal));
+    const settings = onlyGiven({ compression: options.text('compression') });
+    const store = await open(directory, settings, storeComponents(terminal));
     const importer = new Importer(store, options.text('source') ?? input.source);
     const progress = new Progress(terminal, 'importing', 'events');
     try {
@@ -111,6 +119,9 @@ function known<Value>(value: Value | undefined): Value[] {
 }
 
 function asLineProblem(error: unknown, line: number): Error {
+  if (error instanceof TextProblem) {
+    return new LineProblem(line, `the compressed file ${error.message}`, { cause: error });
+  }
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return code.startsWith('Z_')
     ? new LineProblem(

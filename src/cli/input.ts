@@ -1,8 +1,9 @@
 import { createReadStream, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { addAbortSignal, pipeline, Readable } from 'node:stream';
-import { createGunzip, type Gunzip } from 'node:zlib';
+import { addAbortSignal } from 'node:stream';
+import type { Gunzip } from 'node:zlib';
 import { CommandError } from './exit-code.ts';
+import { unpack } from './unpack.ts';
 
 /** What is read: a file or standard input, unpacked if it is gzip. */
 export interface Input {
@@ -66,7 +67,9 @@ class StreamInput implements Input {
     this.name = name;
     this.source = source;
     this.size = size;
-    this.chunks = this.#unpacked(this.#counted(stream));
+    this.chunks = unpack(this.#counted(stream), (gunzip) => {
+      this.#gunzip = gunzip;
+    });
   }
 
   get readSize(): number {
@@ -80,48 +83,4 @@ class StreamInput implements Input {
       yield chunk;
     }
   }
-
-  /** The same bytes, gunzipped if they begin as gzip does. */
-  async *#unpacked(
-    chunks: AsyncGenerator<Uint8Array, void, undefined>,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
-    const start = await firstBytes(chunks, GZIP_MAGIC.length);
-    const all = startingWith(start, chunks);
-    if (!GZIP_MAGIC.every((byte, index) => start[index] === byte)) {
-      yield* all;
-      return;
-    }
-    const gunzip = createGunzip({ chunkSize: UNPACKED_SIZE });
-    this.#gunzip = gunzip;
-    // A failure of either stream ends the reading of the last one with it.
-    pipeline(Readable.from(all, { objectMode: false }), gunzip, () => {});
-    yield* gunzip as AsyncIterable<Uint8Array>;
-  }
-}
-
-const GZIP_MAGIC = [0x1f, 0x8b];
-const UNPACKED_SIZE = 64 * 1024;
-
-/** At least `size` bytes, unless there are fewer. */
-async function firstBytes(
-  chunks: AsyncGenerator<Uint8Array, void, undefined>,
-  size: number,
-): Promise<Uint8Array> {
-  let start = Buffer.alloc(0);
-  while (start.length < size) {
-    const next = await chunks.next();
-    if (next.done === true) {
-      break;
-    }
-    start = Buffer.concat([start, next.value]);
-  }
-  return start;
-}
-
-async function* startingWith(
-  start: Uint8Array,
-  rest: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  yield start;
-  yield* rest;
 }

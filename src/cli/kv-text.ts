@@ -15,7 +15,7 @@ export function parseBytes(text: string, isHex: boolean): Uint8Array {
   if (!isHex) {
     return encoder.encode(text);
   }
-  if (!/^([0-9a-f]{2})*$/i.test(text)) {
+  if (text.length % 2 !== 0 || /[^0-9a-f]/i.test(text)) {
     throw new CommandError(`${JSON.stringify(text)} is not hex: two digits for each byte.`);
   }
   return new Uint8Array(Buffer.from(text, 'hex'));

@@ -40,6 +40,11 @@ describe('readLines', () => {
     ]);
   });
 
+  it('takes for blank only what JSON takes for space', async () => {
+    const lines = await linesOf(Buffer.from('\u00A0\n\u2028\n \t\r\n\uFEFF\n'), 100);
+    expect(lines.map(({ text }) => text)).toEqual(['\u00A0', '\u2028', '\uFEFF']);
+  });
+
   it('leaves out a byte order mark at the beginning only', async () => {
     const lines = await linesOf(Buffer.from('\uFEFFa\n\uFEFFb\n'), 100);
     expect(lines.map(({ text }) => text)).toEqual(['a', '\uFEFFb']);

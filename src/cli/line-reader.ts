@@ -1,4 +1,6 @@
+import { decodeText, hasByteOrderMark } from './exact-text.ts';
 import { LineProblem } from './line-problem.ts';
+import { TextProblem } from './text-problem.ts';
 
 export interface Line {
   /** 1-based. */
@@ -8,11 +10,10 @@ export interface Line {
   readonly size: number;
 }
 
-/** No event takes more: 16 MiB of a commit, each byte written as an escape of six. */
+/** No event takes more: 16 MiB of a commit, each byte written as an escape of six; compressed, 64 MiB as they are or in Base64. */
 export const LINE_SIZE_MAX: number = 96 * 1024 * 1024;
 
 const NEWLINE = 0x0a;
-const BYTE_ORDER_MARK = '\uFEFF';
 
 /**
  * The lines of a stream of bytes, as many at a time as a chunk completes. Blank lines are counted and left out. Memory is
@@ -62,23 +63,35 @@ export async function* readLines(
 class LineDecoder {
   /** Number of the next line. */
   next = 1;
-  readonly #text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
   decode(bytes: Uint8Array, into: Line[]): LineProblem | undefined {
     const number = this.next;
     this.next += 1;
     let text: string;
     try {
-      text = this.#text.decode(bytes);
+      text = decodeText(bytes);
     } catch (error) {
-      return new LineProblem(number, 'the line is not UTF-8', { cause: error });
+      if (!(error instanceof TextProblem)) {
+        throw error;
+      }
+      return new LineProblem(number, `the line ${error.message}`, { cause: error });
     }
-    if (number === 1 && text.startsWith(BYTE_ORDER_MARK)) {
+    // The mark of a file of lines is no part of its first line.
+    if (number === 1 && hasByteOrderMark(text)) {
       text = text.slice(1);
     }
-    if (text.trim() !== '') {
+    if (!isBlank(text)) {
       into.push({ number, text, size: bytes.length });
     }
     return undefined;
   }
+}
+
+/** True if nothing is there but what JSON allows around values: other spaces are characters like any other. */
+function isBlank(text: string): boolean {
+  let at = 0;
+  while (at < text.length && ' \t\r'.includes(text[at]!)) {
+    at += 1;
+  }
+  return at === text.length;
 }

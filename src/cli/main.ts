@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { appendCommand } from './append.ts';
+import { checkArguments } from './argument-text.ts';
 import { type CommandGroup, parseCommandLine } from './command.ts';
 import { dumpCommand } from './dump.ts';
 import { CommandError, describeFailure, ExitCode } from './exit-code.ts';
@@ -67,6 +68,7 @@ async function dispatch(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<ExitCode> {
+  checkArguments(args);
   if (args[0] === '--version') {
     await terminal.line(readVersion());
     return ExitCode.ok;
@@ -112,14 +114,14 @@ async function dispatchIn(
 
 /** Results that were found before the failure are shown first. */
 async function fail(error: unknown, isJson: boolean, terminal: Terminal): Promise<ExitCode> {
-  const { exitCode, code, message, advice, details } = describeFailure(error);
+  const { exitCode, code, message, advice, details, applied } = describeFailure(error);
   try {
     await terminal.flush();
   } catch {
     // Nobody reads results any more; the failure is still worth telling.
   }
   if (isJson) {
-    terminal.note(JSON.stringify({ error: { code, message, advice, details } }));
+    terminal.note(JSON.stringify({ error: { code, message, advice, applied, details } }));
     return exitCode;
   }
   const shown = exitCode === ExitCode.internal ? message : printable(message);

@@ -63,7 +63,8 @@ export function fit(text: string, width: number | undefined): string {
   if (width === undefined || text.length <= width) {
     return text;
   }
-  const characters = Array.from(text);
+  // A character has two units at most, so these are enough to see whether the text is too long.
+  const characters = Array.from(text.slice(0, 2 * width + 2));
   return characters.length <= width
     ? text
     : `${characters.slice(0, Math.max(width - 1, 0)).join('')}…`;

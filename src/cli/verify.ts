@@ -10,16 +10,23 @@ export const verifyCommand: Command = {
   summary: 'recompute every checksum, hash and link',
   usage: '<dir>',
   positionals: { min: 1, max: 1 },
-  options: {},
+  options: {
+    payloads: { help: 'Also decompress and parse all data and metadata' },
+  },
   details: [
-    'Changes nothing. Goes on behind damage and reports all of it, with file, offset and position, also where opening the store is refused. Ends with 1 if there is damage; notices are about things that the next open makes up for.',
+    'Changes nothing. Compares the bytes of all data and metadata with their digests; with --payloads it decompresses and parses them, too. Goes on behind damage and reports all of it, with file, offset and position, also where opening the store is refused. Ends with 1 if there is damage; notices are about things that the next open makes up for.',
   ],
-  examples: ['varve verify ./my-store', "varve verify ./my-store --json | jq '.findings[]'"],
+  examples: [
+    'varve verify ./my-store',
+    'varve verify ./my-store --payloads',
+    "varve verify ./my-store --json | jq '.findings[]'",
+  ],
   async run({ positionals, options, terminal, signal }) {
     const progress = new Progress(terminal, 'verifying', 'MiB');
     let report: AuditReport;
     try {
       report = await audit(positionals[0]!, {
+        payloads: options.isOn('payloads'),
         onProgress: ({ bytes, bytesTotal }) =>
           progress.update({ done: bytes, total: bytesTotal, count: bytes / (1024 * 1024) }),
         signal,
@@ -55,6 +62,7 @@ async function showReport(report: AuditReport, terminal: Terminal, seconds: numb
     `Checked ${countOf(events, 'event')} of ${countOf(commits, 'commit')} in ${countOf(streams, 'stream')}: ` +
       `${formatSize(bytes)} in ${countOf(segments, 'segment')}.`,
   );
+  await terminal.line(payloadsLine(report));
   if (erased > 0) {
     await terminal.line(`${countOf(erased, 'payload')} erased: proved by digest alone.`);
   }
@@ -66,6 +74,15 @@ async function showReport(report: AuditReport, terminal: Terminal, seconds: numb
     await terminal.flush();
     terminal.note('Nothing was changed. varve dump shows the files; a backup is the way back.');
   }
+}
+
+function payloadsLine({ payloads, unparsed }: AuditReport): string {
+  if (payloads === 'hashed') {
+    return 'Payloads were compared with their digests; --payloads decompresses and parses them, too.';
+  }
+  return unparsed === 0
+    ? 'Payloads were compared with their digests, decompressed and parsed.'
+    : `Payloads were compared with their digests, decompressed and parsed, but for ${unparsed} whose codec is not here.`;
 }
 
 async function showFinding(finding: Finding, terminal: Terminal): Promise<void> {

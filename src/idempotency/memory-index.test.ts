@@ -12,9 +12,9 @@ idempotencyConformance({ describe, it, expect }, () => {
 describe('the index in memory', () => {
   it('agrees with a map, whatever the keys and however it is keyed', () => {
     // Of any code units: lone surrogates, too.
-    const unitsOfKey = fc.array(fc.nat(0xffff), { maxLength: 4 });
+    const units = fc.array(fc.nat(0xffff), { maxLength: 4 });
     const keys = fc.array(
-      unitsOfKey.map((units) => String.fromCharCode(...units)),
+      units.map((codes) => String.fromCharCode(...codes)),
       { maxLength: 200 },
     );
     fc.assert(

@@ -1,8 +1,10 @@
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { systemCode } from '../base/errors.ts';
+import { identityAt, identityOf } from './directory-identity.ts';
 import type { DirectoryLock } from './file-system.ts';
 import { holderFileName, readHolder, writeHolder } from './lock-holder.ts';
 import { contendedError, heldError, unlockableError } from './lock-refusal.ts';
+import { signOf } from './lock-sign.ts';
 import { joinPath } from './path.ts';
 import { removeNameIfPossible } from './remove-name.ts';
 
@@ -15,13 +17,29 @@ export function lockByExclusiveOpen(directory: string): DirectoryLock {
   const path = joinPath(directory, fileName);
   const holderPath = joinPath(directory, holderFileName);
   const descriptor = openExclusively(directory, path, holderPath);
-  writeHolder(holderPath, fileName);
+  let identity: string;
+  try {
+    identity = identityOf(statSync(directory, { bigint: true }));
+    writeHolder(holderPath, fileName, identity);
+  } catch (error) {
+    unlock(path, descriptor);
+    throw error;
+  }
   let isHeld = true;
   return {
+    held: {
+      path: directory,
+      anchor: directory,
+      identity,
+      names: [fileName],
+      sign: signOf(descriptor),
+    },
     release: async () => {
       if (isHeld) {
         isHeld = false;
-        removeNameIfPossible(holderPath);
+        if (isNamed(descriptor, path)) {
+          removeNameIfPossible(holderPath);
+        }
         unlock(path, descriptor);
       }
     },
@@ -69,8 +87,7 @@ function openExclusively(directory: string, path: string, holderPath: string): n
 }
 
 function isNamed(descriptor: number, path: string): boolean {
-  const named = statSync(path, { throwIfNoEntry: false, bigint: true });
-  return named?.ino === fstatSync(descriptor, { bigint: true }).ino;
+  return identityAt(path) === identityOf(fstatSync(descriptor, { bigint: true }));
 }
 
 function unlock(path: string, descriptor: number): void {
@@ -79,8 +96,11 @@ function unlock(path: string, descriptor: number): void {
     closeSync(descriptor);
     removeNameIfPossible(path);
   } else {
-    // Order: the name goes while the lock is held, or it would be the next holder's name.
-    removeNameIfPossible(path);
+    // Order: the name goes while the lock is held, or it would be the next holder's name. Where the directory was moved away, or the name
+    // removed, another's is there.
+    if (isNamed(descriptor, path)) {
+      removeNameIfPossible(path);
+    }
     closeSync(descriptor);
   }
 }

@@ -1,3 +1,5 @@
+import { VarveError } from '../base/errors.ts';
+import { checkedFileSystem, missingMethodOf } from './checked-file-system.ts';
 import { type ComponentModule, isComponentModule, loadComponent } from './component.ts';
 import type { FileSystem } from './file-system.ts';
 import { NodeFileSystem } from './node-file-system.ts';
@@ -9,5 +11,15 @@ export async function fileSystemOf(
   if (given === undefined) {
     return new NodeFileSystem();
   }
-  return isComponentModule(given) ? loadComponent<FileSystem>(given) : given;
+  if (!isComponentModule(given)) {
+    return checkedFileSystem(given);
+  }
+  const made = await loadComponent<FileSystem>(given);
+  if (typeof made !== 'object' || made === null || missingMethodOf(made) !== undefined) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The function "create" of ${given.module.href} did not return a FileSystem.`,
+    );
+  }
+  return checkedFileSystem(made);
 }

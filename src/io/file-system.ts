@@ -27,14 +27,46 @@ export interface FileSystem {
   /** Makes creations, renames, links and removals in the directory survive a power cut. */
   syncDirectory(path: string): void;
   /**
+   * Opens a directory that will have to be synced, so that no descriptor is needed then. Where it is missing, `syncDirectory` does it.
+   */
+  openDirectory?(path: string): Directory;
+  /**
    * Takes the exclusive lock of a directory, or throws `LOCKED` naming the holder. Released by the holder or by the end
    * of its process, however it ends.
    */
   lockDirectory(path: string): Promise<DirectoryLock>;
 }
 
+/**
+ * What a file system offers besides, so that an open store notices when its folder is moved away or its lock is removed, and a
+ * backup when its target lies in the store by way of a link. With one that doesn't, paths are all there is to go by.
+ */
+export interface HoldingFileSystem extends FileSystem {
+  /** Tells files and directories apart whatever their paths: equal if and only if the same one is there now. Undefined if nothing is. */
+  identify(path: string): string | undefined;
+  /** The path without symbolic links; something must be there. */
+  realPath(path: string): string;
+  /**
+   * False if the lock is gone though nobody released it: somebody has removed what stands for it, and another may have taken it.
+   * Called before every write and after every sync, in every thread of the holder, so it should take about a microsecond.
+   */
+  isHeld(held: HeldDirectory): boolean;
+}
+
+export function canHold(fileSystem: FileSystem): fileSystem is HoldingFileSystem {
+  const { identify, realPath, isHeld } = fileSystem as Partial<HoldingFileSystem>;
+  return [identify, realPath, isHeld].every((method) => typeof method === 'function');
+}
+
 export type OpenMode = 'read' | 'write' | 'create';
 export type EntryKind = 'file' | 'directory' | 'other';
+
+/** An open directory. */
+export interface Directory {
+  /** As `syncDirectory`. */
+  sync(): void;
+  close(): void;
+}
 
 export interface DirectoryEntry {
   readonly name: string;
@@ -42,7 +74,23 @@ export interface DirectoryEntry {
 }
 
 export interface DirectoryLock {
+  /** Undefined from a file system that is no `HoldingFileSystem`. */
+  readonly held?: HeldDirectory;
   release(): Promise<void>;
+}
+
+/** A locked directory, for all threads of its holder: plain data that can be cloned. Valid until the release. */
+export interface HeldDirectory {
+  /** By which it was locked. Later another one may be there. */
+  readonly path: string;
+  /** A path that leads to it wherever it is moved; `path` itself where the system offers none. */
+  readonly anchor: string;
+  /** From `identify`. */
+  readonly identity: string;
+  /** Names in it that stand for the lock. */
+  readonly names: readonly string[];
+  /** By which `isHeld` knows the lock again; the implementation's own business. */
+  readonly sign: unknown;
 }
 
 export interface File {

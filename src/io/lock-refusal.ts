@@ -26,11 +26,29 @@ export function outOfSightError(
   holder: LockHolder | undefined,
   claimPaths: readonly string[],
 ): VarveError {
+  return unaskableError(directory, holder, claimPaths, 'on another host or mount');
+}
+
+/** A claim looks dead, but this runtime says the same of a holder that is only slow to answer. */
+export function doubtfulError(
+  directory: string,
+  holder: LockHolder | undefined,
+  claimPaths: readonly string[],
+): VarveError {
+  return unaskableError(directory, holder, claimPaths, 'in another container');
+}
+
+function unaskableError(
+  directory: string,
+  holder: LockHolder | undefined,
+  claimPaths: readonly string[],
+  where: string,
+): VarveError {
   const who = holder === undefined ? 'a process' : name(holder);
   const command = ['rm', '--', ...claimPaths.map(quoteForShell)].join(' ');
   return new VarveError(
     'LOCKED',
-    `${directory} is in use by ${who} on another host or mount, which can't be asked from here: close the store there, ` +
+    `${directory} is in use by ${who} ${where}, which can't be asked from here: close the store there, ` +
       `or, once it is certain that the process has ended, clear its claim with: ${command}`,
     { details: { directory, holder, claimPaths, command } },
   );

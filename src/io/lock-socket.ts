@@ -25,7 +25,15 @@ export function listenAt(path: string): Promise<Server> {
 }
 
 /** `gone`: the name was removed meanwhile, by its owner or by somebody who found it dead. */
-export type Pulse = 'live' | 'dead' | 'gone';
+export type Pulse = 'live' | 'refused' | 'gone';
+
+/**
+ * Whether a refusal is the kernel's: nobody listens. Bun reports one also for a listener whose queue of connections is full
+ * (EAGAIN), as that of a stopped process may be; Node and Deno tell the two apart.
+ */
+export function refusalProvesDeath(): boolean {
+  return process.versions['bun'] === undefined && process.versions.uv !== undefined;
+}
 
 /**
  * Whether a process listens at `path`. The kernel answers for it: a blocked or stopped process counts as live. Sound
@@ -43,7 +51,7 @@ export function probe(path: string): Promise<Pulse> {
       if (ownFailures.has(code)) {
         reject(error);
       } else if (code === 'ECONNREFUSED') {
-        resolve('dead');
+        resolve('refused');
       } else if (code === 'ENOENT') {
         resolve('gone');
       } else {

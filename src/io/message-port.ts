@@ -28,6 +28,11 @@ export function isMessagePort(value: unknown): value is MessagePort {
   return value instanceof MessagePort;
 }
 
+/** In Deno a port that came in a message is the web's, which is deaf to Node's calls; one that came in `workerData` is Node's. */
+export function isNodePort(port: MessagePort): boolean {
+  return typeof (port as { readonly on?: unknown }).on === 'function';
+}
+
 /** Begins to receive. Nothing was lost before: messages wait for this. */
 export function openPort(port: MessagePort, listener: PortListener): Port {
   port.on('message', (message: unknown) => listener.received(message));

@@ -24,6 +24,15 @@ describe('NodeFileSystem', () => {
     expect(fileSystem.list(directory)).toEqual([{ name: 'link', kind: 'other' }]);
   });
 
+  it.runIf(process.platform === 'linux')(
+    'says which folder can not be synced, and that its file system is why',
+    () => {
+      expect(() => fileSystem.syncDirectory('/proc')).toThrow(
+        /^The folder \/proc can't be synced \(EINVAL\).* its file system, of type 0x9fa0,/,
+      );
+    },
+  );
+
   it('refuses every call on a closed file, and to close one while a call is pending', async () => {
     const file = fileSystem.open(join(makeEmptyDirectory(), 'a'), 'create');
     const pending = file.syncAsync();

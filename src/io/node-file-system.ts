@@ -10,29 +10,35 @@ import {
   openSync,
   readdirSync,
   readSync,
+  realpathSync,
   renameSync,
+  statfsSync,
   statSync,
   unlinkSync,
   write,
   writeSync,
 } from 'node:fs';
 import { assert } from '../base/assert.ts';
-import { systemCode } from '../base/errors.ts';
+import { systemCode, VarveError } from '../base/errors.ts';
+import { identityAt } from './directory-identity.ts';
 import { lockDirectory } from './directory-lock.ts';
 import type {
+  Directory,
   DirectoryEntry,
   DirectoryLock,
   EntryKind,
   File,
-  FileSystem,
+  HeldDirectory,
+  HoldingFileSystem,
   OpenMode,
 } from './file-system.ts';
+import { isSignThere } from './lock-sign.ts';
 
 /**
  * The operating system's files. `stat` follows symbolic links, so a store's folder may be reached through one; `list`
  * does not, so a link inside a folder is neither a file nor a directory.
  */
-export class NodeFileSystem implements FileSystem {
+export class NodeFileSystem implements HoldingFileSystem {
   open(path: string, mode: OpenMode): File {
     return new NodeFile(path, openSync(path, flagsOfMode[mode]));
   }
@@ -73,23 +79,44 @@ export class NodeFileSystem implements FileSystem {
   }
 
   syncDirectory(path: string): void {
-    const descriptor = openToSync(path);
-    if (descriptor === undefined) {
-      return;
-    }
+    const directory = this.openDirectory(path);
     try {
-      fsyncSync(descriptor);
-    } catch (error) {
-      if (!isWindowsRefusal(error)) {
-        throw error;
-      }
+      directory.sync();
     } finally {
-      closeSync(descriptor);
+      directory.close();
     }
+  }
+
+  openDirectory(path: string): Directory {
+    const descriptor = openToSync(path);
+    return {
+      sync: () => {
+        if (descriptor !== undefined) {
+          syncOpenDirectory(path, descriptor);
+        }
+      },
+      close: () => {
+        if (descriptor !== undefined) {
+          closeSync(descriptor);
+        }
+      },
+    };
+  }
+
+  identify(path: string): string | undefined {
+    return identityAt(path);
+  }
+
+  realPath(path: string): string {
+    return realpathSync.native(path);
   }
 
   lockDirectory(path: string): Promise<DirectoryLock> {
     return lockDirectory(path);
+  }
+
+  isHeld(held: HeldDirectory): boolean {
+    return isSignThere(held);
   }
 }
 
@@ -180,6 +207,16 @@ function kindOf(entry: { isFile(): boolean; isDirectory(): boolean }): EntryKind
   return entry.isDirectory() ? 'directory' : 'other';
 }
 
+function syncOpenDirectory(path: string, descriptor: number): void {
+  try {
+    fsyncSync(descriptor);
+  } catch (error) {
+    if (!isWindowsRefusal(error)) {
+      throw unsyncable(path, error);
+    }
+  }
+}
+
 function openToSync(directory: string): number | undefined {
   try {
     return openSync(directory, 'r');
@@ -197,4 +234,28 @@ function openToSync(directory: string): number | undefined {
 function isWindowsRefusal(error: unknown): boolean {
   const code = systemCode(error);
   return process.platform === 'win32' && (code === 'EPERM' || code === 'EISDIR');
+}
+
+/** The system doesn't say which directory it could not sync, nor that it never will. */
+function unsyncable(directory: string, cause: unknown): unknown {
+  const code = systemCode(cause);
+  if (cause instanceof Error && code !== 'EINVAL' && code !== 'ENOTSUP' && code !== 'ENOSYS') {
+    cause.message += ` '${directory}'`;
+    return Object.assign(cause, { path: directory });
+  }
+  const fileSystem = typeOfFileSystem(directory);
+  return new VarveError(
+    'UNAVAILABLE',
+    `The folder ${directory} can't be synced (${code}), so names in it may not survive a power cut: its file system, of type ${fileSystem}, does not support it; put the store on another one.`,
+    { cause, details: { directory, fileSystem } },
+  );
+}
+
+function typeOfFileSystem(directory: string): string {
+  try {
+    return `0x${statfsSync(directory).type.toString(16)}`;
+  } catch {
+    // The failure to tell about is the sync's.
+    return 'unknown';
+  }
 }

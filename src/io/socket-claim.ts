@@ -2,31 +2,34 @@ import { randomBytes } from 'node:crypto';
 import { linkSync, renameSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { systemCode } from '../base/errors.ts';
+import { originHere } from './lock-place.ts';
 import { unlockableError } from './lock-refusal.ts';
 import { listenAt } from './lock-socket.ts';
 import { joinPath } from './path.ts';
 import { removeNameIfPossible } from './remove-name.ts';
 
-/** What a name in the directory says: `.lock-<kind>-<id>-<place>`. */
+/** What a name in the directory says: `.lock-<kind>-<id>-<place>`, with `x<origin>` behind the place if that is known. */
 export interface ClaimName {
   readonly name: string;
   readonly kind: (typeof kinds)[number];
   readonly id: string;
   readonly place: string;
+  /** See `originHere`. */
+  readonly origin: string | undefined;
 }
 
 export function parseClaimName(name: string): ClaimName | undefined {
   const match = namePattern.exec(name);
-  const [, kindName, id, place] = match ?? [];
+  const [, kindName, id, place, origin] = match ?? [];
   const kind = kinds.find((candidate) => candidate === kindName);
   return kind === undefined || id === undefined || place === undefined
     ? undefined
-    : { name, kind, id, place };
+    : { name, kind, id, place, origin };
 }
 
 /** The name under which `claim` says that it has won. */
-export function heldNameOf({ id, place }: ClaimName): ClaimName {
-  return { name: nameOf('held', id, place), kind: 'held', id, place };
+export function heldNameOf(claim: ClaimName): ClaimName {
+  return { ...claim, name: nameOf('held', claim), kind: 'held' };
 }
 
 /** Our claim to a directory: a listening socket and its names. `socket-lock.ts` tells what they mean. */
@@ -34,6 +37,8 @@ export class SocketClaim {
   /** Random; of two claims the lower one decides first. */
   readonly id: string;
   readonly place: string;
+  /** Where it was made. */
+  readonly origin: string | undefined;
   readonly #directory: string;
   readonly #folder: string;
   readonly #server: Server;
@@ -41,6 +46,7 @@ export class SocketClaim {
   private constructor(facts: ClaimFacts, server: Server) {
     this.id = facts.id;
     this.place = facts.place;
+    this.origin = facts.origin;
     this.#directory = facts.directory;
     this.#folder = facts.folder;
     this.#server = server;
@@ -50,7 +56,7 @@ export class SocketClaim {
   static async make(directory: string, folder: string, place: string): Promise<SocketClaim> {
     for (let attempt = 1; ; attempt += 1) {
       const id = randomBytes(8).toString('hex');
-      const facts = { directory, folder, place, id };
+      const facts = { directory, folder, place, id, origin: originHere() };
       let claim: SocketClaim | undefined;
       try {
         claim = new SocketClaim(facts, await listenIn(facts));
@@ -78,6 +84,11 @@ export class SocketClaim {
     }
   }
 
+  /** The names that stand for the lock while it is held. */
+  get names(): readonly string[] {
+    return [nameOf('claim', this), nameOf('held', this)];
+  }
+
   /** Gives the claim up at once: nothing of it is left when this returns. */
   withdraw(): void {
     // Order: `held` goes before the claim, so whoever waits for a claim and finds it gone need not look for `held`.
@@ -89,7 +100,7 @@ export class SocketClaim {
   }
 
   #path(kind: ClaimName['kind']): string {
-    return joinPath(this.#folder, nameOf(kind, this.id, this.place));
+    return joinPath(this.#folder, nameOf(kind, this));
   }
 }
 
@@ -98,10 +109,12 @@ interface ClaimFacts {
   readonly folder: string;
   readonly place: string;
   readonly id: string;
+  readonly origin: string | undefined;
 }
 
 const kinds = ['held', 'claim', 'temp'] as const;
-const namePattern = /^\.lock-(temp|claim|held)-([0-9a-f]{16})-([0-9a-z]+)$/;
+// The place in its older form has no origin. Who knows only that form takes the newer one for another place, and refuses.
+const namePattern = /^\.lock-(temp|claim|held)-([0-9a-f]{16})-([0-9a-z]+?)(?:x([0-9a-f]{16}))?$/;
 
 const attemptCountMax = 10;
 
@@ -115,9 +128,9 @@ const unsupportedCodes: ReadonlySet<string | undefined> = new Set([
   'EPERM',
 ]);
 
-async function listenIn({ directory, folder, place, id }: ClaimFacts): Promise<Server> {
+async function listenIn({ directory, folder, ...claim }: ClaimFacts): Promise<Server> {
   try {
-    return await listenAt(joinPath(folder, nameOf('temp', id, place)));
+    return await listenAt(joinPath(folder, nameOf('temp', claim)));
   } catch (error) {
     if (unsupportedCodes.has(systemCode(error))) {
       throw unlockableError(directory, 'its file system has no Unix sockets', error);
@@ -126,6 +139,9 @@ async function listenIn({ directory, folder, place, id }: ClaimFacts): Promise<S
   }
 }
 
-function nameOf(kind: ClaimName['kind'], id: string, place: string): string {
-  return `.lock-${kind}-${id}-${place}`;
+function nameOf(
+  kind: ClaimName['kind'],
+  { id, place, origin }: Pick<ClaimName, 'id' | 'place' | 'origin'>,
+): string {
+  return `.lock-${kind}-${id}-${place}${origin === undefined ? '' : `x${origin}`}`;
 }

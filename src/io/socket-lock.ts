@@ -1,12 +1,21 @@
-import { closeSync, constants, existsSync, openSync, readdirSync } from 'node:fs';
-import type { DirectoryLock } from './file-system.ts';
-import { holderFileName, readHolder, writeHolder } from './lock-holder.ts';
+import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync } from 'node:fs';
+import { type ClaimPulse, claimHasListener, pulseOf } from './claim-pulse.ts';
+import { identityOf } from './directory-identity.ts';
+import type { DirectoryLock, HeldDirectory } from './file-system.ts';
+import { holderFileName, readHeldClaim, readHolder, writeHolder } from './lock-holder.ts';
 import { placeOf } from './lock-place.ts';
-import { contendedError, heldError, outOfSightError, unlockableError } from './lock-refusal.ts';
-import { probe } from './lock-socket.ts';
+import {
+  contendedError,
+  doubtfulError,
+  heldError,
+  outOfSightError,
+  unlockableError,
+} from './lock-refusal.ts';
+import { openSign } from './lock-sign.ts';
 import { joinPath } from './path.ts';
 import { removeNameIfPossible } from './remove-name.ts';
 import { type ClaimName, heldNameOf, parseClaimName, SocketClaim } from './socket-claim.ts';
+import { ownTimers } from './own-timers.ts';
 
 /**
  * A directory lock without flock, which Node does not have. The kernel knows which Unix sockets have a listener, so a
@@ -15,8 +24,9 @@ import { type ClaimName, heldNameOf, parseClaimName, SocketClaim } from './socke
  *   listen at .lock-temp-<id>           nobody may take a socket for dead between its making and its listening
  *   rename to .lock-claim-<id>          from here on everybody sees that we want the lock
  *   list the directory once, probe the claims of others:
- *     refused                           dead: remove it
+ *     dead                              remove it
  *     live and held, or a lower id      withdraw: LOCKED
+ *     neither can be told (Bun)         withdraw: LOCKED
  *     live with a higher id             it will withdraw, or it has won and will say so: wait for either
  *   only then link .lock-held-<id>      ours
  *
@@ -27,37 +37,55 @@ import { type ClaimName, heldNameOf, parseClaimName, SocketClaim } from './socke
  * never used twice, so removing a dead one can't hit a live one.
  *
  * Places that can't see each other's sockets (`placeOf`) refuse each other: see `outOfSightError`.
+ *
+ * Somebody may remove the names of a claim that is held. Its holder notices before it writes next (`HeldFileSystem`). Until then
+ * the file LOCK says under which claim it holds this directory, and the kernel's list whether that still listens: LOCKED.
  */
 export async function lockBySocket(directory: string): Promise<DirectoryLock> {
   const descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
   // A socket's path may have 107 bytes. This one is short and stays right when the directory is renamed.
   const folder = `/proc/self/fd/${descriptor}`;
+  let sign: ReturnType<typeof openSign>;
   try {
-    const claim = await holdClaim(directory, folder);
-    await removeDead(folder, claim);
+    const identity = identityOf(fstatSync(descriptor, { bigint: true }));
+    const claim = await holdClaim(directory, folder, identity);
+    try {
+      sign = openSign(joinPath(folder, claim.names[0]!));
+      await removeDead(folder, claim);
+    } catch (error) {
+      claim.withdraw();
+      throw error;
+    }
+    const held = { path: directory, anchor: folder, identity, names: claim.names, sign };
     let released: Promise<void> | undefined;
     return {
+      held,
       release: () => {
-        released ??= release(claim, folder, descriptor);
+        released ??= release(claim, held, [descriptor, sign?.descriptor]);
         return released;
       },
     };
   } catch (error) {
-    closeSync(descriptor);
+    closeAll([descriptor, sign?.descriptor]);
     throw error;
   }
 }
 
 /** Makes a claim and wins, or leaves nothing of it. */
-async function holdClaim(directory: string, folder: string): Promise<SocketClaim> {
+async function holdClaim(
+  directory: string,
+  folder: string,
+  identity: string,
+): Promise<SocketClaim> {
   if (!existsSync(folder)) {
     throw unlockableError(directory, '/proc is not mounted');
   }
   const claim = await SocketClaim.make(directory, folder, placeOf(folder));
   try {
     await win(directory, folder, claim);
+    refuseIfNamesWereRemoved(directory, folder, identity);
     claim.hold();
-    writeHolder(joinPath(folder, holderFileName), claim.id);
+    writeHolder(joinPath(folder, holderFileName), claim.id, identity);
     return claim;
   } catch (error) {
     claim.withdraw();
@@ -65,13 +93,36 @@ async function holdClaim(directory: string, folder: string): Promise<SocketClaim
   }
 }
 
-async function release(claim: SocketClaim, folder: string, descriptor: number): Promise<void> {
-  // Order: LOCK is ours only while the lock is.
-  removeNameIfPossible(joinPath(folder, holderFileName));
+async function release(
+  claim: SocketClaim,
+  { anchor }: HeldDirectory,
+  descriptors: readonly (number | undefined)[],
+): Promise<void> {
+  const holderPath = joinPath(anchor, holderFileName);
+  // Order: LOCK is ours only while the lock is. Another's is there if our names were removed.
+  if (readHolder(holderPath, claim.id) !== undefined) {
+    removeNameIfPossible(holderPath);
+  }
   claim.withdraw();
   // The next opener may succeed from here on.
-  await removeDead(folder, claim);
-  closeSync(descriptor);
+  await removeDead(anchor, claim);
+  closeAll(descriptors);
+}
+
+function closeAll(descriptors: readonly (number | undefined)[]): void {
+  for (const descriptor of descriptors) {
+    if (descriptor !== undefined) {
+      closeSync(descriptor);
+    }
+  }
+}
+
+/** A holder whose names in the directory were removed still listens. */
+function refuseIfNamesWereRemoved(directory: string, folder: string, identity: string): void {
+  const note = readHeldClaim(joinPath(folder, holderFileName), identity);
+  if (note !== undefined && claimHasListener(note.claim) === true) {
+    throw heldError(directory, note.holder);
+  }
 }
 
 /** How long to wait for claims that have to decide first; their processes may be stopped or busy. */
@@ -87,7 +138,7 @@ async function win(directory: string, folder: string, claim: SocketClaim): Promi
   }
   const undecided: ClaimName[] = [];
   for (const other of inSight.filter(({ kind }) => kind === 'claim')) {
-    if (await isLive(folder, other)) {
+    if (await isLive(directory, folder, other)) {
       if (other.id < claim.id) {
         throw contendedError(directory);
       }
@@ -99,14 +150,14 @@ async function win(directory: string, folder: string, claim: SocketClaim): Promi
     folder,
     others.filter(({ place }) => place !== claim.place),
   );
-  const deadlineMs = performance.now() + patienceMs;
+  const deadlineMs = ownTimers.elapsedMs() + patienceMs;
   for (const other of undecided) {
     await waitForDecision(directory, folder, other, deadlineMs);
   }
 }
 
 async function refuseIfHeld(directory: string, folder: string, held: ClaimName): Promise<void> {
-  if (await isLive(folder, held)) {
+  if (await isLive(directory, folder, held)) {
     throw heldError(directory, readHolder(joinPath(folder, holderFileName), held.id));
   }
 }
@@ -127,25 +178,39 @@ async function waitForDecision(
   other: ClaimName,
   deadlineMs: number,
 ): Promise<void> {
-  for (let waitMs = 1; await isLive(folder, other); waitMs = Math.min(2 * waitMs, waitMsMax)) {
+  for (let waitMs = 1; await isLive(directory, folder, other); waitMs = nextWait(waitMs)) {
     await refuseIfHeld(directory, folder, heldNameOf(other));
-    if (performance.now() > deadlineMs) {
+    if (ownTimers.elapsedMs() > deadlineMs) {
       throw contendedError(directory);
     }
     await new Promise((resolve) => {
-      setTimeout(resolve, waitMs);
+      ownTimers.setTimeout(resolve, waitMs);
     });
   }
 }
 
-/** Removes the name if it is dead. */
-async function isLive(folder: string, claim: ClaimName): Promise<boolean> {
-  const path = joinPath(folder, claim.name);
-  const pulse = await probe(path);
-  if (pulse === 'dead') {
-    removeNameIfPossible(path);
+function nextWait(waitMs: number): number {
+  return Math.min(2 * waitMs, waitMsMax);
+}
+
+/** Removes the name if it is dead. Throws `LOCKED` if that can't be told. */
+async function isLive(directory: string, folder: string, claim: ClaimName): Promise<boolean> {
+  const pulse = await removeIfDead(folder, claim);
+  if (pulse === 'doubtful') {
+    const paths = listClaims(folder)
+      .filter(({ id }) => id === claim.id)
+      .map(({ name }) => joinPath(directory, name));
+    throw doubtfulError(directory, readHolder(joinPath(folder, holderFileName), claim.id), paths);
   }
   return pulse === 'live';
+}
+
+async function removeIfDead(folder: string, claim: ClaimName): Promise<ClaimPulse> {
+  const pulse = await pulseOf(folder, claim);
+  if (pulse === 'dead') {
+    removeNameIfPossible(joinPath(folder, claim.name));
+  }
+  return pulse;
 }
 
 /**
@@ -156,7 +221,7 @@ async function removeDead(folder: string, own: SocketClaim): Promise<void> {
   try {
     for (const other of listClaims(folder)) {
       if (other.place === own.place && other.id !== own.id) {
-        await isLive(folder, other);
+        await removeIfDead(folder, other);
       }
     }
   } catch {

@@ -27,6 +27,8 @@ export interface SegmentSummary {
 export interface FrameEncoder {
   /** Bytes of frames that are finished in about the time of a sync, if they are more than where every record is hashed. */
   readonly meanwhileSizeMax?: number;
+  /** Of its bodies. Default: `frameBodySizeMax`. */
+  readonly bodySizeMax?: number;
   /** Finishes a new body in place before it is framed and written, and notes where its items lie. */
   complete(body: FrameBody, offsets: OffsetTable): void;
   /** The same for a body read from disk, which is checked and not changed. Returns what is wrong with it, if anything is. */

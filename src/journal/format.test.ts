@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { viewOf } from '../base/integers.ts';
 import { limits } from '../base/limits.ts';
 import {
+  blankFrameHeader,
   decodeFrameHeader,
   decodeSegmentFooter,
   decodeSegmentHeader,
@@ -56,11 +57,9 @@ const footers: fc.Arbitrary<SegmentFooter> = fc.record({
   maxStamp: fc.maxSafeNat(),
   digest: bytesOf(32),
 });
-const tails: fc.Arbitrary<Tail> = fc.record({
-  identity: bytesOf(16),
-  segment: fc.maxSafeNat(),
-  durable: fc.maxSafeNat(),
-});
+const tails: fc.Arbitrary<Tail> = fc
+  .record({ identity: bytesOf(16), segment: fc.maxSafeNat(), durable: fc.maxSafeNat() })
+  .map((tail) => ({ ...tail, durable: Math.max(tail.segment, tail.durable) }));
 
 it('the persisted constants of the journal have not changed', () => {
   expect({
@@ -93,16 +92,45 @@ it('the persisted constants of the journal have not changed', () => {
 });
 
 describe.each([
-  ['a segment header', segmentHeaders, encodeSegmentHeader, decodeSegmentHeader, 124],
-  ['a segment footer', footers, encodeSegmentFooter, decodeSegmentFooter, 124],
-  ['a tail file', tails, encodeTail, decodeTail, 60],
+  [
+    'a segment header',
+    segmentHeaders,
+    encodeSegmentHeader,
+    decodeSegmentHeader,
+    124,
+    { reserved: range(56, 124), numbers: [48] },
+  ],
+  [
+    'a segment footer',
+    footers,
+    encodeSegmentFooter,
+    decodeSegmentFooter,
+    124,
+    { reserved: [...range(52, 56), ...range(104, 124)], numbers: [24, 56, 64] },
+  ],
+  [
+    'a tail file',
+    tails,
+    encodeTail,
+    decodeTail,
+    60,
+    { reserved: range(40, 60), numbers: [24, 32] },
+  ],
 ] as readonly [
   string,
   fc.Arbitrary<object>,
   (value: object) => Uint8Array,
   (bytes: Uint8Array) => object,
   number,
-][])('%s', (_name, values, encode, decode, crcAt) => {
+  { readonly reserved: readonly number[]; readonly numbers: readonly number[] },
+][])('%s', (_name, values, encode, decode, crcAt, places) => {
+  const decodeWith = (change: (bytes: Uint8Array) => void): object => {
+    const bytes = encode(fc.sample(values, 1)[0]!);
+    change(bytes);
+    viewOf(bytes).setUint32(crcAt, crc32(bytes.subarray(0, crcAt)), true);
+    return decode(bytes);
+  };
+
   it('is read as it was written', () => {
     fc.assert(
       fc.property(values, (value) => {
@@ -135,7 +163,31 @@ describe.each([
     viewOf(bytes).setUint32(crcAt, crc32(bytes.subarray(0, crcAt)), true);
     expect(decode(bytes)).toMatchObject({ version: 2 });
   });
+
+  it('is refused with any reserved byte in use, or a number too large, though its checksum is right', () => {
+    expect(isRefusal(decodeWith(() => {}))).toBe(false);
+    for (const at of places.reserved) {
+      const decoded = decodeWith((bytes) => (bytes[at] = 1));
+      expect(decoded).toMatchObject({ isIntact: true, at });
+    }
+    for (const at of places.numbers) {
+      const decoded = decodeWith((bytes) => viewOf(bytes).setBigUint64(at, 2n ** 53n, true));
+      expect(decoded).toMatchObject({ isIntact: true, at });
+    }
+  });
 });
+
+describe('a tail file', () => {
+  it('whose segment begins behind what it calls durable is refused', () => {
+    const tail = { identity: new Uint8Array(16), segment: 8, durable: 7 };
+    expect(decodeTail(encodeTail(tail))).toMatchObject({ isIntact: true });
+  });
+});
+
+/** The numbers from `start` up to `end`. */
+function range(start: number, end: number): number[] {
+  return Array.from({ length: end - start }, (_, index) => start + index);
+}
 
 describe('the CRC of a segment header', () => {
   it('is the one it ends with', () => {
@@ -203,7 +255,7 @@ function tagOf({ salt, place }: Pick<FrameSpec, 'salt' | 'place'>): PlaceTag {
 
 /** The frame as it is read, or undefined if it is not accepted. */
 function read(bytes: Uint8Array, spec: FrameSpec): FrameHeader | undefined {
-  const header = { bodySize: 0, count: 0, firstPosition: 0, durable: 0, link: 0, crc: 0 };
+  const header = blankFrameHeader();
   const view = viewOf(bytes);
   if (!decodeFrameHeader(bytes, view, spec.at, tagOf(spec), header)) {
     return undefined;
@@ -226,6 +278,7 @@ describe('a frame', () => {
           durable,
           link,
           crc,
+          refusal: undefined,
         });
         const start = at + FRAME_HEADER_SIZE;
         deepStrictEqual(bytes.slice(start, start + body.length), body);
@@ -274,6 +327,10 @@ describe('a frame', () => {
       change(view, spec!.at);
       view.setUint32(spec!.at + 44, crc32(bytes.subarray(spec!.at, spec!.at + 44)), true);
       expect(read(bytes, spec!)).toBeUndefined();
+      // Nobody may take it for what a torn write has left.
+      const header = blankFrameHeader();
+      decodeFrameHeader(bytes, view, spec!.at, tagOf(spec!), header);
+      expect(header.refusal).toMatchObject({ isIntact: true });
     }
   });
 });

@@ -21,6 +21,8 @@ export const SEGMENT_FOOTER_SIZE = 128;
 export const FRAME_HEADER_SIZE = 48;
 export const FRAME_TRAILER_SIZE = 4;
 export const TAIL_SIZE = 64;
+/** Where a footer has the salt of its segment. */
+export const FOOTER_SALT_AT = 8;
 
 // Format: persisted. Read as little-endian ASCII: 'VSEG', 'VFRM', 'VEND', 'VTAL'.
 const SEGMENT_MAGIC = 0x47455356;
@@ -44,6 +46,10 @@ export interface SegmentHeader {
 export interface Refusal {
   readonly reason: string;
   readonly version?: number;
+  /** Where in the structure, if it is one place. */
+  readonly at?: number;
+  /** The checksum is right, so no torn write and no flipped bit explains it: the bytes were written like this. */
+  readonly isIntact?: true;
 }
 
 export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
@@ -69,7 +75,11 @@ export function decodeSegmentHeader(bytes: Uint8Array): SegmentHeader | Refusal 
     };
   }
   const view = viewOf(bytes);
-  const refusal = refuseBlock(view, SEGMENT_MAGIC, 124, 'segment header');
+  const refusal = refuseBlock(bytes, SEGMENT_MAGIC, 'segment header', {
+    crcAt: 124,
+    numbersAt: [48],
+    reserved: [[56, 124]],
+  });
   if (refusal !== undefined) {
     return refusal;
   }
@@ -99,11 +109,24 @@ export interface FrameHeader {
   link: number;
   /** CRC of this header. */
   crc: number;
+  /**
+   * Set where a header has the right checksum and place tag and says what no header says: somebody wrote it like this, so
+   * it is never the remains of a torn write.
+   */
+  refusal: Refusal | undefined;
 }
 
 /** A header to be filled in. */
 export function blankFrameHeader(): FrameHeader {
-  return { bodySize: 0, count: 0, firstPosition: 0, durable: 0, link: 0, crc: 0 };
+  return {
+    bodySize: 0,
+    count: 0,
+    firstPosition: 0,
+    durable: 0,
+    link: 0,
+    crc: 0,
+    refusal: undefined,
+  };
 }
 
 /** Whole frame for a body of this size. */
@@ -111,9 +134,13 @@ export function frameSizeOf(bodySize: number): number {
   return align8(FRAME_HEADER_SIZE + bodySize + FRAME_TRAILER_SIZE);
 }
 
-/** Largest body whose frame stays within the limit. */
-export const frameBodySizeMax: number =
-  limits.frameSizeMax - FRAME_HEADER_SIZE - FRAME_TRAILER_SIZE - 8;
+/** Largest body whose frame stays within a limit. */
+export function bodySizeMaxOf(frameSizeMax: number): number {
+  return frameSizeMax - FRAME_HEADER_SIZE - FRAME_TRAILER_SIZE - 8;
+}
+
+/** Of a journal that doesn't say otherwise. */
+export const frameBodySizeMax: number = bodySizeMaxOf(limits.frameSizeMax);
 
 /** Binds a frame to the segment and the offset where it stands. */
 export class PlaceTag {
@@ -145,7 +172,7 @@ export function encodeFrame(
   bytes: Uint8Array,
   view: DataView,
   at: number,
-  header: FrameHeader,
+  header: Omit<FrameHeader, 'refusal'>,
   tag: PlaceTag,
 ): number {
   assert(header.count >= 1, 'a frame holds a position');
@@ -170,14 +197,19 @@ export function encodeFrame(
   return crc;
 }
 
-/** True if a frame header of this place stands at `at`; fills `into`. Says nothing about the body. */
+/**
+ * True if a frame header of this place stands at `at`; fills `into`. Says nothing about the body. False with `into.refusal`
+ * for one that has the right checksum and place and can't be believed.
+ */
 export function decodeFrameHeader(
   bytes: Uint8Array,
   view: DataView,
   at: number,
   tag: PlaceTag,
   into: FrameHeader,
+  bodySizeMax: number = frameBodySizeMax,
 ): boolean {
+  into.refusal = undefined;
   if (at + FRAME_HEADER_SIZE > bytes.length || view.getUint32(at, true) !== FRAME_MAGIC) {
     return false;
   }
@@ -185,8 +217,7 @@ export function decodeFrameHeader(
   if (
     crc !== view.getUint32(at + 44, true) ||
     view.getUint32(at + 36, true) !== tag.low ||
-    view.getUint32(at + 40, true) !== tag.high ||
-    view.getUint32(at + 4, true) !== JOURNAL_FORMAT_VERSION
+    view.getUint32(at + 40, true) !== tag.high
   ) {
     return false;
   }
@@ -196,12 +227,20 @@ export function decodeFrameHeader(
   into.durable = readUint64(view, at + 24);
   into.link = view.getUint32(at + 32, true);
   into.crc = crc;
-  return (
-    into.bodySize <= frameBodySizeMax &&
+  const version = view.getUint32(at + 4, true);
+  if (version !== JOURNAL_FORMAT_VERSION) {
+    into.refusal = { reason: `a frame has format version ${version}`, version, isIntact: true };
+    return false;
+  }
+  const isPossible =
+    into.bodySize <= bodySizeMax &&
     into.count >= 1 &&
     Number.isSafeInteger(into.firstPosition + into.count) &&
-    into.durable <= into.firstPosition
-  );
+    into.durable <= into.firstPosition;
+  if (!isPossible) {
+    into.refusal = { reason: 'a frame header says what no frame header says', isIntact: true };
+  }
+  return isPossible;
 }
 
 /** True if the body behind a decoded header is what was written; `bytes` holds the whole frame. */
@@ -243,7 +282,7 @@ export function encodeSegmentFooter(footer: SegmentFooter): Uint8Array {
   const view = viewOf(bytes);
   view.setUint32(0, FOOTER_MAGIC, true);
   view.setUint32(4, JOURNAL_FORMAT_VERSION, true);
-  bytes.set(footer.salt, 8);
+  bytes.set(footer.salt, FOOTER_SALT_AT);
   writeUint64(view, 24, footer.firstPosition);
   view.setUint32(32, footer.count, true);
   view.setUint32(36, footer.frameCount, true);
@@ -262,12 +301,19 @@ export function decodeSegmentFooter(bytes: Uint8Array): SegmentFooter | Refusal 
     return { reason: 'the file is too short for a footer' };
   }
   const view = viewOf(bytes);
-  const refusal = refuseBlock(view, FOOTER_MAGIC, 124, 'segment footer');
+  const refusal = refuseBlock(bytes, FOOTER_MAGIC, 'segment footer', {
+    crcAt: 124,
+    numbersAt: [24, 56, 64],
+    reserved: [
+      [52, 56],
+      [104, 124],
+    ],
+  });
   if (refusal !== undefined) {
     return refusal;
   }
   return {
-    salt: bytes.slice(8, 24),
+    salt: bytes.slice(FOOTER_SALT_AT, FOOTER_SALT_AT + 16),
     firstPosition: readUint64(view, 24),
     count: view.getUint32(32, true),
     frameCount: view.getUint32(36, true),
@@ -306,15 +352,20 @@ export function decodeTail(bytes: Uint8Array): Tail | Refusal {
     return { reason: `the tail file has ${bytes.length} bytes instead of ${TAIL_SIZE}` };
   }
   const view = viewOf(bytes);
-  const refusal = refuseBlock(view, TAIL_MAGIC, 60, 'tail');
+  const refusal = refuseBlock(bytes, TAIL_MAGIC, 'tail file', {
+    crcAt: 60,
+    numbersAt: [24, 32],
+    reserved: [[40, 60]],
+  });
   if (refusal !== undefined) {
     return refusal;
   }
-  return {
-    identity: bytes.slice(8, 24),
-    segment: readUint64(view, 24),
-    durable: readUint64(view, 32),
-  };
+  const segment = readUint64(view, 24);
+  const durable = readUint64(view, 32);
+  // Every frame of a segment is durable before the next segment has a name.
+  return durable < segment
+    ? { reason: 'the tail file contradicts itself', at: 24, isIntact: true }
+    : { identity: bytes.slice(8, 24), segment, durable };
 }
 
 export function isRefusal(decoded: object): decoded is Refusal {
@@ -337,21 +388,42 @@ export function positionOfSegmentName(name: string): number | undefined {
   return Number.isSafeInteger(position) ? position : undefined;
 }
 
+/** What a block of the journal has in its places, beside its own fields. */
+interface BlockLayout {
+  readonly crcAt: number;
+  /** Where its 64-bit numbers stand. */
+  readonly numbersAt: readonly number[];
+  /** Ranges of reserved bytes. */
+  readonly reserved: readonly (readonly [start: number, end: number])[];
+}
+
 function refuseBlock(
-  view: DataView,
+  bytes: Uint8Array,
   magic: number,
-  crcAt: number,
   what: string,
+  { crcAt, numbersAt, reserved }: BlockLayout,
 ): Refusal | undefined {
+  const view = viewOf(bytes);
   if (view.getUint32(0, true) !== magic) {
-    return { reason: `the ${what} does not begin with its magic number` };
+    return { reason: `the ${what} does not begin with its magic number`, at: 0 };
   }
   if (crc32At(view, 0, crcAt) !== view.getUint32(crcAt, true)) {
-    return { reason: `the ${what} does not match its checksum` };
+    return { reason: `the ${what} does not match its checksum`, at: 0 };
   }
   const version = view.getUint32(4, true);
   if (version !== JOURNAL_FORMAT_VERSION) {
-    return { reason: `the ${what} has format version ${version}`, version };
+    return { reason: `the ${what} has format version ${version}`, version, at: 4, isIntact: true };
+  }
+  for (const [start, end] of reserved) {
+    const at = firstNonZero(bytes, start, end);
+    if (at !== end) {
+      return { reason: `reserved bytes of the ${what} are not zero`, at, isIntact: true };
+    }
+  }
+  for (const at of numbersAt) {
+    if (!Number.isSafeInteger(readUint64(view, at))) {
+      return { reason: `the ${what} holds a number out of range`, at, isIntact: true };
+    }
   }
   return undefined;
 }

@@ -9,6 +9,7 @@ import {
   type FrameHeader,
   frameSizeOf,
   PlaceTag,
+  type Refusal,
 } from './format.ts';
 
 export interface WalkStart {
@@ -18,6 +19,8 @@ export interface WalkStart {
   readonly position: number;
   /** What its `link` must be, or undefined if that isn't known. */
   readonly link: number | undefined;
+  /** Of bodies in this journal. Default: `frameBodySizeMax`. */
+  readonly bodySizeMax?: number | undefined;
 }
 
 /**
@@ -35,16 +38,24 @@ export class FrameWalker {
   frameOffset: number;
   /** Why `next` returned false; 'end' where the file simply ends. */
   stop = '';
+  /** Set if it did so at a header that was written as it stands and can't be believed: damage, wherever it is. */
+  refusal: Refusal | undefined;
 
-  readonly #file: File;
+  readonly #file: Pick<File, 'read' | 'size'>;
   readonly #tag: PlaceTag;
+  readonly #bodySizeMax: number | undefined;
   #filled = 0;
   #cursor = 0;
   #bufferOffset: number;
   #position: number;
   #link: number | undefined;
 
-  constructor(file: File, salt: Uint8Array, start: WalkStart, bufferSize: number = 256 * 1024) {
+  constructor(
+    file: Pick<File, 'read' | 'size'>,
+    salt: Uint8Array,
+    start: WalkStart,
+    bufferSize: number = 256 * 1024,
+  ) {
     this.#file = file;
     this.#tag = new PlaceTag(salt);
     this.bytes = Buffer.allocUnsafe(bufferSize);
@@ -53,6 +64,7 @@ export class FrameWalker {
     this.frameOffset = start.offset;
     this.#position = start.position;
     this.#link = start.link;
+    this.#bodySizeMax = start.bodySizeMax;
   }
 
   /** A walker that has just read the frame at `offset`, or undefined if no whole frame stands there. */
@@ -83,8 +95,9 @@ export class FrameWalker {
     }
     const at = this.#cursor;
     this.#tag.compute(this.end);
-    if (!decodeFrameHeader(this.bytes, this.view, at, this.#tag, this.frame)) {
-      return this.#stopAt('no frame header of this place stands here');
+    if (!decodeFrameHeader(this.bytes, this.view, at, this.#tag, this.frame, this.#bodySizeMax)) {
+      this.refusal = this.frame.refusal;
+      return this.#stopAt(this.refusal?.reason ?? 'no frame header of this place stands here');
     }
     return this.#takeFrame();
   }
@@ -130,6 +143,11 @@ export class FrameWalker {
     }
     let target = this.bytes;
     if (size > this.bytes.length) {
+      // A size that lies must not cost its memory.
+      const rest = this.#file.size() - this.end;
+      if (rest < size) {
+        return Math.max(available, rest);
+      }
       target = Buffer.allocUnsafe(size);
     }
     target.set(this.bytes.subarray(this.#cursor, this.#filled));

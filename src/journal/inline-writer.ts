@@ -1,11 +1,11 @@
 /** The writer in the owner's event loop: the same steps, with nothing that blocks for long. */
-import type { Clock } from '../io/clock.ts';
+import type { Clock, Timer } from '../io/clock.ts';
 import { AtomicCells, type Cells } from './cells.ts';
 import { runAsync } from './disk-request.ts';
 import { HubCell, makeHubWords, makeLaneMemory } from './lane-layout.ts';
 import { LaneConsumer } from './lane.ts';
 import { type JournalSettings, laneSizeOf } from './options.ts';
-import { type ActiveSegment, JournalWriter, type WriterParts } from './writer.ts';
+import { type ActiveSegment, JournalWriter, TAIL_DELAY_MS, type WriterParts } from './writer.ts';
 import type { StartWriter, WriterHost } from './writer-host.ts';
 
 /** Has the writer run where the owner runs. */
@@ -14,9 +14,9 @@ export function inlineWriter(
   settings: JournalSettings,
   active: ActiveSegment,
 ): StartWriter {
-  return (reports, onDefect) => {
-    const memory = makeLaneMemory(laneSizeOf(settings), false);
-    const hubWords = makeHubWords(false);
+  return (reports, onDefect, given) => {
+    const memory = given?.memory ?? makeLaneMemory(laneSizeOf(settings), false);
+    const hubWords = given?.hubWords ?? makeHubWords(false);
     const consumer = new LaneConsumer(memory, new AtomicCells(memory.words), ignoreWaiting);
     const writer = new JournalWriter(parts, consumer, reports, settings, active);
     const hub = new AtomicCells(hubWords);
@@ -37,6 +37,7 @@ class InlineWriter implements WriterHost {
   readonly #onDefect: (error: unknown) => void;
   #running: Promise<void> | undefined;
   #hasWish = false;
+  #tailTimer: Timer | undefined;
 
   /** `onDefect` hears of what must not happen: nothing after it can be trusted. */
   constructor(
@@ -63,11 +64,6 @@ class InlineWriter implements WriterHost {
     this.#wish();
   }
 
-  wantTail(): void {
-    this.#writer.wantTail();
-    this.#wish();
-  }
-
   hold(): void {
     // What is in flight is held by the calls to the disk.
   }
@@ -80,6 +76,7 @@ class InlineWriter implements WriterHost {
     while (this.#running !== undefined) {
       await this.#running;
     }
+    this.#tailTimer?.cancel();
     await runAsync(this.#writer.close());
   }
 
@@ -97,10 +94,7 @@ class InlineWriter implements WriterHost {
       do {
         // Order: the wish is cleared before the step looks at it, so a wish that comes during a step is seen.
         this.#hasWish = false;
-        while (
-          (await runAsync(this.#writer.step())) === 'wrote' ||
-          (await runAsync(this.#writer.tidy())) === 'wrote'
-        ) {
+        while (await this.#work()) {
           await this.#clock.pause();
         }
       } while (!this.#fallAsleep());
@@ -109,6 +103,28 @@ class InlineWriter implements WriterHost {
     } finally {
       this.#running = undefined;
     }
+  }
+
+  async #work(): Promise<boolean> {
+    const hasWorked =
+      (await runAsync(this.#writer.step())) === 'wrote' ||
+      (await runAsync(this.#writer.tidy())) === 'wrote';
+    this.#watchTail();
+    return hasWorked;
+  }
+
+  /** Idle or not, what is durable gets into the tail file in time. */
+  #watchTail(): void {
+    if (this.#tailTimer !== undefined || !this.#writer.owesTail) {
+      return;
+    }
+    this.#tailTimer = this.#clock.schedule(TAIL_DELAY_MS, () => {
+      this.#tailTimer = undefined;
+      if (!this.#writer.hasFailed) {
+        this.#writer.wantTail();
+        this.#wish();
+      }
+    });
   }
 
   #fallAsleep(): boolean {

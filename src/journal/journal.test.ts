@@ -86,7 +86,6 @@ class Bench {
       isThread: true,
       wake: () => {},
       wantSpace: () => {},
-      wantTail: () => {},
       hold: (isHeld) => (this.isHeld = isHeld),
       stop: () => {},
       close: () => Promise.resolve(),
@@ -102,7 +101,7 @@ class Bench {
       startWriter,
       startInline: startWriter,
     };
-    const active = { index: 0, offset: 128, position: 0, tailDurable: 0 };
+    const active = { index: 0, offset: 128, position: 0 };
     this.journal = new Journal(parts, journalDefaults, active, silentEvents);
   }
 
@@ -115,6 +114,7 @@ class Bench {
       this.reports.prepared(0, 1024 * 1024, false);
       expect(this.journal.hasRoom(100)).toBe(true);
     }
+    this.journal.draw(100);
     this.journal.publish(this.journal.reserve(100), 1, frame);
     return frame;
   }

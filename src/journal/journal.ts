@@ -5,11 +5,12 @@
  *   durable ≤ written ≤ appended
  */
 import { assert } from '../base/assert.ts';
-import { type Applied, VarveError } from '../base/errors.ts';
+import type { VarveError } from '../base/errors.ts';
 import { viewOf } from '../base/integers.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import type { Clock, Timer } from '../io/clock.ts';
+import { isHoldLost } from '../io/held-folder.ts';
 import { AtomicCells, type Cells } from './cells.ts';
 import { FRAME_HEADER_SIZE, frameSizeOf, SEGMENT_HEADER_SIZE } from './format.ts';
 import { distance, LaneCell } from './lane-layout.ts';
@@ -17,6 +18,7 @@ import { LaneProducer } from './lane.ts';
 import type { JournalSettings } from './options.ts';
 import type { PendingFrame } from './pending-frame.ts';
 import { SegmentCursor } from './segment-cursor.ts';
+import { poisoned, writingEnded } from './write-failure.ts';
 import { type ActiveSegment, SALT_IN_FRAME, type WriterReports } from './writer.ts';
 import type { StartWriter, WriterHost } from './writer-host.ts';
 
@@ -58,7 +60,6 @@ export interface JournalParts {
   readonly startInline: StartWriter;
 }
 
-const TAIL_PAUSE_MS = 1_000;
 /** Published so early, the writer is busy with the first frames of a burst while the rest is made. */
 const EARLY_SIZE = 48 * 1024;
 
@@ -78,6 +79,8 @@ export class Journal {
     { index: 1, size: 0 },
   ];
   readonly #slot: FrameSlot;
+  /** Of the segment that the next frame opens. */
+  readonly #segmentSalt = new Uint8Array(16);
   /** Undefined until the first frame asks for room. */
   #link: Link | undefined;
   #writerIndex: number;
@@ -94,15 +97,12 @@ export class Journal {
   #publishTimer: Timer | undefined;
   /** The operator knows that there is no space. */
   #hasSpaceTrouble = false;
-  #tailTimer: Timer | undefined;
-  /** What the tail file says, or will soon. */
-  #tailDurable: number;
   #isClosing = false;
 
   constructor(
     parts: JournalParts,
     settings: JournalSettings,
-    active: Pick<ActiveSegment, 'index' | 'offset' | 'position' | 'tailDurable'>,
+    active: Pick<ActiveSegment, 'index' | 'offset' | 'position'>,
     events: JournalEvents,
   ) {
     this.#parts = parts;
@@ -110,7 +110,6 @@ export class Journal {
     this.#events = events;
     this.#cursor = new SegmentCursor(active.index, active.offset, settings.segmentSizeMax);
     this.#writerIndex = active.index;
-    this.#tailDurable = active.tailDurable;
     this.appended = active.position;
     this.written = active.position;
     this.durable = active.position;
@@ -172,7 +171,14 @@ export class Journal {
     return false;
   }
 
-  /** Gives a frame its place. Only after `hasRoom` said yes, and with nothing else done in between. */
+  /** Draws what the next frame needs. Order: before anything is changed, for the source is the caller's and may fail. */
+  draw(bodySize: number): void {
+    if (this.#cursor.rotatesFor(frameSizeOf(bodySize))) {
+      this.#parts.random.fill(this.#segmentSalt);
+    }
+  }
+
+  /** Gives a frame its place. Only after `draw`, after `hasRoom` said yes, and with nothing else done in between. */
   reserve(bodySize: number): FrameSlot {
     assert(this.failure === undefined, 'no frame gets a place after a failure');
     const frameSize = frameSizeOf(bodySize);
@@ -195,8 +201,7 @@ export class Journal {
     view.setUint32(start + 8, bodySize, true);
     view.setUint32(start + 12, count, true);
     if (slot.opensSegment) {
-      const saltStart = start + SALT_IN_FRAME;
-      this.#parts.random.fill(slot.bytes.subarray(saltStart, saltStart + 16));
+      slot.bytes.set(this.#segmentSalt, start + SALT_IN_FRAME);
     }
     lane.push(frameSize, 0);
     frame.firstPosition = slot.firstPosition;
@@ -259,7 +264,6 @@ export class Journal {
   /** Ends writing. Everything in flight must be settled. Leaves the folder at rest unless writing has failed. */
   async close(): Promise<void> {
     this.#isClosing = true;
-    this.#tailTimer?.cancel();
     const { host } = (this.#link ??= this.#start('at rest'));
     host.hold(true);
     await host.close();
@@ -334,7 +338,6 @@ export class Journal {
       durable: () => this.#advanceDurable(),
       rotated: (firstPosition) => {
         this.#writerIndex += 1;
-        this.#tailDurable = firstPosition;
         logger({
           level: 'info',
           event: 'rotated',
@@ -347,6 +350,11 @@ export class Journal {
       sealed: (firstPosition) => this.#events.sealed(firstPosition),
       failed: (cause, unknownBelow) => this.#failAll(cause, unknownBelow),
       derivedFailed: (what, cause) => {
+        if (isHoldLost(cause)) {
+          // The next write would fail for it, too.
+          this.poison(cause);
+          return;
+        }
         logger({
           level: 'warn',
           event: 'derived-write-failed',
@@ -395,7 +403,6 @@ export class Journal {
     if (this.pendingCount === 0) {
       this.#letGo();
       this.#tellDrained();
-      this.#scheduleTail();
     }
     this.#events.roomChanged();
   }
@@ -449,27 +456,6 @@ export class Journal {
     this.#tellDrained();
     this.#events.failed(this.failure);
   }
-
-  /** Once appends pause, the tail file is brought up to date, so that damage to what is durable now will be noticed. */
-  #scheduleTail(): void {
-    if (this.#tailTimer !== undefined || this.#isClosing || this.#tailDurable >= this.durable) {
-      return;
-    }
-    const { durable } = this;
-    this.#tailTimer = this.#parts.clock.schedule(TAIL_PAUSE_MS, () => {
-      this.#tailTimer = undefined;
-      if (this.failure !== undefined || this.pendingCount > 0) {
-        return;
-      }
-      if (this.durable > durable) {
-        // There was no pause. One timer a second is cheaper than one an append.
-        this.#scheduleTail();
-        return;
-      }
-      this.#tailDurable = durable;
-      this.#link?.host.wantTail();
-    });
-  }
 }
 
 /** The writer and the way to it. */
@@ -477,23 +463,4 @@ interface Link {
   readonly lane: LaneProducer;
   readonly cells: Cells;
   readonly host: WriterHost;
-}
-
-/** What everybody hears who isn't asking about a commit of their own. */
-export function writingEnded(cause: unknown): VarveError {
-  return new VarveError(
-    'POISONED',
-    'Writing to the store has failed and ended: close the store and open it again.',
-    { cause },
-  );
-}
-
-/** The error of a commit that could not be written, and of every one after it. */
-export function poisoned(cause: unknown, applied: Applied): VarveError {
-  const what = applied === 'no' ? 'was not applied' : 'may or may not have been applied';
-  return new VarveError(
-    'POISONED',
-    `Writing to the store has failed, and this append ${what}: close the store, open it again and retry.`,
-    { cause, applied },
-  );
 }

@@ -10,6 +10,8 @@ export interface JournalSettings {
   readonly pendingSizeMax: number;
   /** How long a frame may wait for company before it is handed to the writer. 0: until the caller's turn has ended. */
   readonly maxDelayMs: number;
+  /** The largest frame. Default: `limits.frameSizeMax`. */
+  readonly frameSizeMax?: number;
 }
 
 export const journalDefaults: JournalSettings = Object.freeze({
@@ -25,7 +27,8 @@ export const journalDefaults: JournalSettings = Object.freeze({
 
 /** The largest frame fits a lane, and as much as may be in flight, within reason: memory that isn't used costs nothing. */
 export function laneSizeOf(settings: JournalSettings): number {
-  return Math.max(limits.frameSizeMax, Math.min(settings.pendingSizeMax, LANE_SIZE_MAX));
+  const { frameSizeMax = limits.frameSizeMax, pendingSizeMax } = settings;
+  return Math.max(frameSizeMax, Math.min(pendingSizeMax, LANE_SIZE_MAX));
 }
 
 const LANE_SIZE_MAX = 4 * limits.frameSizeMax;

@@ -8,7 +8,7 @@
  *
  * p < D: durable data is damaged: CORRUPT. Otherwise nothing from x on was ever acknowledged.
  */
-import { CorruptionError, isNoSpace, VarveError } from '../base/errors.ts';
+import { CorruptionError, isShortage, VarveError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { reached } from '../base/reached.ts';
 import { readSmallFile, removeIfThere, replaceFile } from '../io/atomic-file.ts';
@@ -34,14 +34,20 @@ import {
 import { SPARE_NAME, TAIL_NAME } from './names.ts';
 import type { OffsetTable } from './offset-table.ts';
 import { setAside } from './quarantine.ts';
-import { type FoundFooter, readFooter, sameBytes, type SegmentInfo } from './segment-info.ts';
+import {
+  type FoundFooter,
+  isRefusedFooter,
+  readFooter,
+  sameBytes,
+  type SegmentInfo,
+} from './segment-info.ts';
 import {
   readSegmentHeader,
+  refused,
   type Rest,
   scanRest,
   scanSegment,
   type SegmentScan,
-  unsupportedFormat,
 } from './segment-scan.ts';
 import { sealSegment } from './segment-sealer.ts';
 import type { ActiveSegment } from './writer.ts';
@@ -118,7 +124,8 @@ export function recoverJournal(parts: RecoveryParts): RecoveredJournal {
   }
   if (typeof tail === 'object' && tail.segment > newest) {
     const missing = joinPath(directory, segmentName(tail.segment));
-    throw new CorruptionError(missing, undefined, 'the newest segment is missing');
+    const reason = 'the newest segment is missing';
+    throw new CorruptionError(missing, undefined, reason, undefined, tail.segment);
   }
   const scans: FullScan[] = [];
   for (const [index, position] of positions.entries()) {
@@ -181,8 +188,8 @@ function readTail(parts: RecoveryParts): Tail | 'missing' | 'damaged' {
   }
   const tail = decodeTail(bytes);
   if (isRefusal(tail)) {
-    if (tail.version !== undefined) {
-      throw unsupportedFormat(path, tail.version);
+    if (tail.isIntact === true) {
+      throw refused(path, 0, tail);
     }
     return 'damaged';
   }
@@ -203,8 +210,9 @@ function scanOne(
   const isPlaced =
     previous === undefined ? firstPosition <= retainedFrom : firstPosition === previous.position;
   if (!isPlaced) {
-    const missing = joinPath(directory, segmentName(previous?.position ?? retainedFrom));
-    throw new CorruptionError(missing, undefined, 'the segment is missing');
+    const expected = previous?.position ?? retainedFrom;
+    const missing = joinPath(directory, segmentName(expected));
+    throw new CorruptionError(missing, undefined, 'the segment is missing', undefined, expected);
   }
   const header = readSegmentHeader(fileSystem, directory, firstPosition, parts.identity);
   const path = joinPath(directory, segmentName(firstPosition));
@@ -216,9 +224,13 @@ function scanOne(
     const scan = scanSegment(file, header, parts.encoder);
     const fileSize = file.size();
     const found = readFooter(file, header);
+    if (isRefusedFooter(found)) {
+      throw refused(path, found.offset, found.refusal);
+    }
     if (successor === undefined) {
       if (typeof found === 'object') {
-        throw new CorruptionError(path, scan.end, 'a newer segment existed and is missing');
+        const reason = 'a newer segment existed and is missing';
+        throw new CorruptionError(path, scan.end, reason, undefined, scan.position);
       }
       return { scan, summary: undefined, isSealed: false, fileSize };
     }
@@ -227,6 +239,8 @@ function scanOne(
         path,
         scan.end,
         `${scan.stop}, and positions ${scan.position} to ${successor - 1} are missing`,
+        undefined,
+        scan.position,
       );
     }
     const summary = parts.encoder.sealSegment();
@@ -271,9 +285,12 @@ function checkTail(parts: RecoveryParts, last: FullScan, tail: Tail | 'missing' 
   const file = parts.fileSystem.open(scan.path, 'read');
   let rest: Rest;
   try {
-    rest = scanRest(file, scan.header.salt, scan.end);
+    rest = scanRest(file, scan.header.salt, scan.end, parts.encoder.bodySizeMax);
   } finally {
     file.close();
+  }
+  if (rest.refused !== undefined) {
+    throw refused(scan.path, rest.refused.offset, rest.refused.refusal, scan.position);
   }
   const tailDurable = typeof tail === 'object' ? tail.durable : 0;
   const durable = Math.max(scan.durable, rest.durable, tailDurable);
@@ -282,6 +299,8 @@ function checkTail(parts: RecoveryParts, last: FullScan, tail: Tail | 'missing' 
       scan.path,
       scan.end,
       `${scan.stop}, and positions ${scan.position} to ${durable - 1} were durable`,
+      undefined,
+      scan.position,
     );
   }
   return rest;
@@ -336,7 +355,7 @@ function replaceTail(parts: RecoveryParts, scan: SegmentScan): boolean {
     return true;
   } catch (error) {
     // A full disk must not stop readers; an older tail is only a weaker bound.
-    if (!isNoSpace(error)) {
+    if (!isShortage(error)) {
       throw error;
     }
     return false;
@@ -421,7 +440,7 @@ function sealFullSegments(parts: RecoveryParts, scans: readonly FullScan[]): str
       sealed.push(scan.path);
       reached('sealed a full segment at open');
     } catch (error) {
-      if (!isNoSpace(error)) {
+      if (!isShortage(error)) {
         throw error;
       }
     } finally {

@@ -11,6 +11,7 @@ import {
   type FrameHeader,
   isRefusal,
   PlaceTag,
+  type Refusal,
   SEGMENT_HEADER_SIZE,
   type SegmentHeader,
   segmentHeaderCrc,
@@ -57,10 +58,7 @@ export function readSegmentHeader(
   }
   const header = decodeSegmentHeader(bytes.subarray(0, size));
   if (isRefusal(header)) {
-    if (header.version !== undefined) {
-      throw unsupportedFormat(path, header.version);
-    }
-    throw new CorruptionError(path, 0, header.reason);
+    throw refused(path, 0, header);
   }
   if (!sameBytes(header.identity, identity)) {
     throw new CorruptionError(path, 8, 'the segment belongs to another store');
@@ -83,6 +81,18 @@ export function unsupportedFormat(path: string, version: number): VarveError {
   );
 }
 
+/** The error for bytes at `offset` that are not what they should be; what a newer version wrote is not damage. */
+export function refused(
+  path: string,
+  offset: number,
+  { reason, version, at = 0 }: Refusal,
+  position?: number,
+): VarveError {
+  return version === undefined
+    ? new CorruptionError(path, offset + at, reason, undefined, position)
+    : unsupportedFormat(path, version);
+}
+
 /** Walks every frame of a segment; the encoder checks each. */
 export function scanSegment(file: File, header: SegmentHeader, encoder: FrameEncoder): SegmentScan {
   const offsets = new OffsetTable();
@@ -90,17 +100,24 @@ export function scanSegment(file: File, header: SegmentHeader, encoder: FrameEnc
     offset: SEGMENT_HEADER_SIZE,
     position: header.firstPosition,
     link: segmentHeaderCrc(header),
+    bodySizeMax: encoder.bodySizeMax,
   });
   let frameCount = 0;
   let durable = 0;
   while (walker.next()) {
     const body = bodyOf(walker);
+    const goodBefore = offsets.count;
     const problem = encoder.replay(body, offsets);
     if (problem !== undefined) {
-      throw new CorruptionError(file.path, walker.frameOffset, problem);
+      const good = offsets.count - goodBefore;
+      const position = body.firstPosition + (good < body.count ? good : 0);
+      throw new CorruptionError(file.path, walker.frameOffset, problem, undefined, position);
     }
     frameCount += 1;
     durable = Math.max(durable, walker.frame.durable);
+  }
+  if (walker.refusal !== undefined) {
+    throw refused(file.path, walker.end, walker.refusal, walker.position);
   }
   return {
     path: file.path,
@@ -135,12 +152,14 @@ export interface Rest {
   readonly durable: number;
   /** Offsets of those headers. */
   readonly frames: readonly number[];
+  /** The first header of its place that can't be believed: it was written like this, so it is no part of a torn write. */
+  readonly refused: { readonly offset: number; readonly refusal: Refusal } | undefined;
 }
 
 const REST_STEP = 256 * 1024;
 
 /** Looks through everything from `offset` to the end of the file for frame headers that were once written there. */
-export function scanRest(file: File, salt: Uint8Array, offset: number): Rest {
+export function scanRest(file: File, salt: Uint8Array, offset: number, bodySizeMax?: number): Rest {
   const tag = new PlaceTag(salt);
   const header: FrameHeader = blankFrameHeader();
   const bytes = Buffer.allocUnsafe(REST_STEP + FRAME_HEADER_SIZE);
@@ -148,6 +167,7 @@ export function scanRest(file: File, salt: Uint8Array, offset: number): Rest {
   const frames: number[] = [];
   let end = offset;
   let durable = 0;
+  let firstRefused: Rest['refused'];
   for (let start = offset; ; start += REST_STEP) {
     const filled = readInto(file, bytes, start);
     const found = bytes.subarray(0, filled);
@@ -162,13 +182,15 @@ export function scanRest(file: File, salt: Uint8Array, offset: number): Rest {
         continue;
       }
       tag.compute(start + at);
-      if (decodeFrameHeader(found, view, at, tag, header)) {
+      if (decodeFrameHeader(found, view, at, tag, header, bodySizeMax)) {
         frames.push(start + at);
         durable = Math.max(durable, header.durable);
+      } else if (header.refusal !== undefined) {
+        firstRefused ??= { offset: start + at, refusal: header.refusal };
       }
     }
     if (filled < bytes.length) {
-      return { end, durable, frames };
+      return { end, durable, frames, refused: firstRefused };
     }
   }
 }

@@ -7,7 +7,8 @@
 import { assert } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
 import { removeIfThere } from '../io/atomic-file.ts';
-import type { File, FileSystem } from '../io/file-system.ts';
+import type { Directory, File, FileSystem } from '../io/file-system.ts';
+import { openDirectory } from '../io/open-directory.ts';
 import { joinPath } from '../io/path.ts';
 import { type DiskWork, writeAll } from './disk-request.ts';
 import { SPARE_NAME } from './names.ts';
@@ -28,6 +29,8 @@ export class SpacePreparer {
   #preparedActive: number;
   #spare: File | undefined;
   #preparedSpare = 0;
+  /** Open since the first spare: giving that its name must not fail for want of a descriptor. */
+  #folder: Directory | undefined;
   #aheadSize = limits.prepareStepSize;
   #batchSize = 0;
   /** Small steps that must succeed before space counts as plentiful again. */
@@ -118,7 +121,15 @@ export class SpacePreparer {
     }
   }
 
+  /** Makes names in the folder durable. Only where there was a spare. */
+  syncFolder(): void {
+    assert(this.#folder !== undefined, 'the folder was opened with the spare');
+    this.#folder.sync();
+  }
+
   close(): void {
+    this.#folder?.close();
+    this.#folder = undefined;
     this.#spare?.close();
     this.#spare = undefined;
     this.#preparedSpare = 0;
@@ -133,6 +144,7 @@ export class SpacePreparer {
   }
 
   #openSpare(): File {
+    this.#folder ??= openDirectory(this.#fileSystem, this.#directory);
     this.#spare ??= this.#fileSystem.open(joinPath(this.#directory, SPARE_NAME), 'create');
     return this.#spare;
   }

@@ -1,10 +1,11 @@
 /** What the owner and the writer's thread say to each other besides frames and watermarks. */
 import type { PackedError } from '../base/error-transfer.ts';
 import type { SentComponent } from '../io/component.ts';
+import type { HeldDirectory } from '../io/file-system.ts';
 import type { JournalSettings } from './options.ts';
 import type { ActiveSegment } from './writer.ts';
 
-/** All that a writer needs to carry on: cloned, but for the shared memory in it. */
+/** What the thread needs to be ready: cloned, but for the shared memory in it. */
 export interface WriterThreadData {
   readonly words: Int32Array;
   readonly bytes: Uint8Array;
@@ -13,9 +14,15 @@ export interface WriterThreadData {
   readonly identity: Uint8Array;
   /** Undefined for the operating system's. */
   readonly fileSystem: SentComponent | undefined;
+  readonly held: HeldDirectory | undefined;
   readonly settings: JournalSettings;
-  /** The offsets as a footer would hold them. */
-  readonly active: Omit<ActiveSegment, 'file' | 'offsets'> & { readonly offsets: Uint8Array };
+  readonly active: Omit<ActiveSegment, 'file' | 'offsets'>;
+}
+
+/** The first message to a thread that is ready: what its owner gives away. From then on only the thread writes. */
+export interface WriterHandover {
+  /** The offsets of the active segment, as a footer would hold them. */
+  readonly offsets: Uint8Array;
   /** What the encoder knows; its own business. */
   readonly encoder: unknown;
 }
@@ -23,7 +30,6 @@ export interface WriterThreadData {
 /** From the owner. */
 export type WriterOrder =
   | { readonly order: 'space'; readonly index: number; readonly size: number }
-  | { readonly order: 'tail' }
   | { readonly order: 'stop' }
   | { readonly order: 'close' };
 

@@ -12,8 +12,6 @@ export interface WriterHost {
   wake(): void;
   /** Asks for space: the owner has a frame that needs segment `index` prepared up to `size`. */
   wantSpace(index: number, size: number): void;
-  /** Asks for the tail file to be brought up to date when there is nothing better to do. */
-  wantTail(): void;
   /** While held, the process does not end by itself. */
   hold(isHeld: boolean): void;
   /** Ends writing: nothing more is taken from the lane. */
@@ -22,15 +20,23 @@ export interface WriterHost {
   close(): Promise<void>;
 }
 
-/** A writer that has been started, and the lane to it. */
-export interface StartedWriter {
+/** The lane to a writer, and the words beside it. */
+export interface WriterMemory {
   readonly memory: LaneMemory;
   readonly hubWords: Int32Array;
+}
+
+/** A writer that has been started. */
+export interface StartedWriter extends WriterMemory {
   readonly host: WriterHost;
 }
 
-/** Starts a writer. `onDefect` hears of what must not happen: nothing after it can be trusted. */
+/**
+ * Starts a writer. `onDefect` hears of what must not happen: nothing after it can be trusted. `given` is the lane, if there is one already:
+ * nothing has gone through it.
+ */
 export type StartWriter = (
   reports: WriterReports,
   onDefect: (error: unknown) => void,
+  given?: WriterMemory,
 ) => StartedWriter;

@@ -3,10 +3,12 @@
  * wait to be finished meanwhile. Words, orders and their order: lane-layout.ts.
  */
 import { packError } from '../base/error-transfer.ts';
-import { loadComponent, receiveComponent } from '../io/component.ts';
-import type { FileSystem } from '../io/file-system.ts';
+import { receiveComponent } from '../io/component.ts';
+import type { File, FileSystem } from '../io/file-system.ts';
+import { fileSystemOf } from '../io/file-system-of.ts';
+import { heldFileSystem } from '../io/held-folder.ts';
+import { elapsedMs } from '../io/node-clock.ts';
 import { joinPath } from '../io/path.ts';
-import { NodeFileSystem } from '../io/node-file-system.ts';
 import { hasSeveralProcessors, type ThreadStarter } from '../io/thread.ts';
 import { AtomicCells, type Cells } from './cells.ts';
 import { runBlocking, runOverlapped } from './disk-request.ts';
@@ -15,8 +17,13 @@ import { segmentName } from './format.ts';
 import { distance, HubCell, LaneCell } from './lane-layout.ts';
 import { LaneConsumer } from './lane.ts';
 import { OffsetTable } from './offset-table.ts';
-import type { WriterMessage, WriterOrder, WriterThreadData } from './thread-messages.ts';
-import { JournalWriter, type WriterReports } from './writer.ts';
+import type {
+  WriterHandover,
+  WriterMessage,
+  WriterOrder,
+  WriterThreadData,
+} from './thread-messages.ts';
+import { JournalWriter, TAIL_DELAY_MS, type WriterReports } from './writer.ts';
 
 /** A pause between batches is shorter: whoever is to be acknowledged and to append again needs a moment. */
 const TIDY_AFTER_MS = 2;
@@ -27,21 +34,59 @@ const TIDY_AFTER_MS = 2;
  */
 const LOOKS = 10_000;
 
-/** Runs until the owner has it close. `makeEncoder` gets what the owner's encoder gave away. */
+/** Runs until the owner has it close. `makeEncoder` gets what the owner's encoder gave away. Never rejects. */
 export async function runWriterThread(
   starter: ThreadStarter,
   makeEncoder: (state: unknown) => FrameEncoder,
 ): Promise<void> {
   const data = starter.data as WriterThreadData;
-  const post = (message: WriterMessage): void => starter.post(message);
+  let disk: Disk;
   try {
-    const fileSystem: FileSystem =
-      data.fileSystem === undefined
-        ? new NodeFileSystem()
-        : await loadComponent<FileSystem>(receiveComponent(data.fileSystem));
-    await new WriterThread(starter, data, fileSystem, makeEncoder(data.encoder)).run();
+    disk = await prepareDisk(data);
   } catch (error) {
-    post({ report: 'defect', cause: packError(error) });
+    starter.failed(error);
+    return;
+  }
+  starter.ready();
+  try {
+    const cells = new AtomicCells(data.words);
+    const handover = receiveHandover(starter, cells);
+    const encoder = makeEncoder(handover.encoder);
+    await new WriterThread(starter, data, cells, disk, encoder, handover.offsets).run();
+  } catch (error) {
+    const defect: WriterMessage = { report: 'defect', cause: packError(error) };
+    starter.post(defect);
+  }
+}
+
+interface Disk {
+  readonly fileSystem: FileSystem;
+  /** The active segment. */
+  readonly file: File;
+}
+
+/** Everything that can fail in an environment is tried here, while the owner could still do without this thread. Writes nothing. */
+async function prepareDisk({
+  fileSystem: sent,
+  held,
+  directory,
+  active,
+}: WriterThreadData): Promise<Disk> {
+  const base = await fileSystemOf(sent && receiveComponent(sent));
+  const fileSystem = heldFileSystem(base, held);
+  const path = joinPath(directory, segmentName(active.firstPosition));
+  return { fileSystem, file: fileSystem.open(path, 'write') };
+}
+
+/** Blocks until the owner has given away what it had kept. */
+function receiveHandover(starter: ThreadStarter, cells: Cells): WriterHandover {
+  for (;;) {
+    const received = starter.receive();
+    if (received !== undefined) {
+      return received.message as WriterHandover;
+    }
+    // Order: the message is on its way before the word announces it; the word may be seen before the message.
+    cells.wait(LaneCell.orders, 0);
   }
 }
 
@@ -51,38 +96,42 @@ class WriterThread {
   readonly #hub: Cells;
   readonly #lane: LaneConsumer;
   readonly #writer: JournalWriter;
-  #ordersReceived = 0;
+  /** The handover was the first. */
+  #ordersReceived = 1;
   #writtenTold = 0;
   #isClosing = false;
   #isIdle = false;
   /** Nothing has happened since all was in order. */
   #hasTidied = false;
+  /** When the tail file must be brought up to date, in `elapsedMs`; undefined if it says what is durable. */
+  #tailDueMs: number | undefined;
 
   constructor(
     starter: ThreadStarter,
     data: WriterThreadData,
-    fileSystem: FileSystem,
+    cells: Cells,
+    { fileSystem, file }: Disk,
     encoder: FrameEncoder,
+    offsets: Uint8Array,
   ) {
     this.#starter = starter;
-    this.#cells = new AtomicCells(data.words);
+    this.#cells = cells;
     this.#hub = new AtomicCells(data.hubWords);
     this.#lane = new LaneConsumer(data, this.#cells, () => {});
     const { directory, identity, settings, active } = data;
-    const path = joinPath(directory, segmentName(active.firstPosition));
-    const file = fileSystem.open(path, 'write');
     this.#writer = new JournalWriter(
       { fileSystem, directory, identity, encoder },
       this.#lane,
       this.#reports(),
       settings,
-      { ...active, file, offsets: OffsetTable.fromBytes(active.offsets) },
+      { ...active, file, offsets: OffsetTable.fromBytes(offsets) },
     );
   }
 
   async run(): Promise<void> {
     while (!(this.#isClosing && this.#isIdle)) {
       this.#receiveOrders();
+      this.#watchTail();
       const step = runOverlapped(this.#writer.step());
       this.#isIdle = (step instanceof Promise ? await step : step) === 'idle';
       if (this.#isIdle && !this.#isClosing && !this.#seesMore()) {
@@ -90,6 +139,20 @@ class WriterThread {
       }
     }
     this.#close();
+  }
+
+  /** The tail file is owed from the first batch on that it does not cover, whatever comes after. */
+  #watchTail(): void {
+    if (this.#writer.hasFailed || !this.#writer.owesTail) {
+      this.#tailDueMs = undefined;
+      return;
+    }
+    const nowMs = elapsedMs();
+    this.#tailDueMs ??= nowMs + TAIL_DELAY_MS;
+    if (nowMs >= this.#tailDueMs) {
+      this.#tailDueMs = nowMs + TAIL_DELAY_MS;
+      this.#writer.wantTail();
+    }
   }
 
   /** After work, and where this doesn't keep the owner from running: waits a moment for more of it. */
@@ -106,7 +169,8 @@ class WriterThread {
 
   /** Nobody waits: puts things in order if that lasts, and sleeps when all is done. */
   #rest(): void {
-    const sleepMs = this.#hasTidied ? undefined : TIDY_AFTER_MS;
+    const tidies = !this.#hasTidied;
+    const sleepMs = tidies ? TIDY_AFTER_MS : this.#untilTailMs();
     if (!this.#fallAsleep()) {
       this.#hasTidied = false;
       return;
@@ -117,9 +181,14 @@ class WriterThread {
       this.#hasTidied = false;
       return;
     }
-    if (sleepMs !== undefined) {
+    if (tidies) {
       this.#hasTidied = runBlocking(this.#writer.tidy()) === 'idle';
     }
+  }
+
+  #untilTailMs(): number | undefined {
+    const isDue = this.#tailDueMs !== undefined && this.#writer.owesTail;
+    return isDue ? Math.max(0, this.#tailDueMs! - elapsedMs()) : undefined;
   }
 
   #receiveOrders(): void {
@@ -138,9 +207,6 @@ class WriterThread {
     switch (order.order) {
       case 'space':
         this.#writer.wantSpace(order.index, order.size);
-        break;
-      case 'tail':
-        this.#writer.wantTail();
         break;
       case 'stop':
         this.#writer.stop();

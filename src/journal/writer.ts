@@ -6,7 +6,7 @@
  * owner hands over a frame only when the space for it was reported prepared.
  */
 import { assert } from '../base/assert.ts';
-import { isNoSpace } from '../base/errors.ts';
+import { isShortage } from '../base/errors.ts';
 import { replaceFile } from '../io/atomic-file.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
@@ -36,6 +36,12 @@ const MEANWHILE_SIZE_MIN = 64 * 1024;
  * every record is hashed. It is what the next sync covers, so an encoder that does less says how much it may be.
  */
 const MEANWHILE_SIZE_MAX = 128 * 1024;
+
+/**
+ * The tail file is brought up to date so long after the first commit that it does not cover became durable, whatever else goes on.
+ * With what replacing it takes, everything acknowledged is covered within a second.
+ */
+export const TAIL_DELAY_MS = 700;
 
 /** What the writer has to say. In one thread these are calls; between threads they are messages. */
 export interface WriterReports {
@@ -97,6 +103,8 @@ export class JournalWriter {
   #ready: Run | undefined;
   #wanted = { index: 0, size: 0 };
   #tailWanted = false;
+  /** It could not be written the last time, which has been reported. */
+  #hasTailTrouble = false;
   #hasFailed = false;
 
   constructor(
@@ -123,7 +131,12 @@ export class JournalWriter {
     this.#wanted = { index, size };
   }
 
-  /** Asks for the tail file to be brought up to date when there is nothing better to do. */
+  /** True if the tail file says less than is durable: its host asks for it with `wantTail`, `TAIL_DELAY_MS` later. */
+  get owesTail(): boolean {
+    return this.#tail.durable < this.#durable || this.#tail.segment < this.#segment.firstPosition;
+  }
+
+  /** Asks for the tail file to be brought up to date, between two batches. */
   wantTail(): void {
     this.#tailWanted = true;
   }
@@ -132,6 +145,10 @@ export class JournalWriter {
   *step(): DiskWork<'idle' | 'wrote'> {
     if (this.#hasFailed) {
       return 'idle';
+    }
+    if (this.#tailWanted) {
+      this.#tailWanted = false;
+      this.#replaceTail();
     }
     if (this.#sealing.length > 1) {
       yield* this.#sealOne();
@@ -143,7 +160,7 @@ export class JournalWriter {
     return (yield* this.#writeWaiting()) || hasPrepared ? 'wrote' : 'idle';
   }
 
-  /** Does one thing that nobody waits for yet: space ahead of the tail, a footer, the tail file. 'idle' if all is done. */
+  /** Does one thing that nobody waits for yet: space ahead of the tail, a footer. 'idle' if all is done. */
   *tidy(): DiskWork<'idle' | 'wrote'> {
     if (this.#hasFailed) {
       return 'idle';
@@ -153,11 +170,6 @@ export class JournalWriter {
     }
     if (this.#sealing.length > 0) {
       yield* this.#sealOne();
-      return 'wrote';
-    }
-    if (this.#tailWanted) {
-      this.#tailWanted = false;
-      this.#replaceTail();
       return 'wrote';
     }
     return 'idle';
@@ -322,7 +334,7 @@ export class JournalWriter {
     yield { operation: 'sync', file: spare };
     const path = joinPath(directory, segmentName(firstPosition));
     fileSystem.rename(joinPath(directory, SPARE_NAME), path);
-    fileSystem.syncDirectory(directory);
+    this.#space.syncFolder();
     this.#space.takeSpare();
     const { offsets, frameCount, link: lastLink } = finisher;
     const framesEnd = this.#cursor.offset;
@@ -354,15 +366,19 @@ export class JournalWriter {
     const { fileSystem, directory, identity } = this.#parts;
     const durable = this.#durable;
     const segment = this.#segment.firstPosition;
-    if (this.#tail.durable === durable && this.#tail.segment === segment) {
+    if (!this.owesTail) {
       return;
     }
-    this.#tail = { segment, durable };
     try {
       replaceFile(fileSystem, directory, TAIL_NAME, encodeTail({ identity, segment, durable }));
+      this.#tail = { segment, durable };
+      this.#hasTailTrouble = false;
     } catch (error) {
-      // An older tail is a weaker bound, not a wrong one.
-      this.#reports.derivedFailed('the tail file', error);
+      // An older tail is a weaker bound, not a wrong one. It stays owed, and is tried again.
+      if (!this.#hasTailTrouble) {
+        this.#reports.derivedFailed('the tail file', error);
+      }
+      this.#hasTailTrouble = true;
     }
   }
 
@@ -418,7 +434,7 @@ export class JournalWriter {
       size = yield* this.#space.step(isSpare, target, how === 'synced');
     } catch (error) {
       this.#wanted = { index: 0, size: 0 };
-      if (isNoSpace(error)) {
+      if (isShortage(error)) {
         reached('no space to prepare');
         this.#reports.noSpace(error);
         return false;

@@ -1,8 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { frameBodySizeMax } from '../journal/format.ts';
 import { BatchBody } from './batch-body.ts';
-import { decodeOperations, OPERATION_HEADER_SIZE, OperationKind } from './format.ts';
+import {
+  BATCH_SIZE_MAX,
+  decodeOperations,
+  OPERATION_HEADER_SIZE,
+  OPERATION_SIZE_MAX,
+  OperationKind,
+} from './format.ts';
 
 const bytes = fc.uint8Array({ maxLength: 700 });
 const empty = new Uint8Array(0);
@@ -57,14 +62,14 @@ describe('the body of a batch', () => {
 
   it('counts what no frame has room for, and holds no memory for it', () => {
     const body = new BatchBody();
-    const value = new Uint8Array(frameBodySizeMax / 4);
+    const value = new Uint8Array(BATCH_SIZE_MAX / 8);
     for (let index = 0; index < 12; index += 1) {
       body.add(OperationKind.put, Uint8Array.of(index), value);
     }
     expect(body.count).toBe(12);
     expect(body.size).toBe(12 * (OPERATION_HEADER_SIZE + 1 + value.length));
     expect(body.rawSize).toBe(12 * (1 + value.length));
-    expect(body.capacity).toBeLessThanOrEqual(frameBodySizeMax);
+    expect(body.capacity).toBeLessThanOrEqual(BATCH_SIZE_MAX);
     expect(body.copy()).toMatchObject({ count: 12, size: body.size, capacity: 0 });
     body.clear();
     body.add(OperationKind.put, Uint8Array.of(1), Uint8Array.of(2));
@@ -73,10 +78,23 @@ describe('the body of a batch', () => {
 
   it('takes a batch that fills a frame to its last byte', () => {
     const body = new BatchBody();
-    const value = new Uint8Array(frameBodySizeMax - OPERATION_HEADER_SIZE - 1).fill(5);
-    body.add(OperationKind.put, Uint8Array.of(4), value);
-    expect(body.size).toBe(frameBodySizeMax);
-    expect(body.bytes[frameBodySizeMax - 1]).toBe(5);
-    expect(body.copy().bytes[frameBodySizeMax - 1]).toBe(5);
+    const largest = new Uint8Array(OPERATION_SIZE_MAX - OPERATION_HEADER_SIZE).fill(5);
+    while (body.size + OPERATION_SIZE_MAX <= BATCH_SIZE_MAX) {
+      body.add(OperationKind.put, empty, largest);
+    }
+    const rest = BATCH_SIZE_MAX - body.size - OPERATION_HEADER_SIZE;
+    body.add(OperationKind.put, empty, largest.subarray(0, rest));
+    expect(body.size).toBe(BATCH_SIZE_MAX);
+    expect(body.bytes[BATCH_SIZE_MAX - 1]).toBe(5);
+    expect(body.copy().bytes[BATCH_SIZE_MAX - 1]).toBe(5);
+  });
+
+  it('refuses an operation that no table has room for', () => {
+    const body = new BatchBody();
+    const value = new Uint8Array(OPERATION_SIZE_MAX - OPERATION_HEADER_SIZE);
+    expect(() => body.add(OperationKind.put, Uint8Array.of(1), value)).toThrow(
+      expect.objectContaining({ code: 'LIMIT_EXCEEDED', applied: 'no' }),
+    );
+    expect([body.size, body.count]).toEqual([0, 0]);
   });
 });

@@ -1,8 +1,13 @@
 import type { ViewedBytes } from '../base/copy-bytes.ts';
 import { VarveError } from '../base/errors.ts';
 import { viewOf } from '../base/integers.ts';
-import { frameBodySizeMax } from '../journal/format.ts';
-import { encodeOperation, OPERATION_HEADER_SIZE, type OperationKind } from './format.ts';
+import {
+  BATCH_SIZE_MAX,
+  encodeOperation,
+  OPERATION_HEADER_SIZE,
+  OPERATION_SIZE_MAX,
+  type OperationKind,
+} from './format.ts';
 import { KEY_SIZE_MAX } from './kv-bytes.ts';
 
 const CAPACITY_FIRST = 1_024;
@@ -46,10 +51,14 @@ export class BatchBody implements ViewedBytes {
       throw changedMeanwhile();
     }
     const start = this.size;
-    const end = start + OPERATION_HEADER_SIZE + keySize + valueSize;
+    const size = OPERATION_HEADER_SIZE + keySize + valueSize;
+    if (size > OPERATION_SIZE_MAX) {
+      throw operationTooLarge(size);
+    }
+    const end = start + size;
     this.size = end;
     this.count += 1;
-    if (end <= frameBodySizeMax) {
+    if (end <= BATCH_SIZE_MAX) {
       if (end > this.bytes.length) {
         this.#grow(start, end);
       }
@@ -61,7 +70,7 @@ export class BatchBody implements ViewedBytes {
 
   /** The same in memory that is just large enough. */
   copy(): BatchBody {
-    const kept = this.size <= frameBodySizeMax ? this.size : 0;
+    const kept = this.size <= BATCH_SIZE_MAX ? this.size : 0;
     const copy = new BatchBody(kept);
     copy.bytes.set(this.bytes.subarray(0, kept));
     copy.size = this.size;
@@ -70,11 +79,19 @@ export class BatchBody implements ViewedBytes {
   }
 
   #grow(used: number, needed: number): void {
-    const grown = memoryOf(Math.max(needed, Math.min(2 * this.bytes.length, frameBodySizeMax)));
+    const grown = memoryOf(Math.max(needed, Math.min(2 * this.bytes.length, BATCH_SIZE_MAX)));
     grown.set(this.bytes.subarray(0, used));
     this.bytes = grown;
     this.view = viewOf(grown);
   }
+}
+
+function operationTooLarge(size: number): VarveError {
+  return new VarveError(
+    'LIMIT_EXCEEDED',
+    `A key and its value have ${OPERATION_SIZE_MAX - OPERATION_HEADER_SIZE} bytes at most, not ${size - OPERATION_HEADER_SIZE}: store the value in pieces.`,
+    { applied: 'no', details: { size, sizeMax: OPERATION_SIZE_MAX } },
+  );
 }
 
 /** Memory that holds anything. */

@@ -5,7 +5,7 @@ import type { TableMeta } from './table-meta.ts';
 export type KvBytes = Uint8Array | string;
 
 /** What may be given as a value: in a store of bytes a string, too. */
-export type KvInput<Value> = Value extends Uint8Array ? KvBytes : Value;
+export type KvInput<Value> = Value | (Value extends Uint8Array ? string : never);
 
 export interface KvRange {
   /** At or behind this key. */
@@ -142,7 +142,7 @@ export interface KvRecovery {
   readonly wasClosed: boolean;
   /** Writes that came back from the log. */
   readonly replayed: number;
-  /** Bytes of a torn tail of the log, never acknowledged, and the file that keeps them. */
+  /** Bytes of a torn tail of the log, which nothing proved durable, and the file that keeps them. */
   readonly quarantined: { readonly file: string; readonly size: number } | undefined;
   /** Left over from work that was interrupted; removed. */
   readonly orphans: readonly string[];
@@ -211,7 +211,7 @@ export interface KvVerifyReport {
 }
 
 /**
- * An ordered, durable store of byte keys. Keys have up to 65,535 bytes, values up to a batch's limit of 16 MiB; both may be empty.
+ * An ordered, durable store of byte keys. Keys have up to 65,535 bytes, a key and its value up to 16 MiB; both may be empty.
  * A write is visible to every read of this store when its call returns (or, where it has to wait for room, when it is its turn), and
  * durable as its `ack` says. One thread owns a store.
  *
@@ -241,9 +241,9 @@ export interface KvStore<Value = Uint8Array> {
    * all keys.
    */
   deleteRange(range: KvRange, options?: KvWriteOptions): Promise<number>;
-  /** All or nothing, for every reader and after every crash. Resolves to the version of the last operation. */
+  /** All or nothing, for every reader and after every crash; up to 64 MiB. Resolves to the version of the last operation. */
   batch(operations: readonly KvOperation<Value>[], options?: KvBatchOptions): Promise<number>;
-  /** Resolves to the number of keys renamed. One batch, with a batch's limit of 16 MiB. */
+  /** Resolves to the number of keys renamed. One batch, with a batch's limit of 64 MiB. */
   rename(from: KvBytes, to: KvBytes, options?: KvRenameOptions): Promise<number>;
 
   /**
@@ -259,21 +259,30 @@ export interface KvStore<Value = Uint8Array> {
   ): Promise<number>;
 
   iterateSync(options: KvIterateOptions & { readonly keysOnly: true }): KvIterator<Uint8Array>;
-  iterateSync(options?: KvIterateOptions): KvIterator<[Uint8Array, Value]>;
+  iterateSync(
+    options?: KvIterateOptions & { readonly keysOnly?: false },
+  ): KvIterator<[Uint8Array, Value]>;
+  iterateSync(options: KvIterateOptions): KvIterator<Uint8Array | [Uint8Array, Value]>;
   iterate(options: KvIterateOptions & { readonly keysOnly: true }): KvAsyncIterator<Uint8Array>;
-  iterate(options?: KvIterateOptions): KvAsyncIterator<[Uint8Array, Value]>;
+  iterate(
+    options?: KvIterateOptions & { readonly keysOnly?: false },
+  ): KvAsyncIterator<[Uint8Array, Value]>;
+  iterate(options: KvIterateOptions): KvAsyncIterator<Uint8Array | [Uint8Array, Value]>;
   list(prefix: KvBytes, options?: KvListOptions): IterableIterator<KvListEntry<Value>>;
   /** The entry with the longest key that `path` begins with. */
   longestPrefix(path: KvBytes, options?: KvReadOptions): KvEntry<Value> | undefined;
   /** Keys that begin with `prefix`, counted up to `limit`. */
   count(prefix: KvBytes, limit?: number): Promise<{ count: number; isExact: boolean }>;
-  /** About how many bytes of disk the keys of a range take. */
+  /** About how many bytes the keys of a range take: of tables, and of memory for what is in no table yet. */
   sizeOf(range: KvRange): number;
 
   snapshot(): KvSnapshot;
   /** Everything written so far is in tables when this resolves. */
   flush(): Promise<void>;
-  /** Merges the tables that hold keys of the range, down to the last level that does. */
+  /**
+   * Merges the tables that hold keys of the range, down to the last level that does. What was deleted or overwritten is given back then, unless a
+   * snapshot that is open needs it.
+   */
   compact(range?: KvRange): Promise<void>;
   /** Resolves when nothing is left to flush or to compact. Rejects if that can't be reached. */
   settled(): Promise<void>;

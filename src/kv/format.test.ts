@@ -75,6 +75,17 @@ describe('the body of a frame', () => {
     expect(decode(encode(given), 1).fault).toBeUndefined();
   });
 
+  it('with a deleted range is refused if its end is longer than a bound can be', () => {
+    const end = new Uint8Array(65_537);
+    const key = new Uint8Array(0);
+    const body = (value: Uint8Array): Uint8Array =>
+      encode([{ kind: OperationKind.deleteRange, key, value }]);
+    expect(decode(body(end.subarray(1)), 1).fault).toBeUndefined();
+    expect(decode(body(end), 1).fault).toBeTypeOf('string');
+    // Of a put it is a value.
+    expect(decode(encode([{ kind: OperationKind.put, key, value: end }]), 1).fault).toBeUndefined();
+  });
+
   it('is refused when it is cut off or too long, or its count is wrong', () => {
     fc.assert(
       fc.property(operations, fc.nat(), (given, cut) => {

@@ -4,6 +4,10 @@
  *
  *   kind u8 | zero u8 | key size u16 | value size u32 | key | value
  */
+import { limits } from '../base/limits.ts';
+import { bodySizeMaxOf } from '../journal/format.ts';
+import { BOUND_SIZE_MAX } from './sstable/format.ts';
+
 // Format: persisted; never renumber.
 export const OperationKind = {
   /** As of an entry. */
@@ -17,6 +21,11 @@ export const OperationKind = {
 export type OperationKind = (typeof OperationKind)[keyof typeof OperationKind];
 
 export const OPERATION_HEADER_SIZE = 8;
+
+/** Of all operations of a batch, headers included: what a frame of its log has room for. */
+export const BATCH_SIZE_MAX: number = bodySizeMaxOf(limits.batchFrameSizeMax);
+/** Of one of them: a value has to fit a block of a table, too. */
+export const OPERATION_SIZE_MAX: number = bodySizeMaxOf(limits.frameSizeMax);
 
 /** Writes one operation at `start`; returns where it ends. */
 export function encodeOperation(
@@ -93,8 +102,14 @@ export function decodeOperations(
     if (end > body.length) {
       return 'an operation does not fit its frame';
     }
+    if (end - at > OPERATION_SIZE_MAX) {
+      return 'an operation is larger than operations may be';
+    }
     if (kind !== OperationKind.put && kind !== OperationKind.deleteRange && valueSize > 0) {
       return 'an operation without a value has one';
+    }
+    if (kind === OperationKind.deleteRange && valueSize > BOUND_SIZE_MAX) {
+      return 'a deleted range ends behind every key';
     }
     visit(
       kind,

@@ -5,6 +5,7 @@ import type { Clock } from '../io/clock.ts';
 import { copyBytes, tryLink } from '../io/copy-file.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { makeFolders } from '../io/folders.ts';
+import { isInside } from '../io/is-inside.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
 import { createJournal } from '../journal/recovery.ts';
 import type { Maintenance } from './maintenance.ts';
@@ -61,7 +62,7 @@ export async function backupKv(parts: BackupParts, target: string): Promise<void
 }
 
 function checkTarget({ fileSystem, directory }: BackupParts, target: string): void {
-  if (target === directory || target.startsWith(joinPath(directory, '/'))) {
+  if (isInside(fileSystem, directory, target)) {
     throw new VarveError(
       'INVALID_ARGUMENT',
       `${target} is in the folder of the store itself: back up to another place.`,

@@ -135,4 +135,17 @@ describe('a codec', () => {
     expect([...bytes]).toEqual([2, 3]);
     expect(bytes.buffer.byteLength).toBe(2);
   });
+
+  it('reads no JSON from bytes that are no text', () => {
+    for (const bytes of [
+      [0x22, 0xff, 0x22],
+      [0x22, 0xed, 0xa0, 0x80, 0x22],
+      [0x22, 0xc3, 0x22],
+    ]) {
+      const stored = Uint8Array.from(bytes);
+      expect(() => jsonCodec.decode(stored, 0, stored.length)).toThrow('This value is not JSON');
+    }
+    const replacement = jsonCodec.encode('\uFFFD');
+    expect(jsonCodec.decode(replacement, 0, replacement.length)).toBe('\uFFFD');
+  });
 });

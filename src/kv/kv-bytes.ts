@@ -1,6 +1,8 @@
 /** What callers give as keys, values and ranges, as bytes. */
+import { isUtf8 } from 'node:buffer';
 import { rejectUnknownNames } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
+import { jsonTextOf } from '../base/json-text.ts';
 import { successorOfPrefix } from '../radix/path.ts';
 import type { KvBytes, KvInput, KvRange } from './contract.ts';
 import type { CopySlab } from './copy-slab.ts';
@@ -30,7 +32,6 @@ function checkedKey(bytes: Uint8Array): Uint8Array {
     throw new VarveError(
       'LIMIT_EXCEEDED',
       `A key has ${KEY_SIZE_MAX} bytes at most, not ${bytes.length}.`,
-      { applied: 'no' },
     );
   }
   return bytes;
@@ -97,7 +98,6 @@ function bytesToCopyOf(given: KvBytes, what: string): Uint8Array {
       throw new VarveError(
         'INVALID_ARGUMENT',
         `${what} holds half of a surrogate pair, which has no UTF-8: give bytes.`,
-        { applied: 'no' },
       );
     }
     return Buffer.from(given, 'utf8');
@@ -106,9 +106,7 @@ function bytesToCopyOf(given: KvBytes, what: string): Uint8Array {
     const { constructor } = given;
     return constructor === Uint8Array || constructor === Buffer ? given : plainBytes(given);
   }
-  throw new VarveError('INVALID_ARGUMENT', `${what} must be a Uint8Array or a string.`, {
-    applied: 'no',
-  });
+  throw new VarveError('INVALID_ARGUMENT', `${what} must be a Uint8Array or a string.`);
 }
 
 /** The same bytes as an array of the plain kind: a `Buffer` has a `slice` that doesn't copy, another realm's has another class. */
@@ -145,39 +143,22 @@ export const bytesCodec: ValueCodec<Uint8Array> = {
 };
 
 export const jsonCodec: ValueCodec<unknown> = {
-  encode: (value) => {
-    const text = textOf(value);
-    if (text === undefined) {
-      throw new VarveError('INVALID_ARGUMENT', 'JSON has nothing for this value.', {
-        applied: 'no',
-      });
-    }
-    return Buffer.from(text, 'utf8');
-  },
+  // What the value's own code throws is its owner's.
+  encode: (value) => Buffer.from(jsonTextOf(value, 'value'), 'utf8'),
   decode: parse,
   borrow: parse,
   copy: (_slab, bytes, start, end) => parse(bytes, start, end),
   copyFound: (_slab, { bytes, start, end }) => parse(bytes, start, end),
 };
 
-/** What the value's own code throws is its owner's; what JSON can't hold is a mistake in the call. */
-function textOf(value: unknown): string | undefined {
-  try {
-    return JSON.stringify(value);
-  } catch (cause) {
-    if (cause instanceof TypeError) {
-      throw new VarveError('INVALID_ARGUMENT', `This value is nothing for JSON: ${cause.message}`, {
-        cause,
-        applied: 'no',
-      });
-    }
-    throw cause;
-  }
-}
-
 function parse(bytes: Uint8Array, start: number, end: number): unknown {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
+  const stored = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
+  const text = stored.toString('utf8');
   try {
+    // The character may be the value's own, or stand for bytes that are no text.
+    if (text.includes('\uFFFD') && !isUtf8(stored)) {
+      throw new SyntaxError('The bytes are not UTF-8.');
+    }
     return JSON.parse(text) as unknown;
   } catch (cause) {
     throw new VarveError(
@@ -272,4 +253,9 @@ function later(left: Uint8Array, right: Uint8Array): Uint8Array {
 
 function earlier(left: Uint8Array | undefined, right: Uint8Array): Uint8Array {
   return left === undefined || compare(right, left) < 0 ? right : left;
+}
+
+/** Nothing in them is the caller's. What is no key is left to be refused. */
+export function ownKeysOf(keys: readonly KvBytes[]): KvBytes[] {
+  return keys.map((key) => (key instanceof Uint8Array ? new Uint8Array(key) : key));
 }

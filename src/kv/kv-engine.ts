@@ -1,27 +1,32 @@
 /** Puts a store together from the parts of its folder: tables, memtables filled from the log, writer, maintenance. */
 import { VarveError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import { reached } from '../base/reached.ts';
-import type { FileSystem } from '../io/file-system.ts';
+import type { FileSystem, HeldDirectory } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
 import { inlineWriter } from '../journal/inline-writer.ts';
-import { Journal, type JournalEvents, poisoned } from '../journal/journal.ts';
+import { Journal, type JournalEvents } from '../journal/journal.ts';
 import type { JournalSettings } from '../journal/options.ts';
 import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
+import { noRoom, poisoned } from '../journal/write-failure.ts';
 import type { Background } from './compaction/background.ts';
 import { compactionSettings } from './compaction/compaction-settings.ts';
 import { InlineBackground } from './compaction/inline-background.ts';
 import { CountedTableNumbers } from './compaction/table-numbers.ts';
 import { ThreadBackground } from './compaction/thread-background.ts';
+import { WatchedBackground } from './compaction/watched-background.ts';
 import type { KvRecovery } from './contract.ts';
 import { guardRefusal } from './guards.ts';
+import { HiddenVersions } from './hidden-versions.ts';
 import type { OpenedFolder } from './kv-folder.ts';
 import { OpenIterators } from './kv-iterator.ts';
 import { KvLogEncoder } from './kv-log-encoder.ts';
 import { kvLogWriterThread } from './kv-log-writer.ts';
 import { type FileRemoval, LogTrimmer } from './log-trimmer.ts';
 import { applyOperation, KvWriter } from './kv-writer.ts';
-import { Maintenance, type MaintenanceSettings } from './maintenance.ts';
+import { Maintenance } from './maintenance.ts';
+import type { MaintenanceSettings } from './maintenance-parts.ts';
 import { LOG_NAME, QUARANTINE_NAME } from './manifest/folder.ts';
 import { MemtableQueue } from './memtable-queue.ts';
 import { tablePath } from './names.ts';
@@ -31,6 +36,7 @@ import { ReadState } from './read-state.ts';
 import { SnapshotList } from './snapshot-list.ts';
 import { BlockCache } from './sstable/block-cache.ts';
 import { ReadCounters } from './sstable/read-counters.ts';
+import { readKeyCount } from './sstable/table-file.ts';
 import { TableReader } from './sstable/table-reader.ts';
 import { TableSet } from './table-set.ts';
 
@@ -50,24 +56,27 @@ export interface KvEngine extends ResolvedKvComponents {
   readonly recovery: KvRecovery;
 }
 
+/** Components that work in a folder that is held. */
+export interface HeldKvComponents extends ResolvedKvComponents {
+  readonly held: HeldDirectory | undefined;
+}
+
 export function startEngine(
-  parts: ResolvedKvComponents,
+  parts: HeldKvComponents,
   options: ResolvedKvOptions,
   folder: OpenedFolder,
 ): KvEngine {
   const cache = new BlockCache(options.blockCacheBytes, options.blockBytes);
   const counters = new ReadCounters();
-  const snapshots = new SnapshotList();
+  const snapshots = new SnapshotList((sequence) => maintenance?.snapshotClosed(sequence));
   const iterators = new OpenIterators();
   const remove: FileRemoval = (paths, over) => maintenance?.remove(paths, over);
   const scanned = (): void => maintenance?.schedule();
   const tables = openTables(parts, options, folder, { cache, counters, remove, scanned });
   const state = new ReadState([], tables);
-  const queue = { sizeTarget: options.memtableBytes, isShared: parts.usesThreads };
-  const memtables = new MemtableQueue(state, queue, () => maintenance?.schedule());
+  const queue = { sizeTarget: options.memtableBytes, isShared: parts.threads.usesThreads };
+  const memtables = emptyMemtables(folder, state, queue, () => maintenance?.schedule());
   let maintenance: Maintenance | undefined;
-  memtables.active.maxSequence = folder.state.lastSequence;
-  memtables.active.position = folder.state.flushedPosition;
   const log = options.log ? recoverLog(parts, folder, memtables) : undefined;
   const lastSequence = Math.max(folder.state.lastSequence, log?.recovered.active.position ?? 0);
   const trimmer =
@@ -76,7 +85,7 @@ export function startEngine(
   const events: JournalEvents = {
     durable: (position) => maintenance?.durable(position),
     roomChanged: () => writer.drain(),
-    noSpace: (cause) => writer.refuseWaiting(noSpace(cause)),
+    noSpace: (cause) => writer.refuseWaiting(noRoom('write', cause)),
     sealed: (firstPosition) => trimmer?.sealed(firstPosition),
     failed: (error) => {
       writer.refuseWaiting(poisoned(error.cause, 'no'));
@@ -84,13 +93,14 @@ export function startEngine(
     },
   };
   const journal = log && startJournal(parts, options, folder, log, events);
-  const numbers = CountedTableNumbers.startingAt(folder.nextTableNumber, parts.usesThreads);
-  const background = startBackground(parts, folder, numbers);
-  const rest = { background, tables, memtables, snapshots, numbers, journal };
+  const numbers = CountedTableNumbers.startingAt(folder.nextTableNumber, parts.threads.usesThreads);
+  const hidden = hiddenVersionsOf(parts, folder, snapshots);
+  const rest = { tables, memtables, snapshots, hidden, numbers, journal };
   const started = new Maintenance(
     {
       ...parts,
       ...rest,
+      background: startBackground(parts, folder, numbers, (error) => writer.endWriting(error)),
       flushed: (sequence) => trimmer?.trim(sequence),
       discard: (made) => remove(made.map(({ number }) => tablePath(folder.directory, number))),
       progress: () => writer.drain(),
@@ -119,6 +129,16 @@ export function startEngine(
   const { directory } = folder;
   const made = { directory, journal, writer, memtables, state, tables, snapshots, iterators };
   return { ...parts, ...made, maintenance: started, cache, counters, recovery };
+}
+
+function emptyMemtables(
+  { state }: OpenedFolder,
+  ...parts: ConstructorParameters<typeof MemtableQueue>
+): MemtableQueue {
+  const memtables = new MemtableQueue(...parts);
+  memtables.active.maxSequence = state.lastSequence;
+  memtables.active.position = state.flushedPosition;
+  return memtables;
 }
 
 /** Up to which no manifest that may come back needs the log. */
@@ -151,6 +171,18 @@ function openTables(
     levels,
     options.maxOpenFiles,
   );
+}
+
+function hiddenVersionsOf(
+  { fileSystem }: ResolvedKvComponents,
+  { directory, state }: OpenedFolder,
+  snapshots: SnapshotList,
+): HiddenVersions {
+  return new HiddenVersions({
+    snapshots: () => snapshots.sequences(),
+    keyCountOf: (meta) =>
+      readKeyCount(fileSystem, tablePath(directory, meta.number), meta, state.identity),
+  });
 }
 
 interface OpenedLog {
@@ -200,7 +232,7 @@ function recoverLog(
 }
 
 function startJournal(
-  parts: ResolvedKvComponents,
+  parts: HeldKvComponents,
   options: ResolvedKvOptions,
   { state }: OpenedFolder,
   { directory, recovered }: OpenedLog,
@@ -212,34 +244,42 @@ function startJournal(
     batchSizeMax: options.maxBatchBytes,
     pendingSizeMax: options.maxPendingBytes,
     maxDelayMs: options.maxDelayMs,
+    frameSizeMax: limits.batchFrameSizeMax,
   };
   const place = { directory, identity: state.identity };
   const { active } = recovered;
   const encoder = new KvLogEncoder();
   const startInline = inlineWriter({ ...place, fileSystem, encoder, clock }, settings, active);
-  const startWriter = parts.usesThreads
-    ? kvLogWriterThread({ ...place, fileSystem: parts.namedFileSystem }, settings, active)
+  const { threads, held } = parts;
+  const startWriter = threads.usesThreads
+    ? kvLogWriterThread({ ...place, threads, held, startInline }, settings, active)
     : startInline;
   return new Journal({ clock, random, logger, startWriter, startInline }, settings, active, events);
 }
 
 function startBackground(
-  { fileSystem, clock, usesThreads, namedFileSystem }: ResolvedKvComponents,
+  { fileSystem, clock, threads, held }: HeldKvComponents,
   { directory, state }: OpenedFolder,
   numbers: CountedTableNumbers,
+  lost: (error: VarveError) => void,
 ): Background {
   const { identity } = state;
-  return usesThreads
-    ? new ThreadBackground({
-        directory,
-        identity,
-        fileSystem: namedFileSystem,
-        numbers: numbers.words,
-      })
-    : new InlineBackground(
-        { fileSystem, directory, identity, numbers, failedSyncs: { count: 0 } },
-        clock,
-      );
+  const inlineParts = { fileSystem, directory, identity, numbers, failedSyncs: { count: 0 } };
+  const startInline = (): Background => new InlineBackground(inlineParts, clock);
+  if (!threads.usesThreads) {
+    return new WatchedBackground(startInline(), lost);
+  }
+  const { goInline, workers, namedFileSystem } = threads;
+  const background = new ThreadBackground({
+    directory,
+    identity,
+    fileSystem: namedFileSystem,
+    held,
+    numbers: numbers.words,
+    workers,
+    otherwise: goInline && { startInline, tell: goInline },
+  });
+  return new WatchedBackground(background, lost);
 }
 
 function maintenanceSettings(options: ResolvedKvOptions): MaintenanceSettings {
@@ -287,12 +327,4 @@ function reportRecovery(
     });
   }
   return recovery;
-}
-
-function noSpace(cause: unknown): VarveError {
-  return new VarveError(
-    'UNAVAILABLE',
-    'There is no space for this write: free some and retry. Nothing was changed.',
-    { cause, applied: 'no' },
-  );
 }

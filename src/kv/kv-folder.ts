@@ -44,9 +44,13 @@ export function openFolder(
   }
   if (check.outcome === 'new') {
     if (!options.create) {
-      throw new VarveError('NOT_A_STORE', `There is no store in ${directory}.`, {
-        details: { directory },
-      });
+      throw new VarveError(
+        'NOT_A_STORE',
+        `There is no store: one in ${directory} does not exist.`,
+        {
+          details: { directory },
+        },
+      );
     }
     return create(parts, directory, options.log, undefined);
   }

@@ -5,6 +5,7 @@ import type { KvAsyncIterator, KvBytes, KvIterator } from './contract.ts';
 import type { EntryIterator } from './entry-iterator.ts';
 import { CopySlab, SCAN_SLAB_SIZE } from './copy-slab.ts';
 import { keyBytesOf, type ValueCodec, viewOfBytes } from './kv-bytes.ts';
+import type { Pace } from './pace.ts';
 
 /** Makes of the entry that the iterator stands on what its caller wants. */
 export type ItemOf<Item> = (entries: EntryIterator) => Item;
@@ -162,26 +163,30 @@ export class SyncIterator<Item> implements KvIterator<Item> {
   }
 }
 
-/** Entries that are taken in one turn of the event loop. */
+/** Entries that are taken in one turn of the event loop, unless that takes long. */
 const TURN_COUNT = 1_000;
 
 /** The same, letting others run now and then. */
 export class AsyncIterator<Item> implements KvAsyncIterator<Item> {
   readonly #inner: KvIterator<Item>;
   readonly #clock: Clock;
+  readonly #pace: Pace;
   #count = 0;
   /** While others run: whoever asks meanwhile waits for the same, and is answered in turn. */
   #paused: Promise<void> | undefined;
 
-  constructor(inner: KvIterator<Item>, clock: Clock) {
+  constructor(inner: KvIterator<Item>, clock: Clock, pace: Pace) {
     this.#inner = inner;
     this.#clock = clock;
+    this.#pace = pace;
   }
 
   async next(): Promise<IteratorResult<Item>> {
     this.#count += 1;
     if (this.#count % TURN_COUNT === 0) {
       this.#paused ??= this.#clock.pause();
+    } else if (this.#pace.isDue()) {
+      this.#paused ??= this.#pace.pause();
     }
     const paused = this.#paused;
     if (paused !== undefined) {

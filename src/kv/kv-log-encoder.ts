@@ -1,6 +1,6 @@
 import type { FrameBody, FrameEncoder, SegmentSummary } from '../journal/encoder.ts';
 import type { OffsetTable } from '../journal/offset-table.ts';
-import { decodeOperations, type OperationVisitor } from './format.ts';
+import { BATCH_SIZE_MAX, decodeOperations, type OperationVisitor } from './format.ts';
 
 /** A checksum of so much takes about as long as a sync. With less, large batches that wait together would each be synced alone. */
 const MEANWHILE_SIZE_MAX = 1024 * 1024;
@@ -11,6 +11,7 @@ const MEANWHILE_SIZE_MAX = 1024 * 1024;
  */
 export class KvLogEncoder implements FrameEncoder {
   readonly meanwhileSizeMax: number = MEANWHILE_SIZE_MAX;
+  readonly bodySizeMax: number = BATCH_SIZE_MAX;
   readonly #visit: OperationVisitor | undefined;
   readonly #coveredSequence: number;
 

@@ -3,4 +3,4 @@ import { threadStarter } from '../io/thread.ts';
 import { runWriterThread } from '../journal/writer-thread.ts';
 import { KvLogEncoder } from './kv-log-encoder.ts';
 
-await runWriterThread(threadStarter(), () => new KvLogEncoder());
+void runWriterThread(threadStarter('kvLog'), () => new KvLogEncoder());

@@ -1,5 +1,7 @@
 import { rejectUnknownNames, checkRange } from '../base/arguments.ts';
+import { Ending } from '../base/ending.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../io/clock.ts';
 import type { DirectoryLock } from '../io/file-system.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -28,6 +30,7 @@ import type {
   KvWriteOptions,
 } from './contract.ts';
 import { type Found, makeFound } from './cursor.ts';
+import { closedError, notWriting, writing } from './call-errors.ts';
 import type { BatchBody } from './batch-body.ts';
 import { CopySlab } from './copy-slab.ts';
 import { type EntryBounds, EntryIterator } from './entry-iterator.ts';
@@ -36,6 +39,7 @@ import {
   checkRangeObject,
   keyBytesOf,
   ownCopyOf,
+  ownKeysOf,
   SoughtKeys,
   type ValueCodec,
 } from './kv-bytes.ts';
@@ -48,6 +52,7 @@ import {
 } from './kv-iterator.ts';
 import { Ingester } from './ingester.ts';
 import { optionNames } from './option-names.ts';
+import { Pace } from './pace.ts';
 import { backupKv, type BackupParts } from './kv-backup.ts';
 import { listEntries } from './kv-listing.ts';
 import { kvStats, type StatsParts } from './kv-stats.ts';
@@ -65,7 +70,8 @@ import { WriteCalls } from './write-calls.ts';
 
 export interface KvStoreParts<Value> extends StatsParts, BackupParts {
   readonly clock: Clock;
-  readonly lock: DirectoryLock;
+  readonly logger: Logger;
+  readonly lock: Pick<DirectoryLock, 'release'>;
   readonly codec: ValueCodec<Value>;
   readonly journal: Journal | undefined;
   readonly writer: KvWriter;
@@ -77,6 +83,10 @@ export interface KvStoreParts<Value> extends StatsParts, BackupParts {
   readonly iterators: OpenIterators;
   readonly recovery: KvRecovery;
 }
+
+type IngestedEntries<Value> =
+  | Iterable<readonly [KvBytes, KvInput<Value>]>
+  | AsyncIterable<readonly [KvBytes, KvInput<Value>]>;
 
 /** What a value that is kept may keep from being reclaimed. */
 const COPY_SLAB_SIZE = 8 * 1024;
@@ -101,6 +111,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   readonly #items: ScanItems<Value>;
   readonly #ingester: Ingester;
   readonly #calls: WriteCalls<Value>;
+  readonly #pace: Pace;
   #closing: Promise<void> | undefined;
 
   constructor(parts: KvStoreParts<Value>) {
@@ -110,6 +121,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#items = new ScanItems(parts.codec);
     this.#writer = parts.writer;
     this.#iterators = parts.iterators;
+    this.#pace = new Pace(parts.clock);
     this.recovery = parts.recovery;
     const { writer, codec, journal } = parts;
     this.#calls = new WriteCalls(writer, codec, journal !== undefined, () => this.#checkOpen());
@@ -136,7 +148,12 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   async get(key: KvBytes, options?: KvReadOptions): Promise<Value | undefined> {
-    return this.getSync(key, options);
+    const value = this.getSync(key, options);
+    // What is borrowed ends with the turn.
+    if (options?.borrow !== true && this.#pace.isDue()) {
+      await this.#pace.pause();
+    }
+    return value;
   }
 
   getEntrySync(key: KvBytes, options?: KvReadOptions): KvEntry<Value> | undefined {
@@ -150,12 +167,34 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   async getEntry(key: KvBytes, options?: KvReadOptions): Promise<KvEntry<Value> | undefined> {
-    return this.getEntrySync(key, options);
+    const entry = this.getEntrySync(key, options);
+    if (this.#pace.isDue()) {
+      await this.#pace.pause();
+    }
+    return entry;
   }
 
   async getMany(keys: readonly KvBytes[], options?: KvReadOptions): Promise<(Value | undefined)[]> {
+    this.#checkOpen();
     checkList(keys, 'keys');
-    return keys.map((key) => this.getSync(key, { ...options, borrow: false }));
+    // Everything is looked up as things are now, however long it takes.
+    const held = options?.snapshot === undefined ? this.snapshot() : undefined;
+    try {
+      const read = { ...options, ...(held && { snapshot: held }), borrow: false };
+      const values: (Value | undefined)[] = [];
+      let sought = keys;
+      for (let index = 0; index < sought.length; index += 1) {
+        values.push(this.getSync(sought[index]!, read));
+        if (this.#pace.isDue()) {
+          // Order: copied before others run, who may use the memory for something else.
+          sought = sought === keys ? ownKeysOf(keys) : sought;
+          await this.#pace.pause();
+        }
+      }
+      return values;
+    } finally {
+      held?.close();
+    }
   }
 
   hasSync(key: KvBytes, options?: KvReadOptions): boolean {
@@ -163,7 +202,11 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   async has(key: KvBytes, options?: KvReadOptions): Promise<boolean> {
-    return this.hasSync(key, options);
+    const isThere = this.hasSync(key, options);
+    if (this.#pace.isDue()) {
+      await this.#pace.pause();
+    }
+    return isThere;
   }
 
   put(key: KvBytes, value: KvInput<Value>, options: KvPutOptions = {}): Promise<number> {
@@ -174,16 +217,22 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     return this.#calls.delete(key, options);
   }
 
-  async deleteRange(range: KvRange, options: KvWriteOptions = {}): Promise<number> {
-    checkRangeObject(range);
-    return this.batch([{ ...range, type: 'deleteRange' }], options);
+  deleteRange(range: KvRange, options: KvWriteOptions = {}): Promise<number> {
+    return writing(async () => {
+      checkRangeObject(range);
+      return this.batch([{ ...range, type: 'deleteRange' }], options);
+    });
   }
 
   batch(operations: readonly KvOperation<Value>[], options: KvBatchOptions = {}): Promise<number> {
     return this.#calls.batch(operations, options);
   }
 
-  async rename(from: KvBytes, to: KvBytes, options: KvRenameOptions = {}): Promise<number> {
+  rename(from: KvBytes, to: KvBytes, options: KvRenameOptions = {}): Promise<number> {
+    return writing(() => this.#rename(from, to, options));
+  }
+
+  async #rename(from: KvBytes, to: KvBytes, options: KvRenameOptions): Promise<number> {
     rejectUnknownNames(options, optionNames.rename, 'option');
     this.#checkOpen();
     const { prefix: isPrefix = false, overwrite: mayOverwrite = false, ...rest } = options;
@@ -205,11 +254,16 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     return count;
   }
 
-  async ingest(
-    entries:
-      | Iterable<readonly [KvBytes, KvInput<Value>]>
-      | AsyncIterable<readonly [KvBytes, KvInput<Value>]>,
+  ingest(
+    entries: IngestedEntries<Value>,
     options: Pick<KvWriteOptions, 'position'> = {},
+  ): Promise<number> {
+    return writing(() => this.#ingest(entries, options));
+  }
+
+  async #ingest(
+    entries: IngestedEntries<Value>,
+    options: Pick<KvWriteOptions, 'position'>,
   ): Promise<number> {
     rejectUnknownNames(options, optionNames.ingest, 'option');
     this.#checkOpen();
@@ -254,7 +308,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   iterate(options: KvIterateOptions & { readonly keysOnly: true }): KvAsyncIterator<Uint8Array>;
   iterate(options?: KvIterateOptions): KvAsyncIterator<[Uint8Array, Value]>;
   iterate(options: KvIterateOptions = {}): KvAsyncIterator<Uint8Array | [Uint8Array, Value]> {
-    return new AsyncIterator(this.iterateSync(options), this.#parts.clock);
+    return new AsyncIterator(this.iterateSync(options), this.#parts.clock, this.#pace);
   }
 
   list(prefix: KvBytes, options: KvListOptions = {}): IterableIterator<KvListEntry<Value>> {
@@ -286,7 +340,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       Infinity,
     );
     let count = 0;
-    for await (const _ of new AsyncIterator(entries, this.#parts.clock)) {
+    for await (const _ of new AsyncIterator(entries, this.#parts.clock, this.#pace)) {
       if (count === limit) {
         return { count, isExact: false };
       }
@@ -299,7 +353,15 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#checkOpen();
     checkRangeObject(range);
     const bounds = boundsOf(range);
-    return bounds === undefined ? 0 : this.#parts.tables.sizeOf(bounds.start, bounds.end);
+    if (bounds === undefined) {
+      return 0;
+    }
+    const { start, end } = bounds;
+    let size = this.#parts.tables.sizeOf(start, end);
+    for (const memtable of this.#state.memtables) {
+      size += memtable.sizeOf(start, end);
+    }
+    return size;
   }
 
   snapshot(): KvSnapshot {
@@ -307,29 +369,35 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     return this.#parts.snapshots.add(this.#writer.lastSequence);
   }
 
-  async flush(): Promise<void> {
-    this.#checkOpen();
-    const { memtables, maintenance } = this.#parts;
-    await this.#writer.settled();
-    memtables.freeze();
-    if (memtables.frozenCount > 0) {
-      await maintenance.whenFlushed(memtables.active.maxSequence);
-    }
+  flush(): Promise<void> {
+    return notWriting(async () => {
+      this.#checkOpen();
+      const { memtables, maintenance } = this.#parts;
+      await this.#writer.settled();
+      memtables.freeze();
+      if (memtables.frozenCount > 0) {
+        await maintenance.whenFlushed(memtables.active.maxSequence);
+      }
+    });
   }
 
-  async compact(range: KvRange = {}): Promise<void> {
-    this.#checkOpen();
-    checkRangeObject(range);
-    const bounds = boundsOf(range);
-    if (bounds !== undefined) {
-      await this.flush();
-      await this.#parts.maintenance.compactRange(bounds.start, bounds.end);
-    }
+  compact(range: KvRange = {}): Promise<void> {
+    return notWriting(async () => {
+      this.#checkOpen();
+      checkRangeObject(range);
+      const bounds = boundsOf(range);
+      if (bounds !== undefined) {
+        await this.flush();
+        await this.#parts.maintenance.compactRange(bounds.start, bounds.end);
+      }
+    });
   }
 
-  async settled(): Promise<void> {
-    this.#checkOpen();
-    await this.#parts.maintenance.settled();
+  settled(): Promise<void> {
+    return notWriting(async () => {
+      this.#checkOpen();
+      await this.#parts.maintenance.settled();
+    });
   }
 
   async verify(options: KvVerifyOptions = {}): Promise<KvVerifyReport> {
@@ -337,14 +405,16 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     return verifyTables(this.#parts.tables, this.#parts.clock, options);
   }
 
-  async backup(directory: string): Promise<void> {
-    this.#checkOpen();
-    await this.flush();
-    try {
-      await backupKv(this.#parts, directory);
-    } catch (error) {
-      throw asVarveError(error, `The store could not be backed up to ${directory}`);
-    }
+  backup(directory: string): Promise<void> {
+    return notWriting(async () => {
+      this.#checkOpen();
+      await this.flush();
+      try {
+        await backupKv(this.#parts, directory);
+      } catch (error) {
+        throw asVarveError(error, `The store could not be backed up to ${directory}`);
+      }
+    });
   }
 
   tables(): readonly (TableMeta & { readonly level: number })[] {
@@ -367,31 +437,28 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   async #close(): Promise<void> {
-    const { journal, maintenance, memtables, tables, lock } = this.#parts;
-    // Whoever wrote before is answered; nobody is let in any more.
+    const { journal, maintenance, memtables, tables, lock, logger } = this.#parts;
+    // Writes that came before are answered; nobody is let in any more.
     this.#iterators.closeAll();
-    let failure: unknown;
-    const attempt = async (step: () => Promise<void>): Promise<void> => {
-      try {
-        await step();
-      } catch (error) {
-        failure ??= error;
-      }
-    };
+    const ending = new Ending(logger);
     await this.#writer.settled();
-    this.#writer.close(closedError());
-    await attempt(async () => journal?.drain());
-    const replayedSizeMax =
-      maintenance.counts.flushes > 0 ? REPLAYED_SIZE_MAX : REPLAYED_SIZE_MAX_AT_FIRST;
-    const isWorthFlushing =
-      journal === undefined || (memtables.size > replayedSizeMax && journal.failure === undefined);
-    await attempt(async () => maintenance.close(isWorthFlushing));
-    tables.close();
-    await attempt(async () => journal?.close());
-    await attempt(async () => lock.release());
-    if (failure !== undefined) {
-      throw asVarveError(failure, 'The store was closed, and not everything could be put in order');
+    this.#writer.close(closedError('no'));
+    await ending.attempt(async () => journal?.drain());
+    if (journal === undefined) {
+      await ending.attempt(() => maintenance.flushRest());
+    } else if (journal.failure === undefined && memtables.size > this.#replayedSizeMax) {
+      await ending.tryTo('flush what is in memory', () => maintenance.flushRest());
     }
+    await ending.tryTo('end the work in the background', () => maintenance.close());
+    tables.close();
+    await ending.attempt(async () => journal?.close(), 'leave the log at rest');
+    await ending.attempt(async () => lock.release());
+    ending.throwFirst('The store was closed, and not everything could be put in order');
+  }
+
+  get #replayedSizeMax(): number {
+    const { flushes } = this.#parts.maintenance.counts;
+    return flushes > 0 ? REPLAYED_SIZE_MAX : REPLAYED_SIZE_MAX_AT_FIRST;
   }
 
   #find(key: KvBytes, options: KvReadOptions | undefined): Found | undefined {
@@ -429,8 +496,4 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       throw closedError();
     }
   }
-}
-
-function closedError(): VarveError {
-  return new VarveError('CLOSED', 'The store has been closed.', { applied: 'no' });
 }

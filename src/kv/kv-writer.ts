@@ -4,15 +4,22 @@
  */
 import { assert } from '../base/assert.ts';
 import { copyBytes } from '../base/copy-bytes.ts';
-import { VarveError } from '../base/errors.ts';
+import { VarveError, withApplied } from '../base/errors.ts';
 import { reached } from '../base/reached.ts';
 import type { Clock, Timer } from '../io/clock.ts';
-import { frameBodySizeMax } from '../journal/format.ts';
-import { type Journal, poisoned, writingEnded } from '../journal/journal.ts';
+import type { Journal } from '../journal/journal.ts';
+import { poisoned, writingEnded } from '../journal/write-failure.ts';
 import { BatchBody } from './batch-body.ts';
 import { EntryKind } from './cursor.ts';
 import { compare } from './entry-iterator.ts';
-import { keySizeAt, kindAt, OPERATION_HEADER_SIZE, OperationKind, valueSizeAt } from './format.ts';
+import {
+  BATCH_SIZE_MAX,
+  keySizeAt,
+  kindAt,
+  OPERATION_HEADER_SIZE,
+  OperationKind,
+  valueSizeAt,
+} from './format.ts';
 import { ownCopyOf } from './kv-bytes.ts';
 import type { MemtableQueue } from './memtable-queue.ts';
 import { PendingBatch } from './pending-batch.ts';
@@ -177,6 +184,16 @@ export class KvWriter {
     this.refuseWaiting(error);
   }
 
+  /** Nothing is accepted any more, nor flushed, because something failed. */
+  endWriting(cause: unknown): void {
+    if (this.#parts.journal !== undefined) {
+      this.#parts.journal.poison(cause);
+      return;
+    }
+    this.close(poisoned(cause, 'no'));
+    this.#parts.failed(writingEnded(cause));
+  }
+
   #tellObservers(): void {
     while (this.#observers.length > 0 && this.#observers[0]!.doneCount <= this.#doneCount) {
       this.#observers.shift()!.resolve();
@@ -210,13 +227,14 @@ export class KvWriter {
         return true;
       }
       const { size } = batch.body;
-      if (size > frameBodySizeMax) {
+      if (size > BATCH_SIZE_MAX) {
         batch.failed(tooLarge(size));
         return true;
       }
       if (journal !== undefined && !journal.hasRoom(size)) {
         return false;
       }
+      journal?.draw(size);
       this.#slowDown(size);
     } catch (error) {
       batch.failed(undecided(error));
@@ -309,8 +327,7 @@ export class KvWriter {
     } catch (error) {
       // Half of it may be done: nothing may rest on it any more, and in a table everybody would see it.
       batch.failed(poisoned(error, 'no'));
-      this.close(poisoned(error, 'no'));
-      this.#parts.failed(writingEnded(error));
+      this.endWriting(error);
       return;
     }
     batch.succeed();
@@ -393,8 +410,8 @@ function applyRange(
 function tooLarge(size: number): VarveError {
   return new VarveError(
     'LIMIT_EXCEEDED',
-    `A batch has ${frameBodySizeMax} bytes at most, 8 for each operation included, not ${size}: make it smaller.`,
-    { applied: 'no', details: { size, sizeMax: frameBodySizeMax } },
+    `A batch has ${BATCH_SIZE_MAX} bytes at most, 8 for each operation included, not ${size}: make several of it.`,
+    { applied: 'no', details: { size, sizeMax: BATCH_SIZE_MAX } },
   );
 }
 
@@ -406,7 +423,7 @@ function undecided(error: unknown): VarveError {
     return new VarveError('UNAVAILABLE', message, { cause: error, applied: 'no' });
   }
   if (error instanceof VarveError) {
-    return error;
+    return withApplied(error, 'no');
   }
   return new VarveError('INTERNAL', 'The write could not be decided.', {
     cause: error,

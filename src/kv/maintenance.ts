@@ -7,17 +7,11 @@
  * At every arrow the machine may stop: what is to the left of it holds everything.
  */
 import { systemCode, VarveError } from '../base/errors.ts';
-import type { Logger } from '../base/logger.ts';
 import { reached } from '../base/reached.ts';
-import type { Clock } from '../io/clock.ts';
-import type { Journal } from '../journal/journal.ts';
-import type { Background } from './compaction/background.ts';
-import { type CompactionPlan, pickCompaction } from './compaction/compaction-picker.ts';
+import { type CompactionPlan, type Kept, pickCompaction } from './compaction/compaction-picker.ts';
 import { debtOf, type Pressure, pressureOf } from './compaction/compaction-pressure.ts';
-import type { CompactionSettings } from './compaction/compaction-settings.ts';
 import type { IngestEntry } from './compaction/ingest-pieces.ts';
-import { combined, type JobResult, NOTHING_MADE, type TableSettings } from './compaction/job.ts';
-import type { CountedTableNumbers } from './compaction/table-numbers.ts';
+import { combined, type JobResult, NOTHING_MADE } from './compaction/job.ts';
 import type { ManifestState } from './manifest/format.ts';
 import { ManualCompactions } from './manual-compactions.ts';
 import { isUnchanged, type ManifestChange, ManifestKeeper } from './manifest-keeper.ts';
@@ -25,40 +19,12 @@ import { compacted, levelForNew } from './levels-change.ts';
 import { FileRemover } from './file-remover.ts';
 import { notApplied } from './ingest-failure.ts';
 import { LogDurability } from './log-durability.ts';
+import type { MaintenanceParts, MaintenanceSettings } from './maintenance-parts.ts';
 import type { Memtable } from './memtable.ts';
-import type { MemtableQueue } from './memtable-queue.ts';
-import type { SnapshotList } from './snapshot-list.ts';
 import type { TableMeta } from './table-meta.ts';
-import type { TableSet } from './table-set.ts';
+import { rejectAll, resolveAll, type Waiter } from './waiter.ts';
 import { noWork, type WorkCounts } from './work-counts.ts';
 import { WorkLoop } from './work-loop.ts';
-
-export interface MaintenanceParts {
-  readonly background: Background;
-  readonly tables: TableSet;
-  readonly memtables: MemtableQueue;
-  readonly snapshots: SnapshotList;
-  readonly numbers: CountedTableNumbers;
-  readonly journal: Journal | undefined;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** Tables hold everything up to a higher sequence than before. */
-  readonly flushed: (sequence: number) => void;
-  /** Removes tables that are in no manifest. */
-  readonly discard: (tables: readonly TableMeta[]) => void;
-  /** Writers may find room now, or hear why there is none. */
-  readonly progress: () => void;
-}
-
-export interface MaintenanceSettings {
-  readonly tables: TableSettings;
-  readonly compaction: CompactionSettings;
-}
-
-interface Waiter {
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
 
 export class Maintenance {
   readonly counts: WorkCounts = noWork();
@@ -84,6 +50,8 @@ export class Maintenance {
   #logFailure: VarveError | undefined;
   /** Ingested tables that are about to be added. */
   #placingCount = 0;
+  /** Merges by hand that look for what they are to merge. */
+  #lookingCount = 0;
   #idleWaiters: Waiter[] = [];
   #flushWaiters: (Waiter & { readonly sequence: number })[] = [];
 
@@ -178,9 +146,34 @@ export class Maintenance {
 
   /** Merges the tables of a range of keys, both ends included, level by level. */
   async compactRange(from: Uint8Array | undefined, to: Uint8Array | undefined): Promise<void> {
-    const merged = this.#manual.add(from, to);
-    this.#compacting.startNow();
+    const { hidden, clock } = this.#parts;
+    const unknown = [...this.state.levels.inRange(from, to)].filter((table) =>
+      hidden.isUnknown(table),
+    );
+    let merged: Promise<void>;
+    // Order: who waits until nothing is left to do must not be told so in between.
+    this.#lookingCount += 1;
+    try {
+      if (unknown.length > 0) {
+        await hidden.lookAt(unknown, clock, () => this.#isClosing);
+      }
+      if (this.#isClosing) {
+        throw closedError();
+      }
+      merged = this.#manual.add(from, to);
+      this.#compacting.startNow();
+    } finally {
+      this.#lookingCount -= 1;
+      this.#rest();
+    }
     await merged;
+  }
+
+  /** What it kept may go. */
+  snapshotClosed(sequence: number): void {
+    if (!this.#isClosing && this.#parts.hidden.isKeeper(sequence)) {
+      this.schedule();
+    }
   }
 
   /** Makes tables of sorted entries, which nobody sees yet. */
@@ -216,6 +209,7 @@ export class Maintenance {
     };
     try {
       await this.#edit(made, change, installed, tables);
+      this.#parts.hidden.made(tables, []);
       this.counts.ingests += 1;
     } catch (error) {
       throw isUnchanged(error) || (await this.#isUndone(tables)) ? notApplied(error) : error;
@@ -254,28 +248,8 @@ export class Maintenance {
     this.#remover.remove(paths, over);
   }
 
-  /** Ends what can be ended early, and resolves when nothing runs any more. With `flushes`, memtables are flushed first. */
-  async close(flushes: boolean): Promise<void> {
-    try {
-      if (flushes) {
-        await this.#flushRest();
-      }
-    } finally {
-      this.#isClosing = true;
-      this.#flushing.stop();
-      this.#compacting.stop();
-      // Order: what has been made gets into the manifest before nothing can any more, or it would be left lying about.
-      this.#parts.background.cancel();
-      await Promise.all([this.#flushing.whenOver(), this.#compacting.whenOver()]);
-      await this.#manifest.settled();
-      await this.#parts.background.close();
-      const closed = new VarveError('CLOSED', 'The store has been closed.');
-      this.#reject([...this.#idleWaiters, ...this.#flushWaiters], closed);
-      this.#manual.rejectAll(closed);
-    }
-  }
-
-  async #flushRest(): Promise<void> {
+  /** Before `close`: resolves when every memtable is in tables. Work in the background that would hold it up is ended. */
+  async flushRest(): Promise<void> {
     const { memtables, background } = this.#parts;
     background.cancel();
     memtables.freeze();
@@ -285,9 +259,32 @@ export class Maintenance {
     }
   }
 
+  /** Ends what can be ended early, and resolves when nothing runs any more. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#flushing.stop();
+    this.#compacting.stop();
+    // Order: what has been made gets into the manifest before nothing can any more, or it would be left lying about.
+    this.#parts.background.cancel();
+    await Promise.all([this.#flushing.whenOver(), this.#compacting.whenOver()]);
+    await this.#manifest.settled();
+    try {
+      await this.#parts.background.close();
+    } finally {
+      this.#rejectWaiting();
+    }
+  }
+
+  #rejectWaiting(): void {
+    const closed = closedError();
+    rejectAll([...this.#idleWaiters, ...this.#flushWaiters], closed);
+    this.#manual.rejectAll(closed);
+  }
+
   get #isIdle(): boolean {
     const isRunning = this.#flushing.isRunning || this.#compacting.isRunning;
-    const isBusy = isRunning || this.#placingCount > 0 || this.#remover.isBusy;
+    const isAsked = this.#placingCount + this.#lookingCount > 0;
+    const isBusy = isRunning || isAsked || this.#remover.isBusy;
     return !isBusy && this.#parts.memtables.frozenCount === 0;
   }
 
@@ -327,24 +324,28 @@ export class Maintenance {
     const { flushedSequence } = this.state;
     const told = this.#flushWaiters.filter(({ sequence }) => sequence <= flushedSequence);
     this.#flushWaiters = this.#flushWaiters.filter(({ sequence }) => sequence > flushedSequence);
-    this.#resolve(told);
+    resolveAll(told);
     this.#parts.flushed(flushedSequence);
     this.schedule();
   }
 
   /** Tables that were made when only the manifest, or a later memtable, failed are not made again. */
   async #makeTables(memtable: Memtable): Promise<JobResult> {
-    const { background, snapshots } = this.#parts;
+    const { background, snapshots, hidden } = this.#parts;
+    const sequences = snapshots.sequences();
     const made =
       this.#made.get(memtable) ??
       (await background.run({
         kind: 'flush',
         // One table: a read has to look at every table of level 0, and a merge takes them all anyway.
         settings: { ...this.#settings.tables, tableSizeMax: Number.MAX_SAFE_INTEGER },
-        snapshots: snapshots.sequences(),
+        snapshots: sequences,
         memtable: memtable.freeze(),
         rangeTombstones: memtable.rangeTombstones.clip(undefined, undefined),
       }));
+    if (!this.#made.has(memtable)) {
+      hidden.made(made.tables, sequences);
+    }
     this.#made.set(memtable, made);
     return made;
   }
@@ -366,17 +367,21 @@ export class Maintenance {
     const { levels, cursors } = this.state;
     const { compaction } = this.#settings;
     const damaged = this.#damaged;
-    const { snapshots, tables } = this.#parts;
-    const oldest = snapshots.sequences()[0] ?? Infinity;
+    const { snapshots, tables, hidden } = this.#parts;
+    const kept: Kept = {
+      oldestSnapshot: snapshots.sequences()[0] ?? Infinity,
+      hiddenIn: (table) => hidden.countIn(table),
+    };
     return (
-      this.#manual.nextPlan(levels, damaged, oldest, this.#damage) ??
-      pickCompaction(levels, cursors, compaction, damaged, oldest, tables.isScanned)
+      this.#manual.nextPlan(levels, damaged, kept, this.#damage) ??
+      pickCompaction(levels, cursors, compaction, damaged, kept, tables.isScanned)
     );
   }
 
   async #compact(plan: CompactionPlan): Promise<void> {
-    const { background, snapshots } = this.#parts;
+    const { background, snapshots, hidden } = this.#parts;
     const { inputs, outputLevel, deeper, grandparents } = plan;
+    const sequences = snapshots.sequences();
     this.#running = plan;
     try {
       const made: JobResult = plan.isTrivialMove
@@ -384,7 +389,7 @@ export class Maintenance {
         : await background.run({
             kind: 'compact',
             settings: this.#settings.tables,
-            snapshots: snapshots.sequences(),
+            snapshots: sequences,
             inputs,
             outputLevel,
             deeper,
@@ -396,6 +401,8 @@ export class Maintenance {
       if (plan.isTrivialMove) {
         this.counts.moves += 1;
       } else {
+        hidden.made(made.tables, sequences);
+        hidden.forget(inputs.flat());
         this.counts.compactions += 1;
       }
       this.#compacting.succeeded();
@@ -441,7 +448,7 @@ export class Maintenance {
   #flushFailed(error: VarveError): void {
     const waiters = this.#flushWaiters;
     this.#flushWaiters = [];
-    this.#reject(waiters, error);
+    rejectAll(waiters, error);
     this.#failed(error, this.#logFailure === undefined ? 'retried' : 'final');
   }
 
@@ -464,7 +471,7 @@ export class Maintenance {
     });
     const waiters = this.#idleWaiters;
     this.#idleWaiters = [];
-    this.#reject(waiters, error);
+    rejectAll(waiters, error);
     this.#parts.progress();
   }
 
@@ -475,9 +482,9 @@ export class Maintenance {
       const waiters = this.#idleWaiters;
       this.#idleWaiters = [];
       if (error === undefined) {
-        this.#resolve(waiters);
+        resolveAll(waiters);
       } else {
-        this.#reject(waiters, error);
+        rejectAll(waiters, error);
       }
     }
     if (this.#damage !== undefined) {
@@ -485,16 +492,8 @@ export class Maintenance {
       this.#parts.progress();
     }
   }
+}
 
-  #resolve(waiters: readonly Waiter[]): void {
-    for (const { resolve } of waiters) {
-      resolve();
-    }
-  }
-
-  #reject(waiters: readonly Waiter[], error: unknown): void {
-    for (const { reject } of waiters) {
-      reject(error);
-    }
-  }
+function closedError(): VarveError {
+  return new VarveError('CLOSED', 'The store has been closed.');
 }

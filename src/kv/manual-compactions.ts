@@ -1,5 +1,5 @@
 import { VarveError } from '../base/errors.ts';
-import { type CompactionPlan, pickManual } from './compaction/compaction-picker.ts';
+import { type CompactionPlan, type Kept, pickManual } from './compaction/compaction-picker.ts';
 import type { CompactionSettings } from './compaction/compaction-settings.ts';
 import { LEVEL_COUNT, type Levels } from './manifest/levels.ts';
 import type { TableMeta } from './table-meta.ts';
@@ -38,7 +38,7 @@ export class ManualCompactions {
   nextPlan(
     levels: Levels,
     damaged: ReadonlySet<number>,
-    oldestSnapshot: number,
+    kept: Kept,
     damage: VarveError | undefined,
   ): CompactionPlan | undefined {
     for (;;) {
@@ -46,7 +46,7 @@ export class ManualCompactions {
       if (request === undefined) {
         return undefined;
       }
-      const plan = this.#planFor(request, levels, damaged, oldestSnapshot);
+      const plan = this.#planFor(request, levels, damaged, kept);
       if (plan !== undefined) {
         return plan;
       }
@@ -82,11 +82,11 @@ export class ManualCompactions {
     request: Request,
     levels: Levels,
     damaged: ReadonlySet<number>,
-    oldestSnapshot: number,
+    kept: Kept,
   ): CompactionPlan | undefined {
     for (; request.level < LEVEL_COUNT; request.level += 1) {
       const { level } = request;
-      const plan = pickManual(levels, request, level, this.#settings, damaged, oldestSnapshot);
+      const plan = pickManual(levels, request, level, this.#settings, damaged, kept);
       if (plan === 'busy') {
         return undefined;
       }

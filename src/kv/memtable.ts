@@ -8,10 +8,12 @@
  *   version: sequence, low 32 bits | high 21 bits, and the kind in the top bit | older | newer | value size | value
  */
 import { assert } from '../base/assert.ts';
+import { compareBytes } from '../base/compare-bytes.ts';
 import { copyBytes, type ViewedBytes } from '../base/copy-bytes.ts';
 import { Arena } from '../radix/arena.ts';
 import { RadixTree } from '../radix/radix-tree.ts';
 import { EntryKind, type Found } from './cursor.ts';
+import { KeySample } from './key-sample.ts';
 import { MemtableCursor } from './memtable-cursor.ts';
 import { type RangeTombstone, RangeTombstones } from './range-tombstones.ts';
 
@@ -29,6 +31,8 @@ const VALUE_SIZE = 4;
 const HEADER_SIZE = 20;
 const TWO_32 = 2 ** 32;
 const KIND_BIT = 0x8000_0000;
+/** So many entries are counted one by one, in less than a ms. */
+const COUNTED_MAX = 4_096;
 
 export class Memtable {
   readonly arena: Arena;
@@ -45,6 +49,7 @@ export class Memtable {
   /** Readers that still look at it. */
   pinCount = 0;
   readonly #sizeTarget: number;
+  readonly #sample = new KeySample();
   #rangeSize = 0;
 
   private constructor(arena: Arena, tree: RadixTree, sizeTarget: number) {
@@ -97,6 +102,7 @@ export class Memtable {
     if (value.length > 0) {
       this.arena.bytes.set(value, valueStart);
     }
+    this.#sample.add(key, 0, key.length, key.length + value.length);
   }
 
   /** The same for a key that lies in `source[keyStart, keyEnd)`, and its value from there to `valueEnd`. */
@@ -112,6 +118,7 @@ export class Memtable {
     const leaf = this.tree.upsert(source.bytes, keyStart, keyEnd);
     const valueStart = this.#addVersion(leaf, sequence, kind, valueEnd - keyEnd);
     copyBytes(this.arena, valueStart, source, keyEnd, valueEnd);
+    this.#sample.add(source.bytes, keyStart, keyEnd, valueEnd - keyStart);
   }
 
   /** Returns where its value goes. */
@@ -169,6 +176,23 @@ export class Memtable {
     found.start = version + HEADER_SIZE;
     found.end = found.start + this.valueSizeOf(version);
     return true;
+  }
+
+  /** About how many bytes the keys in [start, end), all their versions, and their values have. */
+  sizeOf(start: Uint8Array, end: Uint8Array | undefined): number {
+    if (this.entryCount > COUNTED_MAX) {
+      return this.#sample.sizeIn(start, end);
+    }
+    const cursor = this.cursor();
+    let size = 0;
+    for (cursor.seek(start, Number.MAX_SAFE_INTEGER); cursor.isValid; cursor.next()) {
+      const { keyBytes, keyStart, keyEnd, valueStart, valueEnd } = cursor;
+      if (end !== undefined && compareBytes(keyBytes, keyStart, keyEnd, end, 0, end.length) >= 0) {
+        break;
+      }
+      size += keyEnd - keyStart + valueEnd - valueStart;
+    }
+    return size;
   }
 
   cursor(): MemtableCursor {

@@ -1,15 +1,9 @@
 import { asVarveError, VarveError } from '../base/errors.ts';
-import { guardedLogger, type Logger, silentLogger } from '../base/logger.ts';
-import type { Random } from '../base/random.ts';
-import type { Clock } from '../io/clock.ts';
-import { type ComponentModule, isComponentModule } from '../io/component.ts';
-import type { FileSystem } from '../io/file-system.ts';
-import { fileSystemOf } from '../io/file-system-of.ts';
+import { type ResolvedComponents, resolveComponents } from '../io/components.ts';
 import { makeFolders, syncParents } from '../io/folders.ts';
-import { nodeClock } from '../io/node-clock.ts';
-import { nodeRandom } from '../io/node-random.ts';
+import { holdFolder } from '../io/held-folder.ts';
 import { absolutePath } from '../io/path.ts';
-import { canShareMemory } from '../io/thread.ts';
+import { chooseThreads, type ThreadChoice } from '../io/thread-choice.ts';
 import type { KvStore } from './contract.ts';
 import { openFolder } from './kv-folder.ts';
 import { bytesCodec, jsonCodec, type ValueCodec } from './kv-bytes.ts';
@@ -23,16 +17,18 @@ import {
 } from './options.ts';
 
 /** The parts of a store that its caller may replace. */
-export interface ResolvedKvComponents {
-  readonly fileSystem: FileSystem;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  /** Whether the log is written and tables are made on threads of their own. */
-  readonly usesThreads: boolean;
-  /** How these get their file system; undefined for the operating system's. */
-  readonly namedFileSystem: ComponentModule | undefined;
+export interface ResolvedKvComponents extends ResolvedComponents {
+  /** Where the log is written and tables are made. */
+  readonly threads: ThreadChoice;
 }
+
+export const kvComponentNames: ReadonlySet<string> = new Set([
+  'fileSystem',
+  'clock',
+  'random',
+  'logger',
+  'workers',
+]);
 
 /**
  * Opens the key-value store in a folder, making it if there is none, and recovers it if it wasn't closed: every write acknowledged as
@@ -60,7 +56,7 @@ export async function openKv(
   if (typeof directory !== 'string' || directory === '') {
     throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
   }
-  const parts = await resolveComponents(resolved, components);
+  const parts = await resolveKvComponents(resolved, components);
   const path = absolutePath(directory);
   const codec: ValueCodec<unknown> = resolved.values === 'json' ? jsonCodec : bytesCodec;
   try {
@@ -70,28 +66,14 @@ export async function openKv(
   }
 }
 
-async function resolveComponents(
+async function resolveKvComponents(
   options: ResolvedKvOptions,
-  { fileSystem: given, clock, random, logger }: KvComponents,
+  components: KvComponents,
 ): Promise<ResolvedKvComponents> {
-  const namedFileSystem = given !== undefined && isComponentModule(given) ? given : undefined;
-  const hasObject = given !== undefined && namedFileSystem === undefined;
-  const canUseThreads = !hasObject && canShareMemory();
-  if (options.background === 'thread' && !canUseThreads) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      hasObject
-        ? 'Threads must make the file system themselves: name it by its module, { module, options }.'
-        : 'There are no threads with shared memory here: leave the option background to "auto".',
-    );
-  }
+  const given = await resolveComponents(components, kvComponentNames);
   return {
-    fileSystem: await fileSystemOf(given),
-    clock: clock ?? nodeClock,
-    random: random ?? nodeRandom,
-    logger: guardedLogger(logger ?? silentLogger),
-    usesThreads: options.background !== 'inline' && canUseThreads,
-    namedFileSystem,
+    ...given,
+    threads: chooseThreads(options.background, 'background', components, given.logger),
   };
 }
 
@@ -109,10 +91,11 @@ async function openLocked<Value>(
   }
   makeFolders(fileSystem, directory);
   syncParents(fileSystem, directory);
-  const lock = await fileSystem.lockDirectory(directory);
+  const lock = await holdFolder(fileSystem, directory);
   try {
-    const folder = openFolder(parts, options, directory);
-    return new LocalKvStore({ ...startEngine(parts, options, folder), lock, codec });
+    const heldParts = { ...parts, fileSystem: lock.fileSystem, held: lock.held };
+    const folder = openFolder(heldParts, options, directory);
+    return new LocalKvStore({ ...startEngine(heldParts, options, folder), lock, codec });
   } catch (error) {
     await lock.release();
     throw error;

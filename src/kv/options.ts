@@ -10,7 +10,9 @@ import type { Random } from '../base/random.ts';
 import type { Clock } from '../io/clock.ts';
 import type { ComponentModule } from '../io/component.ts';
 import type { FileSystem } from '../io/file-system.ts';
+import type { WorkerModules } from '../io/worker-modules.ts';
 import { BLOCK_CACHE_SIZE_MAX } from './sstable/block-cache.ts';
+import { compressorOf } from './sstable/block-compression.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -60,7 +62,8 @@ export interface KvOptions {
   readonly maxDelayMs?: number;
   /**
    * Where the log is written and tables are made: `thread`: on threads of their own; `inline`: in this thread's event loop. `auto`
-   * (default): on threads where there are threads and the file system is the operating system's or named by its module.
+   * (default): on threads where there are threads as Node.js has them and the file system is the operating system's or named by its module;
+   * where they can't be started, inline, and the logger is told.
    */
   readonly background?: 'auto' | 'thread' | 'inline';
 }
@@ -69,10 +72,13 @@ export interface KvOptions {
 export interface KvComponents {
   /** An object, or the module that makes one: threads need the latter. */
   readonly fileSystem?: FileSystem | ComponentModule;
+  /** Times that are no whole milliseconds since 1970 have the call rejected that needed one. */
   readonly clock?: Clock;
   readonly random?: Random;
-  /** Silent by default. */
+  /** A function of one entry. Silent by default; what it throws or rejects with is ignored. */
   readonly logger?: Logger;
+  /** Where the threads' files are, for programs whose bundler has moved them. */
+  readonly workers?: WorkerModules;
 }
 
 export type ResolvedKvOptions = Readonly<Required<KvOptions>>;
@@ -108,6 +114,8 @@ export function resolveKvOptions(given: KvOptions): ResolvedKvOptions {
   }
   checkChoice('values', options.values, ['bytes', 'json']);
   checkChoice('compression', options.compression, ['none', 'deflate', 'zstd']);
+  // One that this process lacks would show only at the first flush, long after writes were acknowledged.
+  compressorOf(options.compression);
   checkChoice('background', options.background, ['auto', 'thread', 'inline']);
   checkRange('memtableBytes', options.memtableBytes, 4 * KiB, 256 * MiB);
   checkRange('blockCacheBytes', options.blockCacheBytes, 0, BLOCK_CACHE_SIZE_MAX);

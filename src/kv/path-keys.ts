@@ -1,12 +1,11 @@
 /** Operations on keys that are read as paths. */
 import { commonPrefixSize } from '../base/compare-bytes.ts';
 import { VarveError } from '../base/errors.ts';
-import { frameBodySizeMax } from '../journal/format.ts';
 import { startsWith, successorOfPrefix } from '../radix/path.ts';
 import { BatchBody } from './batch-body.ts';
 import type { KvEntry } from './contract.ts';
 import { compare, type EntryBounds, type EntryIterator, successorOf } from './entry-iterator.ts';
-import { OPERATION_HEADER_SIZE, OperationKind } from './format.ts';
+import { BATCH_SIZE_MAX, OPERATION_HEADER_SIZE, OperationKind } from './format.ts';
 import { copyOf, KEY_SIZE_MAX, type ValueCodec } from './kv-bytes.ts';
 
 const EMPTY = new Uint8Array(0);
@@ -95,10 +94,10 @@ interface Move {
 }
 
 function checkSize(size: number, renamed: Uint8Array): void {
-  if (size > frameBodySizeMax) {
+  if (size > BATCH_SIZE_MAX) {
     throw new VarveError(
       'LIMIT_EXCEEDED',
-      `Renaming so many keys takes more than the ${frameBodySizeMax} bytes of a batch: rename fewer at a time.`,
+      `Renaming so many keys takes more than the ${BATCH_SIZE_MAX} bytes of a batch: rename fewer at a time.`,
       { applied: 'no' },
     );
   }

@@ -1,4 +1,4 @@
-import type { VarveError } from '../base/errors.ts';
+import { type VarveError, withApplied } from '../base/errors.ts';
 import { PendingFrame } from '../journal/pending-frame.ts';
 import { BatchBody } from './batch-body.ts';
 import { OperationKind } from './format.ts';
@@ -87,7 +87,7 @@ export class PendingBatch extends PendingFrame {
 
   failed(error: VarveError): void {
     if (!this.#isTold) {
-      this.#reject(error);
+      this.#reject(withApplied(error, 'unknown'));
     }
   }
 }

@@ -65,7 +65,6 @@ function addOperation<Value>(
       throw new VarveError(
         'INVALID_ARGUMENT',
         `An operation's type is "put", "delete" or "deleteRange", not ${JSON.stringify((operation as { type?: unknown }).type)}.`,
-        { applied: 'no' },
       );
   }
 }
@@ -85,7 +84,6 @@ function checkHasBound({ gte, gt, lte, lt, prefix }: KvRange): void {
     throw new VarveError(
       'INVALID_ARGUMENT',
       "A deleted range has a bound: { gte: '' } deletes every key.",
-      { applied: 'no' },
     );
   }
 }
@@ -99,9 +97,7 @@ export function entriesAsBytes<Value>(
 ): Iterable<[Uint8Array, Uint8Array]> | AsyncIterable<[Uint8Array, Uint8Array]> {
   checkObject(entries, 'What is ingested');
   if (!(Symbol.iterator in entries) && !(Symbol.asyncIterator in entries)) {
-    throw new VarveError('INVALID_ARGUMENT', 'Entries to be ingested are an iterable of pairs.', {
-      applied: 'no',
-    });
+    throw new VarveError('INVALID_ARGUMENT', 'Entries to be ingested are an iterable of pairs.');
   }
   return Symbol.iterator in entries
     ? bytesOfEach(entries, codec)
@@ -132,9 +128,7 @@ function bytesOfPair<Value>(
 ): [Uint8Array, Uint8Array] {
   // The letters of a string would pass as key and value.
   if (!Array.isArray(entry)) {
-    throw new VarveError('INVALID_ARGUMENT', 'An entry to be ingested is a pair: [key, value].', {
-      applied: 'no',
-    });
+    throw new VarveError('INVALID_ARGUMENT', 'An entry to be ingested is a pair: [key, value].');
   }
   return [keyBytesOf(entry[0]), codec.encode(entry[1])];
 }
@@ -145,16 +139,14 @@ export function conditionsOf(
   { ifAbsent = false, ifVersion }: Pick<KvPutOptions, 'ifAbsent' | 'ifVersion'>,
 ): readonly PreparedGuard[] {
   if (typeof ifAbsent !== 'boolean') {
-    throw new VarveError('INVALID_ARGUMENT', 'ifAbsent must be true or false.', { applied: 'no' });
+    throw new VarveError('INVALID_ARGUMENT', 'ifAbsent must be true or false.');
   }
   if (ifVersion === undefined) {
     return ifAbsent ? [{ kind: 'absent', key: ownCopyOf(key) }] : NO_GUARDS;
   }
   checkRange('ifVersion', ifVersion, 0, Number.MAX_SAFE_INTEGER);
   if (ifAbsent) {
-    throw new VarveError('INVALID_ARGUMENT', 'Give ifAbsent or ifVersion, not both.', {
-      applied: 'no',
-    });
+    throw new VarveError('INVALID_ARGUMENT', 'Give ifAbsent or ifVersion, not both.');
   }
   return [{ kind: 'version', key: ownCopyOf(key), version: ifVersion }];
 }
@@ -183,15 +175,13 @@ export function prepareGuards(guards?: readonly KvGuard[]): readonly PreparedGua
 /** From JavaScript anything can come. */
 export function checkList(given: unknown, what: string): void {
   if (!Array.isArray(given)) {
-    throw new VarveError('INVALID_ARGUMENT', `Give the ${what} as an array.`, { applied: 'no' });
+    throw new VarveError('INVALID_ARGUMENT', `Give the ${what} as an array.`);
   }
 }
 
 function checkObject(given: unknown, what: string): void {
   if (typeof given !== 'object' || given === null) {
-    throw new VarveError('INVALID_ARGUMENT', `${what} is an object, not ${String(given)}.`, {
-      applied: 'no',
-    });
+    throw new VarveError('INVALID_ARGUMENT', `${what} is an object, not ${String(given)}.`);
   }
 }
 
@@ -209,7 +199,6 @@ function checkTrue(name: string, value: boolean): void {
     throw new VarveError(
       'INVALID_ARGUMENT',
       `A guard says { key, version }, { key, absent: true } or { prefix, empty: true }; ${name} is ${String(value)}.`,
-      { applied: 'no' },
     );
   }
 }

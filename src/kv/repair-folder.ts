@@ -1,7 +1,8 @@
 import { rejectUnknownNames } from '../base/arguments.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
-import { fileSystemOf } from '../io/file-system-of.ts';
+import { resolveComponents } from '../io/components.ts';
 import type { FileSystem } from '../io/file-system.ts';
+import { holdFolder } from '../io/held-folder.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
 import {
   type KvRepairOptions,
@@ -18,6 +19,7 @@ export interface KvFolderRepairReport extends KvRepairReport {
   readonly hasLog: boolean;
 }
 
+const componentNames: ReadonlySet<string> = new Set(['fileSystem']);
 const optionNames: ReadonlySet<string> = new Set(['apply', 'setAsideUndecided', 'evenIfIntact']);
 
 /**
@@ -35,15 +37,15 @@ export async function repairKv(
   if (typeof directory !== 'string' || directory === '') {
     throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
   }
-  const fileSystem = await fileSystemOf(components.fileSystem);
+  const { fileSystem } = await resolveComponents(components, componentNames);
   const path = absolutePath(directory);
   try {
     // Order: looked at before the lock leaves a file in a folder that is not ours.
     inspectFolder(fileSystem, path);
-    const lock = await fileSystem.lockDirectory(path);
+    const lock = await holdFolder(fileSystem, path);
     try {
-      const hasLog = fileSystem.stat(joinPath(path, LOG_NAME)) !== undefined;
-      return { ...repairLocked(fileSystem, path, options), hasLog };
+      const hasLog = lock.fileSystem.stat(joinPath(path, LOG_NAME)) !== undefined;
+      return { ...repairLocked(lock.fileSystem, path, options), hasLog };
     } finally {
       await lock.release();
     }

@@ -3,13 +3,19 @@ import type { KvSnapshot } from './contract.ts';
 /** The snapshots that are open. */
 export class SnapshotList {
   readonly #open = new Set<OpenSnapshot>();
+  readonly #closed: (sequence: number) => void;
+
+  /** `closed`: a snapshot is open no more. */
+  constructor(closed: (sequence: number) => void = () => {}) {
+    this.#closed = closed;
+  }
 
   get count(): number {
     return this.#open.size;
   }
 
   add(sequence: number): KvSnapshot {
-    const snapshot = new OpenSnapshot(sequence, this.#open);
+    const snapshot = new OpenSnapshot(sequence, this.#open, this.#closed);
     this.#open.add(snapshot);
     return snapshot;
   }
@@ -28,14 +34,18 @@ export class SnapshotList {
 class OpenSnapshot implements KvSnapshot {
   readonly version: number;
   readonly #open: Set<OpenSnapshot>;
+  readonly #closed: (sequence: number) => void;
 
-  constructor(version: number, open: Set<OpenSnapshot>) {
+  constructor(version: number, open: Set<OpenSnapshot>, closed: (sequence: number) => void) {
     this.version = version;
     this.#open = open;
+    this.#closed = closed;
   }
 
   close(): void {
-    this.#open.delete(this);
+    if (this.#open.delete(this)) {
+      this.#closed(this.version);
+    }
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,6 @@
 import { asVarveError, VarveError } from '../base/errors.ts';
 import type { Clock, Timer } from '../io/clock.ts';
+import { isHoldLost } from '../io/held-folder.ts';
 
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 30_000;
@@ -92,11 +93,14 @@ export class WorkLoop {
       return;
     }
     this.error = asVarveError(cause, 'Tables can not be made');
-    this.#retry = this.#clock.schedule(this.#retryMs, () => {
-      this.#retry = undefined;
-      this.start();
-    });
-    this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
+    // A lost folder never comes back; whoever asks again hears so again.
+    if (!isHoldLost(cause)) {
+      this.#retry = this.#clock.schedule(this.#retryMs, () => {
+        this.#retry = undefined;
+        this.start();
+      });
+      this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
+    }
     this.#events.failed(this.error);
   }
 }

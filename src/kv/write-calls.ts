@@ -1,5 +1,5 @@
 import { checkRange, rejectUnknownNames } from '../base/arguments.ts';
-import { VarveError } from '../base/errors.ts';
+import { asFailedWrite, VarveError } from '../base/errors.ts';
 import { BatchBody } from './batch-body.ts';
 import type {
   KvBatchOptions,
@@ -56,7 +56,7 @@ export class WriteCalls<Value> {
       body.add(OperationKind.put, bytes, encoded);
       return this.#submit(body, guards, options);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(asFailedWrite(error, 'no'));
     } finally {
       this.#giveBack(body);
     }
@@ -71,7 +71,7 @@ export class WriteCalls<Value> {
       body.add(OperationKind.delete, bytes, EMPTY);
       return this.#submit(body, guards, options);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(asFailedWrite(error, 'no'));
     } finally {
       this.#giveBack(body);
     }
@@ -84,7 +84,7 @@ export class WriteCalls<Value> {
       addOperations(body, operations, this.#codec);
       return this.#submit(body, prepareGuards(options.guards), options);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(asFailedWrite(error, 'no'));
     } finally {
       this.#giveBack(body);
     }
@@ -100,7 +100,6 @@ export class WriteCalls<Value> {
       throw new VarveError(
         'INVALID_ARGUMENT',
         'Only a store without a log of its own is told the position of another.',
-        { applied: 'no' },
       );
     }
     checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
@@ -116,7 +115,6 @@ export class WriteCalls<Value> {
       throw new VarveError(
         'INVALID_ARGUMENT',
         `ack must be "durable" or "written", not ${JSON.stringify(ack)}.`,
-        { applied: 'no' },
       );
     }
     if (position !== undefined) {

@@ -14,7 +14,6 @@ import {
   decodeTail,
   FRAME_HEADER_SIZE,
   isRefusal,
-  type Refusal,
   SEGMENT_HEADER_SIZE,
   type SegmentHeader,
   segmentHeaderCrc,
@@ -26,22 +25,16 @@ import { FrameWalker } from '../journal/frame-walker.ts';
 import { TAIL_NAME } from '../journal/names.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
 import { listSegments } from '../journal/recovery.ts';
-import { readFooter, sameBytes } from '../journal/segment-info.ts';
+import { isRefusedFooter, readFooter, sameBytes } from '../journal/segment-info.ts';
 import { type Rest, scanRest, unsupportedFormat } from '../journal/segment-scan.ts';
+import type { CodecRegistry } from './codecs.ts';
+import { type Finding, FindingList } from './finding-list.ts';
 import { RecordView } from './format.ts';
 import { checkCrc, checkPlace } from './log-encoder.ts';
+import { PayloadAudit } from './payload-audit.ts';
 import { RecordAudit } from './record-audit.ts';
 
-/** Something that is not as it must be. */
-export interface Finding {
-  /** `damage`: what was durable is lost or changed. `notice`: nothing is lost, and the next open makes up for it. */
-  readonly severity: 'damage' | 'notice';
-  readonly file: string;
-  readonly offset?: number;
-  readonly position?: number;
-  readonly stream?: string;
-  readonly reason: string;
-}
+export type { Finding };
 
 export interface AuditReport {
   /** True if there is no finding of severity `damage`. */
@@ -52,6 +45,13 @@ export interface AuditReport {
   readonly streams: number;
   /** Payloads that were erased: their digests can't be recomputed, everything else was. */
   readonly erased: number;
+  /**
+   * What was done with payloads: `hashed` compared their bytes with their digests, and looked at sizes and text; `parsed` also
+   * decompressed and parsed them, as a read does.
+   */
+  readonly payloads: 'hashed' | 'parsed';
+  /** Of those to be parsed: only hashed, for want of a codec. A notice says which. */
+  readonly unparsed: number;
   readonly bytes: number;
   /** At most 1,000; `findingCount` counts all. */
   readonly findings: readonly Finding[];
@@ -64,9 +64,13 @@ export interface AuditParts {
   /** The folder of the segments. */
   readonly directory: string;
   readonly identity: Uint8Array;
+  /** For payloads that are to be parsed. */
+  readonly codecs: CodecRegistry;
 }
 
 export interface AuditOptions {
+  /** Also decompress and parse payloads. */
+  readonly payloads?: boolean | undefined;
   /** Positions to check: those below. Undefined: all that is there, as a store at rest. */
   readonly end?: number;
   /** With `end`: whether the segment that begins with this position has its footer. Default: nobody knows. */
@@ -79,7 +83,6 @@ export interface AuditOptions {
   readonly checkContinue?: () => void;
 }
 
-const FINDING_COUNT_MAX = 1_000;
 /** Bytes between two rests for whoever else runs in this thread: about 10 ms of work. */
 const PAUSE_SIZE = 4 * 1024 * 1024;
 
@@ -91,11 +94,10 @@ export function auditLog(parts: AuditParts, options: AuditOptions = {}): Promise
 class Audit {
   readonly #parts: AuditParts;
   readonly #options: AuditOptions;
-  readonly #findings: Finding[] = [];
+  readonly #findings = new FindingList();
+  readonly #payloads: PayloadAudit | undefined;
   readonly #record = new RecordView();
   readonly #records = new RecordAudit();
-  #findingCount = 0;
-  #damageCount = 0;
   #commits = 0;
   /** Commits of the segments before the current one. */
   #commitsBefore = 0;
@@ -110,6 +112,8 @@ class Audit {
   constructor(parts: AuditParts, options: AuditOptions) {
     this.#parts = parts;
     this.#options = options;
+    this.#payloads =
+      options.payloads === true ? new PayloadAudit(parts.codecs, this.#findings) : undefined;
   }
 
   async run(): Promise<AuditReport> {
@@ -125,7 +129,7 @@ class Audit {
       this.#bytesTotal += fileSystem.stat(path)?.size ?? 0;
     }
     if (positions.length === 0) {
-      this.#find('damage', directory, 'every segment of the log is missing');
+      this.#findings.add('damage', directory, 'every segment of the log is missing');
     }
     for (const [index, position] of positions.entries()) {
       await this.#auditSegment(index, position, positions[index + 1]);
@@ -136,15 +140,17 @@ class Audit {
 
   #report(segments: number): AuditReport {
     return {
-      ok: this.#damageCount === 0,
+      ok: this.#findings.damageCount === 0,
       segments,
       commits: this.#commits,
       events: this.#records.events,
       streams: this.#records.streamCount,
       erased: this.#records.erased,
+      payloads: this.#payloads === undefined ? 'hashed' : 'parsed',
+      unparsed: this.#payloads?.unparsed ?? 0,
       bytes: this.#bytes,
-      findings: this.#findings,
-      findingCount: this.#findingCount,
+      findings: this.#findings.kept,
+      findingCount: this.#findings.count,
     };
   }
 
@@ -156,7 +162,7 @@ class Audit {
     const { fileSystem, directory } = this.#parts;
     const path = joinPath(directory, segmentName(firstPosition));
     if (firstPosition !== this.#position) {
-      this.#find(
+      this.#findings.add(
         'damage',
         path,
         `the segments hold no position from ${this.#position} to ${firstPosition - 1}`,
@@ -176,9 +182,9 @@ class Audit {
         return;
       }
       const offsets = new OffsetTable();
-      const damageBefore = this.#damageCount;
+      const damageBefore = this.#findings.damageCount;
       const framesEnd = await this.#auditFrames(file, header, successor, offsets);
-      const isWhole = this.#damageCount === damageBefore;
+      const isWhole = this.#findings.damageCount === damageBefore;
       if (successor === undefined) {
         this.#auditEnd(file, header, framesEnd);
       } else if (isWhole) {
@@ -193,19 +199,20 @@ class Audit {
     const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
     const header = decodeSegmentHeader(bytes.subarray(0, readInto(file, bytes, 0)));
     if (isRefusal(header)) {
-      refuseNewerVersion(file.path, header);
-      this.#find('damage', file.path, header.reason, { offset: 0 });
+      this.#findings.addRefused(file.path, 0, header);
       return undefined;
     }
     if (!sameBytes(header.identity, this.#parts.identity)) {
-      this.#find('damage', file.path, 'the segment belongs to another store', { offset: 8 });
+      this.#findings.add('damage', file.path, 'the segment belongs to another store', {
+        offset: 8,
+      });
     }
     if (
       header.firstPosition !== firstPosition ||
       (!this.#records.hasGap && header.index !== index) ||
       (this.#link !== undefined && header.link !== this.#link)
     ) {
-      this.#find('damage', file.path, 'the segment does not follow the one before it', {
+      this.#findings.add('damage', file.path, 'the segment does not follow the one before it', {
         offset: 40,
       });
     }
@@ -240,6 +247,10 @@ class Audit {
         }
       }
       this.#link = walker.link;
+      const { refusal } = walker;
+      if (refusal?.version !== undefined) {
+        throw unsupportedFormat(file.path, refusal.version);
+      }
       const isLast = successor === undefined && this.#options.end === undefined;
       if (walker.position >= end) {
         return walker.end;
@@ -249,7 +260,7 @@ class Audit {
       if (next === undefined) {
         if (!isLast) {
           const last = Number.isFinite(end) ? ` to ${end - 1}` : '';
-          this.#find(
+          this.#findings.add(
             'damage',
             file.path,
             `${walker.stop}: positions ${walker.position}${last} are missing`,
@@ -262,7 +273,7 @@ class Audit {
         }
         return walker.end;
       }
-      this.#find(
+      this.#findings.add(
         'damage',
         file.path,
         `${walker.stop}: positions ${walker.position} to ${next.walker.frame.firstPosition - 1} are missing`,
@@ -308,21 +319,20 @@ class Audit {
       const problem =
         record.open(bytes, view, at, end) ?? checkPlace(record, frame, index) ?? checkCrc(record);
       if (problem !== undefined) {
-        this.#find('damage', file.path, problem, {
+        this.#findings.add('damage', file.path, problem, {
           offset: fileOffset,
           position: frame.firstPosition + index,
         });
         break;
       }
       offsets.push(fileOffset);
-      const { position, stream } = record;
-      this.#records.check(record, (reason) =>
-        this.#find('damage', file.path, reason, { offset: fileOffset, position, stream }),
-      );
+      record.file = file.path;
+      record.fileOffset = fileOffset;
+      this.#auditRecord(record);
       at = record.end;
     }
     if (at !== end) {
-      this.#find('damage', file.path, 'a frame holds something other than its records', {
+      this.#findings.add('damage', file.path, 'a frame holds something other than its records', {
         offset: walker.frameOffset,
         position: frame.firstPosition,
       });
@@ -332,13 +342,27 @@ class Audit {
     this.#bytes += FRAME_HEADER_SIZE + frame.bodySize;
   }
 
+  #auditRecord(record: RecordView): void {
+    const { position, stream, file, fileOffset: offset } = record;
+    const isSound = this.#records.check(record, (reason) =>
+      this.#findings.add('damage', file, reason, { offset, position, stream }),
+    );
+    if (isSound) {
+      this.#payloads?.check(record);
+    }
+  }
+
   #auditFooter(file: File, header: SegmentHeader, framesEnd: number, offsets: OffsetTable): void {
     const found = readFooter(file, header);
     const { end, isSealed } = this.#options;
+    if (isRefusedFooter(found)) {
+      this.#findings.addRefused(file.path, found.offset, found.refusal);
+      return;
+    }
     if (typeof found === 'string') {
       // In an open store a full segment may still wait for its footer.
       if (end === undefined || isSealed?.(header.firstPosition) === true) {
-        this.#find('notice', file.path, `the segment has no usable footer: ${found}`, {
+        this.#findings.add('notice', file.path, `the segment has no usable footer: ${found}`, {
           offset: framesEnd,
         });
       }
@@ -354,7 +378,9 @@ class Audit {
       sameBytes(table, offsets.toBytes()) &&
       sameBytes(footer.digest, this.#records.segmentDigest());
     if (!agrees) {
-      this.#find('damage', file.path, 'the footer contradicts the frames', { offset: framesEnd });
+      this.#findings.add('damage', file.path, 'the footer contradicts the frames', {
+        offset: framesEnd,
+      });
     }
   }
 
@@ -365,8 +391,15 @@ class Audit {
     }
     const rest = scanRest(file, header.salt, framesEnd);
     const durable = Math.max(rest.durable, this.#durable);
-    if (durable > this.#position) {
-      this.#find(
+    if (rest.refused !== undefined) {
+      this.#findings.addRefused(
+        file.path,
+        rest.refused.offset,
+        rest.refused.refusal,
+        this.#position,
+      );
+    } else if (durable > this.#position) {
+      this.#findings.add(
         'damage',
         file.path,
         `positions ${this.#position} to ${durable - 1} were durable and are missing`,
@@ -376,18 +409,21 @@ class Audit {
         },
       );
     } else if (rest.end > framesEnd) {
-      this.#find(
+      this.#findings.add(
         'notice',
         file.path,
-        `${rest.end - framesEnd} bytes of appends that were never acknowledged`,
+        `${rest.end - framesEnd} bytes of appends that nothing proves durable: at most the last second's were acknowledged`,
         {
           offset: framesEnd,
           position: this.#position,
         },
       );
     }
-    if (typeof readFooter(file, header) === 'object') {
-      this.#find('damage', file.path, 'a newer segment existed and is missing', {
+    const found = readFooter(file, header);
+    if (isRefusedFooter(found)) {
+      this.#findings.addRefused(file.path, found.offset, found.refusal);
+    } else if (typeof found === 'object') {
+      this.#findings.add('damage', file.path, 'a newer segment existed and is missing', {
         offset: framesEnd,
       });
     }
@@ -403,13 +439,16 @@ class Audit {
     const bytes = readSmallFile(fileSystem, path, TAIL_SIZE + 1);
     const tail = bytes === undefined ? { reason: 'the tail file is missing' } : decodeTail(bytes);
     if (isRefusal(tail)) {
-      refuseNewerVersion(path, tail);
+      if (tail.isIntact === true) {
+        this.#findings.addRefused(path, 0, tail);
+        return undefined;
+      }
       const reason = `${tail.reason}, so a missing end of the log might go unnoticed`;
-      this.#find('notice', path, reason);
+      this.#findings.add('notice', path, reason);
       return undefined;
     }
     if (!sameBytes(tail.identity, identity)) {
-      this.#find('damage', path, 'the tail file belongs to another store', { offset: 8 });
+      this.#findings.add('damage', path, 'the tail file belongs to another store', { offset: 8 });
       return undefined;
     }
     return tail;
@@ -418,7 +457,9 @@ class Audit {
   #auditTail(tail: Tail | undefined, newest: number): void {
     if (tail !== undefined && tail.segment > newest) {
       const missing = joinPath(this.#parts.directory, segmentName(tail.segment));
-      this.#find('damage', missing, 'the newest segment is missing', { position: tail.segment });
+      this.#findings.add('damage', missing, 'the newest segment is missing', {
+        position: tail.segment,
+      });
     }
   }
 
@@ -440,26 +481,6 @@ class Audit {
         cause: signal.reason,
       });
     }
-  }
-
-  #find(
-    severity: Finding['severity'],
-    file: string,
-    reason: string,
-    where: Pick<Finding, 'offset' | 'position' | 'stream'> = {},
-  ): void {
-    this.#findingCount += 1;
-    this.#damageCount += severity === 'damage' ? 1 : 0;
-    if (this.#findings.length < FINDING_COUNT_MAX) {
-      this.#findings.push({ severity, file, reason, ...where });
-    }
-  }
-}
-
-/** What a newer version wrote is not damage. */
-function refuseNewerVersion(path: string, { version }: Refusal): void {
-  if (version !== undefined) {
-    throw unsupportedFormat(path, version);
   }
 }
 

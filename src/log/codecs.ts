@@ -1,4 +1,6 @@
+import { types } from 'node:util';
 import * as zlib from 'node:zlib';
+import { decompressWhole } from '../base/decompress.ts';
 import { VarveError } from '../base/errors.ts';
 
 /** A way to store payloads in fewer bytes. */
@@ -19,17 +21,13 @@ const deflate: Codec = {
   id: CodecId.deflate,
   name: 'deflate',
   compress: (plain) => zlib.deflateRawSync(plain),
-  decompress: (stored, plainSize) =>
-    zlib.inflateRawSync(stored, { maxOutputLength: Math.max(plainSize, 1) }),
+  decompress: (stored, plainSize) => decompressWhole(zlib.inflateRawSync, stored, plainSize),
 };
 
 /** What a newer Node's zlib has and the types of Node 20 don't know. */
 interface ZstdFunctions {
   readonly zstdCompressSync?: (plain: Uint8Array) => Buffer;
-  readonly zstdDecompressSync?: (
-    stored: Uint8Array,
-    options: { readonly maxOutputLength: number },
-  ) => Buffer;
+  readonly zstdDecompressSync?: unknown;
 }
 
 function findZstd(): Codec | undefined {
@@ -41,9 +39,24 @@ function findZstd(): Codec | undefined {
     id: CodecId.zstd,
     name: 'zstd',
     compress: (plain) => zstdCompressSync(plain),
-    decompress: (stored, plainSize) =>
-      zstdDecompressSync(stored, { maxOutputLength: Math.max(plainSize, 1) }),
+    decompress: (stored, plainSize) => decompressWhole(zstdDecompressSync, stored, plainSize),
   };
+}
+
+/** From JavaScript anything can come. */
+function checkShape(codec: Partial<Codec> | null | undefined): void {
+  const given = typeof codec === 'object' && codec !== null ? codec : {};
+  const isCodec =
+    typeof given.name === 'string' &&
+    given.name !== '' &&
+    typeof given.compress === 'function' &&
+    typeof given.decompress === 'function';
+  if (!isCodec) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      'A codec must be an object { id, name, compress, decompress }.',
+    );
+  }
 }
 
 /** The codecs that this process can use, by number and by name. */
@@ -57,7 +70,11 @@ export class CodecRegistry {
     if (zstd !== undefined) {
       this.#add(zstd);
     }
-    for (const codec of others) {
+    if (!Array.isArray(others)) {
+      throw new VarveError('INVALID_ARGUMENT', 'The component codecs must be an array of codecs.');
+    }
+    for (const codec of others as readonly Codec[]) {
+      checkShape(codec);
       if (!Number.isInteger(codec.id) || codec.id <= OWN_ID_MAX || codec.id > 255) {
         throw new VarveError(
           'INVALID_ARGUMENT',
@@ -108,12 +125,21 @@ export class CodecRegistry {
     }
     let plain: Uint8Array;
     try {
-      plain = codec.decompress(stored, plainSize);
+      // A copy: a codec of the caller's may write to what it is given, which may be on its way to the disk.
+      const given = codec.id > OWN_ID_MAX ? Uint8Array.from(stored) : stored;
+      plain = codec.decompress(given, plainSize);
     } catch (error) {
       throw new VarveError('CORRUPT', `A payload can't be decompressed with ${codec.name}.`, {
         cause: error,
         details: { codec: codecId },
       });
+    }
+    if (!types.isUint8Array(plain)) {
+      throw new VarveError(
+        'CORRUPT',
+        `The codec ${codec.name} did not decompress a payload to a Uint8Array.`,
+        { details: { codec: codecId } },
+      );
     }
     if (plain.length !== plainSize) {
       throw new VarveError(

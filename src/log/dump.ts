@@ -169,8 +169,9 @@ class SegmentDump {
         yield* this.#dumpFrame(offset, size);
         offset += size;
       } else {
+        const refusedFor = this.#frame.refusal?.reason;
         const gap = this.#measureGap(offset, end);
-        yield* this.#dumpGap(offset, gap.contentEnd);
+        yield* this.#dumpGap(offset, gap.contentEnd, refusedFor);
         if (gap.end > gap.contentEnd) {
           yield { kind: 'zeros', offset: gap.contentEnd, size: gap.end - gap.contentEnd };
         }
@@ -212,15 +213,21 @@ class SegmentDump {
   }
 
   /** Bytes that are no frame: what they may have been, and the records that can be made out in them. */
-  *#dumpGap(offset: number, contentEnd: number): Generator<DumpRow, void, undefined> {
+  *#dumpGap(
+    offset: number,
+    contentEnd: number,
+    refusedFor: string | undefined,
+  ): Generator<DumpRow, void, undefined> {
     if (contentEnd === offset) {
       return;
     }
     const size = contentEnd - offset;
     const isTorn = this.#read(offset, 4).toString('latin1') === 'VFRM';
-    const reason = isTorn
-      ? 'a frame header that is damaged, or of another place'
-      : 'no frame header stands here';
+    const reason =
+      refusedFor ??
+      (isTorn
+        ? 'a frame header that is damaged, or of another place'
+        : 'no frame header stands here');
     yield { kind: 'damage', offset, size, problems: [reason] };
     // In windows, each read with room for a record that begins at its very end.
     let at = offset + FRAME_HEADER_SIZE;

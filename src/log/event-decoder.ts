@@ -1,5 +1,5 @@
-import { VarveError } from '../base/errors.ts';
-import { limits } from '../base/limits.ts';
+import { isUtf8 } from 'node:buffer';
+import { CorruptionError, VarveError } from '../base/errors.ts';
 import type { CodecRegistry } from './codecs.ts';
 import type { StoredEvent } from './event.ts';
 import { formatEventId } from './event-id.ts';
@@ -38,7 +38,11 @@ export function decodeEvent(record: RecordView, codecs: CodecRegistry): StoredEv
     event.isErased = true;
     return event;
   }
-  decodePayload(record, codecs, event);
+  const { data, metadata } = decodePayload(record, codecs);
+  event.data = data;
+  if (record.metadataSize > 0) {
+    event.metadata = metadata;
+  }
   return event;
 }
 
@@ -50,44 +54,77 @@ export function eventIdOf(record: RecordView): string {
 
 /** Data and metadata before compression, side by side. Not copied if they are stored plainly. */
 export function plainPayload(record: RecordView, codecs: CodecRegistry): Buffer {
-  const { plainSize } = record;
-  if (plainSize > limits.plainSizeMax || record.metadataSize > plainSize) {
-    throw damaged(record, 'says sizes out of range');
-  }
   if (record.codec === 0) {
-    if (record.payloadSize !== plainSize) {
-      throw damaged(record, 'says sizes that contradict each other');
-    }
     return record.payload;
   }
-  const plain = codecs.decode(record.codec, record.payload, plainSize);
+  let plain: Uint8Array;
+  try {
+    plain = codecs.decode(record.codec, record.payload, record.plainSize);
+  } catch (error) {
+    throw located(record, error);
+  }
   return Buffer.from(plain.buffer, plain.byteOffset, plain.byteLength);
 }
 
-function decodePayload(
+/** The payload of a record that is not erased, decompressed and parsed. Throws `CORRUPT` or `UNSUPPORTED_FORMAT`. */
+export function decodePayload(
   record: RecordView,
   codecs: CodecRegistry,
-  event: Writable<StoredEvent>,
-): void {
+): { readonly data: unknown; readonly metadata: unknown } {
   const plain = plainPayload(record, codecs);
   const dataSize = plain.length - record.metadataSize;
+  let data: unknown;
+  if (record.contentType === ContentType.json) {
+    data = parseStored(record, plain, 0, dataSize);
+  } else if (record.contentType === ContentType.bytes) {
+    data = new Uint8Array(plain.subarray(0, dataSize));
+  }
+  const metadata =
+    record.metadataSize > 0 ? parseStored(record, plain, dataSize, plain.length) : undefined;
+  return { data, metadata };
+}
+
+/** What is wrong with the text of a payload that is stored plainly, if anything is: it is looked at, not parsed. */
+export function plainTextProblem(record: RecordView): string | undefined {
+  const { metadataSize, contentType } = record;
+  if (record.codec !== 0 || record.isErased) {
+    return undefined;
+  }
+  const plain = record.payload;
+  const dataSize = plain.length - metadataSize;
+  const isText =
+    (contentType !== ContentType.json || isUtf8(plain.subarray(0, dataSize))) &&
+    (metadataSize === 0 || isUtf8(plain.subarray(dataSize)));
+  return isText ? undefined : NOT_UTF8;
+}
+
+const NOT_UTF8 = 'the payload holds text that is not UTF-8';
+
+/** JSON in the plain payload of a record. Throws `CORRUPT` if it is none. */
+export function parseStored(
+  record: RecordView,
+  plain: Buffer,
+  start: number,
+  end: number,
+): unknown {
+  const text = plain.toString('utf8', start, end);
+  // Node puts this character in the place of what is not UTF-8, without a word. It may also have been written.
+  if (text.includes('\uFFFD') && !isUtf8(plain.subarray(start, end))) {
+    throw damaged(record, NOT_UTF8);
+  }
   try {
-    if (record.contentType === ContentType.json) {
-      event.data = JSON.parse(plain.toString('utf8', 0, dataSize));
-    } else if (record.contentType === ContentType.bytes) {
-      event.data = new Uint8Array(plain.subarray(0, dataSize));
-    }
-    if (record.metadataSize > 0) {
-      event.metadata = JSON.parse(plain.toString('utf8', dataSize));
-    }
+    return JSON.parse(text);
   } catch (error) {
-    throw damaged(record, 'holds data that is not JSON', error);
+    throw damaged(record, 'the payload holds text that is not JSON', error);
   }
 }
 
-function damaged(record: RecordView, what: string, cause?: unknown): VarveError {
-  return new VarveError('CORRUPT', `The event at position ${record.position} ${what}.`, {
-    cause,
-    details: { position: record.position },
-  });
+/** A codec knows what is wrong, the record where. */
+function located(record: RecordView, error: unknown): unknown {
+  const isDamage = error instanceof VarveError && error.code === 'CORRUPT';
+  return isDamage ? damaged(record, 'the payload can not be decompressed', error) : error;
+}
+
+function damaged(record: RecordView, reason: string, cause?: unknown): CorruptionError {
+  return new CorruptionError(record.file, record.fileOffset, reason, cause, record.position);
 }

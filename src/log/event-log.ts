@@ -5,7 +5,6 @@
  */
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
-import { sha256Into } from '../base/digest.ts';
 import { viewOf } from '../base/integers.ts';
 import { limits } from '../base/limits.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
@@ -23,8 +22,9 @@ import {
 import { FrameWalker } from '../journal/frame-walker.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
 import type { RecoveredSegment } from '../journal/recovery.ts';
-import { DIGEST_AT, RecordView } from './format.ts';
-import { checkCrc } from './log-encoder.ts';
+import { refused } from '../journal/segment-scan.ts';
+import { RecordView } from './format.ts';
+import { checkCrc, checkDigest } from './log-encoder.ts';
 
 /** One segment as the reader knows it. */
 interface SegmentEntry {
@@ -56,9 +56,7 @@ export class EventLog {
   #newestOffsets: OffsetTable | undefined;
   /** Handles for reading single records, least recently used first. */
   readonly #files = new Map<SegmentEntry, File>();
-  /** Reads that were not run to their end yet. */
-  readonly #sources = new Set<FrameSource>();
-  readonly #digest = new Uint8Array(32);
+  #isClosed = false;
   #buffer = Buffer.allocUnsafe(READ_SIZE_FIRST);
   #view = viewOf(this.#buffer);
   readonly #word = Buffer.allocUnsafe(4);
@@ -120,8 +118,8 @@ export class EventLog {
     return segment !== undefined && segment.offsets === undefined;
   }
 
-  /** Points `record` to the record at a durable position, checked: place, header CRC, payload digest. */
-  readRecord(position: number, record: RecordView): void {
+  /** Points `record` to the record at a durable position, checked: place, header CRC and, unless told otherwise, payload digest. */
+  readRecord(position: number, record: RecordView, checksDigest = true): void {
     const segment = this.#segmentOf(position);
     const file = this.#fileOf(segment);
     const offset = this.#offsetOf(segment, file, position);
@@ -131,38 +129,29 @@ export class EventLog {
       this.#grow(size);
       filled = readInto(file, this.#buffer.subarray(0, size), offset);
     }
-    const problem = record.open(this.#buffer, this.#view, 0, filled) ?? checkCrc(record);
+    const problem =
+      record.open(this.#buffer, this.#view, 0, filled) ??
+      checkCrc(record) ??
+      checkPosition(record, position) ??
+      (checksDigest ? checkDigest(record) : undefined);
     if (problem !== undefined) {
-      throw new CorruptionError(segment.path, offset, problem);
+      throw new CorruptionError(segment.path, offset, problem, undefined, position);
     }
-    if (record.position !== position) {
-      throw new CorruptionError(
-        segment.path,
-        offset,
-        `the event at position ${record.position} stands where position ${position} belongs`,
-      );
-    }
-    if (!this.#payloadIsIntact(record)) {
-      throw new CorruptionError(segment.path, offset, 'a payload does not match its digest');
-    }
+    record.file = segment.path;
+    record.fileOffset = offset;
   }
 
-  /** Frames in order, beginning with the one that holds `position`, which must be durable. Close it when done. */
+  /** Frames in order, beginning with the one that holds `position`, which must be durable. */
   framesFrom(position: number): FrameSource {
     const record = new RecordView();
-    this.readRecord(position, record);
+    // Only where its commit begins is of interest: who goes through the frames checks what is in them.
+    this.readRecord(position, record, false);
     const first = position - record.commitIndex;
     const index = this.#indexOf(first);
     const segment = this.#segments[index]!;
     const offset = this.#offsetOf(segment, this.#fileOf(segment), first) - FRAME_HEADER_SIZE;
     const walk = this.#walk(segment, { offset, position: first, link: undefined });
-    const source: FrameSource = new FrameSource(
-      (next) => this.#openWalk(next),
-      () => this.#sources.delete(source),
-      walk,
-    );
-    this.#sources.add(source);
-    return source;
+    return new FrameSource((next) => this.#openWalk(next), walk);
   }
 
   /** What is known of each segment, oldest first. */
@@ -175,7 +164,9 @@ export class EventLog {
         continue;
       }
       if (found === undefined) {
-        throw new CorruptionError(segment.path, undefined, 'the segment is missing');
+        const { path, firstPosition } = segment;
+        const reason = 'the segment is missing';
+        throw new CorruptionError(path, undefined, reason, undefined, firstPosition);
       }
       const end = Math.min(durable, this.#segments[index + 1]?.firstPosition ?? durable);
       described.push({
@@ -198,18 +189,12 @@ export class EventLog {
     this.readRecord(durable - 1, record);
     const first = durable - 1 - record.commitIndex;
     const source = this.framesFrom(first);
-    try {
-      assert(source.next(), 'a durable frame is there');
-      return { path: source.path, end: source.walker.end };
-    } finally {
-      source.close();
-    }
+    assert(source.next(), 'a durable frame is there');
+    return { path: source.path, end: source.walker.end };
   }
 
   close(): void {
-    for (const source of this.#sources) {
-      source.close();
-    }
+    this.#isClosed = true;
     for (const file of this.#files.values()) {
       file.close();
     }
@@ -228,28 +213,19 @@ export class EventLog {
     segment: SegmentEntry,
     start: { offset: number; position: number; link?: undefined },
   ): SegmentWalk {
-    const file = this.#fileSystem.open(segment.path, 'read');
-    try {
-      const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
-      const header = decodeSegmentHeader(bytes.subarray(0, readInto(file, bytes, 0)));
-      if (isRefusal(header)) {
-        throw new CorruptionError(segment.path, 0, header.reason);
-      }
-      const link = 'link' in start ? undefined : segmentHeaderCrc(header);
-      return { file, walker: new FrameWalker(file, header.salt, { ...start, link }) };
-    } catch (error) {
-      file.close();
-      throw error;
+    const { path } = segment;
+    // A read may be begun and left: it has no file of its own, and finds the log's own again whenever it goes on.
+    const file = {
+      size: () => this.#fileOf(segment).size(),
+      read: (target: Uint8Array, offset: number) => this.#fileOf(segment).read(target, offset),
+    };
+    const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
+    const header = decodeSegmentHeader(bytes.subarray(0, readInto(file, bytes, 0)));
+    if (isRefusal(header)) {
+      throw refused(path, 0, header, start.position);
     }
-  }
-
-  #payloadIsIntact(record: RecordView): boolean {
-    if (record.isErased) {
-      return true;
-    }
-    sha256Into(record.digestInput, this.#digest, 0);
-    const at = record.start + DIGEST_AT;
-    return this.#digest.every((byte, index) => record.bytes[at + index] === byte);
+    const link = 'link' in start ? undefined : segmentHeaderCrc(header);
+    return { path, walker: new FrameWalker(file, header.salt, { ...start, link }) };
   }
 
   #grow(size: number): void {
@@ -285,7 +261,8 @@ export class EventLog {
     segment.tableAt ??= this.#findTable(segment, file);
     const at = segment.tableAt + index * 4;
     if (readInto(file, this.#word, at) !== 4) {
-      throw new CorruptionError(segment.path, at, 'the offset table is cut short');
+      const reason = 'the offset table is cut short';
+      throw new CorruptionError(segment.path, at, reason, undefined, position);
     }
     return this.#word.readUInt32LE(0);
   }
@@ -304,6 +281,7 @@ export class EventLog {
   }
 
   #fileOf(segment: SegmentEntry): File {
+    assert(!this.#isClosed, 'a closed log opens no files');
     const cached = this.#files.get(segment);
     if (cached !== undefined) {
       if (this.#files.size > 1) {
@@ -323,25 +301,24 @@ export class EventLog {
   }
 }
 
+function checkPosition(record: RecordView, position: number): string | undefined {
+  return record.position === position
+    ? undefined
+    : `the event at position ${record.position} stands where position ${position} belongs`;
+}
+
 interface SegmentWalk {
-  readonly file: File;
+  readonly path: string;
   readonly walker: FrameWalker;
 }
 
-/** Frames of consecutive segments. Holds one open file and one buffer. */
+/** Frames of consecutive segments. Holds one buffer, and nothing that must be given back. */
 export class FrameSource {
   readonly #open: (firstPosition: number) => SegmentWalk | undefined;
-  readonly #onClosed: () => void;
   #current: SegmentWalk;
-  #isClosed = false;
 
-  constructor(
-    open: (firstPosition: number) => SegmentWalk | undefined,
-    onClosed: () => void,
-    first: SegmentWalk,
-  ) {
+  constructor(open: (firstPosition: number) => SegmentWalk | undefined, first: SegmentWalk) {
     this.#open = open;
-    this.#onClosed = onClosed;
     this.#current = first;
   }
 
@@ -350,7 +327,7 @@ export class FrameSource {
   }
 
   get path(): string {
-    return this.#current.file.path;
+    return this.#current.path;
   }
 
   /** Moves to the next frame. The caller knows that there is one: it is durable. */
@@ -361,21 +338,18 @@ export class FrameSource {
     const { position, end, stop } = this.walker;
     const following = this.#open(position);
     if (following === undefined) {
-      throw new CorruptionError(this.path, end, stop);
+      throw new CorruptionError(this.path, end, stop, undefined, position);
     }
-    this.#current.file.close();
     this.#current = following;
     if (!this.walker.next()) {
-      throw new CorruptionError(this.path, this.walker.end, this.walker.stop);
+      throw new CorruptionError(
+        this.path,
+        this.walker.end,
+        this.walker.stop,
+        undefined,
+        this.walker.position,
+      );
     }
     return true;
-  }
-
-  close(): void {
-    if (!this.#isClosed) {
-      this.#isClosed = true;
-      this.#current.file.close();
-      this.#onClosed();
-    }
   }
 }

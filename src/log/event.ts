@@ -19,17 +19,29 @@ export interface NewEvent {
   readonly occurredAt?: number;
 }
 
-/** An event as the store holds it. */
-export interface StoredEvent<Event extends NewEvent = NewEvent> {
+/**
+ * What `append` takes where events are of the caller's types: those, with the fields that every event may have. A type that
+ * does not declare `metadata` may be given any.
+ */
+export type EventToAppend<Event extends NewEvent = NewEvent> = Event &
+  Omit<NewEvent, 'type' | 'data'>;
+
+/**
+ * An event as the store holds it. Of a union of event types it is a union, too: `type` tells which one an event is, and with it
+ * what its `data` and `metadata` are. The data of a type that declares none is undefined; metadata that isn't declared is unknown.
+ */
+export type StoredEvent<Event extends NewEvent = NewEvent> = Event extends NewEvent
+  ? StoredFields & StoredContent<Event> & StoredMetadata<Event>
+  : never;
+
+/** What an event has once it is stored, whatever its type. */
+export interface StoredFields {
   /** Number in the store: 0, 1, 2, … without gaps. */
   readonly position: number;
   readonly stream: string;
   /** Number in its stream: 0, 1, 2, … without gaps. */
   readonly revision: number;
   readonly id: string;
-  readonly type: Event['type'];
-  readonly data: Event['data'];
-  readonly metadata?: unknown;
   readonly tags: readonly string[];
   readonly correlationId?: string;
   readonly causationId?: string;
@@ -43,3 +55,19 @@ export interface StoredEvent<Event extends NewEvent = NewEvent> {
   /** True if data and metadata have been erased. */
   readonly isErased?: true;
 }
+
+interface StoredContent<Event extends NewEvent> {
+  readonly type: Event['type'];
+  readonly data: Declares<Event, 'data'> extends never ? undefined : Event['data'];
+}
+
+type StoredMetadata<Event extends NewEvent> =
+  Declares<Event, 'metadata'> extends never
+    ? Pick<NewEvent, 'metadata'>
+    : Readonly<Pick<Event, 'metadata' & keyof Event>>;
+
+/**
+ * The field if the type declares it, or never. In this form, and not as `Field extends keyof Event`, the compiler finds that a store
+ * of certain events is one of any.
+ */
+type Declares<Event, Field> = Extract<keyof Event, Field>;

@@ -81,32 +81,75 @@ interface Spec {
   readonly salt: Uint8Array;
 }
 
-const text = fc.string({ unit: 'grapheme', maxLength: 30 });
+/** Without control characters, as `store/names.ts` demands it of callers. */
+function isText(value: string): boolean {
+  return value !== '' && !/[\p{Cc}\p{Cs}]/u.test(value);
+}
+
+function isStreamName(value: string): boolean {
+  return value.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
+}
+
 const uint16 = fc.integer({ min: 0, max: 2 ** 16 - 1 });
 const uint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
-const specs: fc.Arbitrary<Spec> = fc.record({
-  position: fc.maxSafeNat(),
-  revision: fc.maxSafeNat(),
-  time: fc.maxSafeNat(),
-  commitIndex: uint16,
-  commitCount: uint16,
-  stream: text,
-  type: text,
-  id: text,
-  correlationId: text,
-  causationId: text,
-  idempotencyKey: text,
-  tags: fc.array(text, { maxLength: 5 }),
-  occurredAt: fc.option(fc.maxSafeInteger(), { nil: undefined }),
-  contentType: fc.integer({ min: 0, max: 2 }),
-  codec: fc.integer({ min: 0, max: 255 }),
-  payload: fc.array(fc.oneof(text, fc.uint8Array({ maxLength: 50 })), { maxLength: 2 }),
-  metadataSize: uint32,
-  plainSize: uint32,
-  idDraw: fc.integer({ min: 0, max: ID_DRAW_LIMIT - 1 }),
-  streamNumber: uint32,
-  salt: fc.uint8Array({ minLength: SALT_SIZE, maxLength: SALT_SIZE }),
-});
+const text = fc
+  .string({ unit: 'grapheme', maxLength: 30 })
+  .filter((value) => value === '' || isText(value));
+const presentText = text.filter((value) => value !== '');
+const streamName = fc
+  .array(presentText, { minLength: 1, maxLength: 3 })
+  .map((parts) => parts.join('/'))
+  .filter((name) => isStreamName(name));
+/** The payload and what a record says of it: the sizes of a codec that saves something, or of none. */
+const payloads = fc
+  .record({
+    payload: fc.array(fc.oneof(text, fc.uint8Array({ maxLength: 50 })), { maxLength: 2 }),
+    contentType: fc.integer({ min: 0, max: 2 }),
+    codec: fc.constantFrom(0, 0, 1, 2, 64, 255),
+    saved: fc.integer({ min: 1, max: 1_000 }),
+    share: fc.double({ min: 0, max: 1, noNaN: true }),
+  })
+  .map(({ payload, contentType, codec, saved, share }) => {
+    const size = payloadOf({ payload }).length;
+    const isCompressed = codec !== 0 && size > 0;
+    const plainSize = size + (isCompressed ? saved : 0);
+    const isJson = contentType === ContentType.json && plainSize > 0;
+    const isNone = contentType === ContentType.none || (contentType === 1 && !isJson);
+    return {
+      payload,
+      contentType: isNone ? ContentType.none : contentType,
+      codec: isCompressed ? codec : 0,
+      plainSize,
+      metadataSize: isNone ? plainSize : Math.floor(share * (plainSize - (isJson ? 1 : 0))),
+    };
+  });
+const specs: fc.Arbitrary<Spec> = fc
+  .record({
+    position: fc.integer({ min: 2 ** 16, max: Number.MAX_SAFE_INTEGER }),
+    revision: uint16,
+    time: fc.integer({ min: 0, max: limits.timeMax }),
+    commitIndex: fc.oneof(fc.constant(0), uint16),
+    commitCount: uint16,
+    stream: streamName,
+    type: presentText,
+    id: text,
+    correlationId: text,
+    causationId: text,
+    idempotencyKey: text,
+    tags: fc.uniqueArray(presentText, { maxLength: 5 }),
+    occurredAt: fc.option(fc.maxSafeInteger(), { nil: undefined }),
+    content: payloads,
+    idDraw: fc.integer({ min: 0, max: ID_DRAW_LIMIT - 1 }),
+    streamNumber: uint32,
+    salt: fc.uint8Array({ minLength: SALT_SIZE, maxLength: SALT_SIZE }),
+  })
+  .map(({ content, commitIndex, commitCount, idempotencyKey, ...spec }) => ({
+    ...spec,
+    ...content,
+    commitIndex: Math.min(commitIndex, 2 ** 16 - 2),
+    commitCount: Math.max(commitCount, Math.min(commitIndex, 2 ** 16 - 2) + 1),
+    idempotencyKey: commitIndex === 0 ? idempotencyKey : '',
+  }));
 
 function draftOf(spec: Spec): RecordDraft {
   const content = {
@@ -126,7 +169,7 @@ function sizeOf(value: string): number {
   return Buffer.byteLength(value);
 }
 
-function payloadOf({ payload }: Spec): Buffer {
+function payloadOf({ payload }: Pick<Spec, 'payload'>): Buffer {
   return Buffer.concat(payload.map((part) => Buffer.from(part)));
 }
 
@@ -315,7 +358,13 @@ describe('damage to a record', () => {
 
   it('is noticed in reserved bytes, unknown flags and what is not canonical', () => {
     const [sample] = fc.sample(specs, 1);
-    const spec = { ...sample!, id: 'supplied', occurredAt: undefined };
+    const spec = {
+      ...sample!,
+      id: 'supplied',
+      occurredAt: undefined,
+      idempotencyKey: '',
+      commitIndex: 0,
+    };
     const places: readonly [number, number][] = [
       [8, 2],
       [9, 1],
@@ -325,14 +374,89 @@ describe('damage to a record', () => {
       [17, 4],
       [17, 2],
       [18, 3],
+      [16 + 30, 1],
       [16 + 32, 1],
-      [16 + 56, 1],
-      [16 + 60, 1],
+      ...[52, 53, 54, 55, 56, 60, 61, 62, 63].map((offset): [number, number] => [16 + offset, 1]),
+      [16 + 138, 1],
     ];
     for (const [at, value] of places) {
       const { bytes, view, end } = encode(spec);
       bytes[8 + at] = value;
       strictEqual(typeof new RecordView().open(bytes, view, 8, end), 'string', `byte ${at}`);
+    }
+  });
+});
+
+/** Whether a record with these changes is opened, or what is said of it. */
+function openWith(change: Partial<Spec>, edit: (bytes: Buffer) => void = () => {}): unknown {
+  const base: Spec = {
+    position: 9,
+    revision: 0,
+    time: 5,
+    commitIndex: 0,
+    commitCount: 1,
+    stream: 'a',
+    type: 'T',
+    id: '',
+    correlationId: '',
+    causationId: '',
+    idempotencyKey: '',
+    tags: [],
+    occurredAt: undefined,
+    contentType: 1,
+    codec: 0,
+    payload: ['{}'],
+    metadataSize: 0,
+    plainSize: 2,
+    idDraw: 1,
+    streamNumber: 0,
+    salt: new Uint8Array(SALT_SIZE),
+  };
+  const { bytes, view, end } = encode({ ...base, ...change });
+  edit(bytes);
+  return new RecordView().open(bytes, view, 8, end);
+}
+
+describe('a record that says what no record says', () => {
+  it('is refused if a number is out of its range', () => {
+    expect(openWith({ time: limits.timeMax })).toBeUndefined();
+    expect(openWith({}, (bytes) => bytes.writeUInt16LE(1, 24 + 30))).toBeTypeOf('string');
+    expect(openWith({ revision: 9 })).toBeUndefined();
+    expect(openWith({ revision: 10 })).toBeTypeOf('string');
+    expect(openWith({ position: 2 ** 53 })).toBeTypeOf('string');
+    expect(openWith({ occurredAt: -(2 ** 53) + 1 })).toBeUndefined();
+    expect(openWith({ occurredAt: -(2 ** 53) })).toBeTypeOf('string');
+    expect(openWith({ commitIndex: 2, commitCount: 3 })).toBeUndefined();
+    expect(openWith({ commitIndex: 2, commitCount: 2 })).toBeTypeOf('string');
+    expect(openWith({ commitIndex: 10, commitCount: 11 })).toBeTypeOf('string');
+    expect(openWith({ idDraw: ID_DRAW_LIMIT - 1 })).toBeUndefined();
+    expect(openWith({ idDraw: ID_DRAW_LIMIT })).toBeTypeOf('string');
+  });
+
+  it('is refused if the sizes of its payload contradict each other', () => {
+    const compressed = { codec: 1, payload: ['xy'], plainSize: 9 };
+    expect(openWith(compressed)).toBeUndefined();
+    expect(openWith({ ...compressed, plainSize: limits.plainSizeMax })).toBeUndefined();
+    for (const wrong of [
+      { plainSize: 1 },
+      { plainSize: 3 },
+      { metadataSize: 3 },
+      { contentType: 1, metadataSize: 2 },
+      { contentType: 0 },
+      { contentType: 0, metadataSize: 1 },
+      { ...compressed, plainSize: 2 },
+      { ...compressed, payload: [] },
+      { ...compressed, metadataSize: 10 },
+      { ...compressed, plainSize: limits.plainSizeMax + 1 },
+    ]) {
+      expect(openWith(wrong), JSON.stringify(wrong)).toBeTypeOf('string');
+    }
+  });
+
+  it('is refused with a codec of a number that is reserved', () => {
+    for (let codec = 1; codec < 256; codec += 1) {
+      const isKnown = codec <= 2 || codec >= 64;
+      expect(openWith({ codec, plainSize: 9 }) === undefined, `codec ${codec}`).toBe(isKnown);
     }
   });
 });

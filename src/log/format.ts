@@ -17,6 +17,9 @@ import { crc32At } from '../base/crc32.ts';
 import { readInt64, readUint64, writeInt64, writeUint64 } from '../base/integers.ts';
 import { limits } from '../base/limits.ts';
 import { putText } from '../base/put-text.ts';
+import { ID_DRAW_LIMIT } from './event-id.ts';
+import { putPayload } from './put-payload.ts';
+import { textsProblem } from './record-texts.ts';
 
 // Format: persisted; never renumber.
 export const RECORD_FORMAT_VERSION = 1;
@@ -43,6 +46,9 @@ export const ContentType: { readonly none: 0; readonly json: 1; readonly bytes: 
 
 const HEADER_FLAGS_MAX = 3;
 const CONTENT_TYPE_MAX = 2;
+/** Varve's own codecs end here; up to 63 the numbers are reserved, from 64 on they are the users'. */
+const OWN_CODEC_MAX = 2;
+const USER_CODEC_MIN = 64;
 
 /** Offsets of the header's fixed part. */
 const At = {
@@ -176,13 +182,14 @@ export function encodeDraft(
     bytes[at + index] = salt[index]!;
   }
   at += SALT_SIZE;
-  at = putPayload(bytes, at, content);
+  at = putPayload(bytes, at, content.payload, content.payloadSize);
   assert(at === start + recordSize, 'the payload has the size that was measured');
   return at;
 }
 
 function encodeFixedPart(view: DataView, header: number, draft: RecordDraft): void {
   const { content } = draft;
+  assert(draft.time <= limits.timeMax, 'a recorded time is within its limit');
   const isGenerated = content.idSize === 0;
   const flags =
     (content.occurredAt === undefined ? 0 : HeaderFlag.occurredAt) |
@@ -214,24 +221,6 @@ function encodeFixedPart(view: DataView, header: number, draft: RecordDraft): vo
   view.setUint16(header + At.tagCount, content.tags.length, true);
 }
 
-function putPayload(bytes: Buffer, at: number, content: RecordContent): number {
-  const { payload, payloadSize } = content;
-  const [first] = payload;
-  if (payload.length === 1 && typeof first === 'string') {
-    return putText(bytes, at, first, payloadSize);
-  }
-  let end = at;
-  for (const part of payload) {
-    if (typeof part === 'string') {
-      end += bytes.write(part, end, 'utf8');
-    } else {
-      bytes.set(part, end);
-      end += part.length;
-    }
-  }
-  return end;
-}
-
 /** CRC of a record's prefix and header, as it must stand at offset 4. */
 export function recordHeaderCrc(view: DataView, start: number, headerSize: number): number {
   return crc32At(view, start + 8, start + RECORD_PREFIX_SIZE + headerSize);
@@ -249,14 +238,17 @@ export class RecordView {
   /** Where it ends. */
   end = 0;
   headerSize = 0;
+  /** Where it came from, for whoever finds it damaged; set by who read it. */
+  file = '';
+  fileOffset = 0;
   #header = 0;
   /** Of `bytes`: asking it for its buffer costs more than remembering it. */
   #buffer: ArrayBufferLike = this.bytes.buffer;
   #bufferOffset = 0;
 
   /**
-   * Points to the record at `start` and checks that every size in it is consistent and the encoding canonical; says what
-   * is wrong otherwise. Checks no hash and no CRC.
+   * Points to the record at `start` and checks all that can be told from the record alone: sizes, limits, text, reserved bytes,
+   * and that the encoding is canonical; says what is wrong otherwise. Checks no hash and no CRC, and does not decompress.
    */
   open(bytes: Buffer, view: DataView, start: number, limit: number): string | undefined {
     if (start + RECORD_PREFIX_SIZE + HEADER_FIXED_SIZE + SALT_SIZE > limit) {
@@ -310,28 +302,54 @@ export class RecordView {
     }
     if (
       view.getUint32(header + At.reserved, true) !== 0 ||
+      view.getUint32(header + At.keyId, true) !== 0
+    ) {
+      return 'reserved bytes of a record header are not zero';
+    }
+    if (
       (!this.hasOccurredAt && readInt64(view, header + At.occurredAt) !== 0) ||
       this.hasGeneratedId !== (view.getUint16(header + At.idSize, true) === 0) ||
-      (!this.hasGeneratedId && this.idDraw !== 0)
+      (this.hasGeneratedId ? this.idDraw >= ID_DRAW_LIMIT : this.idDraw !== 0) ||
+      (this.commitIndex > 0 && view.getUint16(header + At.keySize, true) !== 0)
     ) {
       return 'a record header is not canonical';
     }
-    if (!Number.isSafeInteger(this.position) || !Number.isSafeInteger(this.revision)) {
-      return 'a record has a number out of range';
-    }
-    return this.#checkStrings();
+    return this.#checkNumbers() ?? this.#checkPayloadSizes() ?? this.#checkTexts();
   }
 
-  #checkStrings(): string | undefined {
-    const end = this.#header + this.headerSize;
-    let at = this.#tagsStart();
-    for (let index = 0; index < this.tagCount; index += 1) {
-      if (at + 2 > end) {
-        return 'the strings of a record contradict its size';
-      }
-      at += 2 + this.view.getUint16(at, true);
+  #checkNumbers(): string | undefined {
+    const { position, revision, commitIndex } = this;
+    const isPossible =
+      Number.isSafeInteger(position) &&
+      revision <= position &&
+      this.time <= limits.timeMax &&
+      Number.isSafeInteger(readInt64(this.view, this.#header + At.occurredAt)) &&
+      commitIndex < this.commitCount &&
+      commitIndex <= position;
+    return isPossible ? undefined : 'a record has a number out of range';
+  }
+
+  #checkPayloadSizes(): string | undefined {
+    const { contentType, codec, payloadSize, plainSize, metadataSize } = this;
+    if (codec > OWN_CODEC_MAX && codec < USER_CODEC_MIN) {
+      return `a record has the codec ${codec}, which is reserved`;
     }
-    return at === end ? undefined : 'the strings of a record contradict its size';
+    const dataSize = plainSize - metadataSize;
+    const isPossible =
+      plainSize <= limits.plainSizeMax &&
+      // Nothing is stored compressed that does not become smaller by it.
+      (codec === 0 ? payloadSize === plainSize : payloadSize > 0 && payloadSize < plainSize) &&
+      dataSize >= 0 &&
+      (contentType === ContentType.none ? dataSize === 0 : true) &&
+      (contentType === ContentType.json ? dataSize > 0 : true);
+    return isPossible ? undefined : 'the sizes of a payload contradict each other';
+  }
+
+  #checkTexts(): string | undefined {
+    const header = this.#header;
+    const sizesAt = header + At.streamSize;
+    const end = header + this.headerSize;
+    return textsProblem(this.bytes, sizesAt, header + At.strings, end);
   }
 
   get isErased(): boolean {

@@ -1,11 +1,13 @@
 import { assert } from '../base/assert.ts';
 import {
   DIGEST_WORDS,
+  hasDigest,
   HashOfHashes,
   type HashOfHashesState,
   putDigest,
   sha256Words,
 } from '../base/digest.ts';
+import { firstNonZero } from '../base/integers.ts';
 import type { FrameBody, FrameEncoder, SegmentSummary } from '../journal/encoder.ts';
 import type { OffsetTable } from '../journal/offset-table.ts';
 import { DIGEST_AT, PREVIOUS_LEAF_AT, recordHeaderCrc, RecordView } from './format.ts';
@@ -112,6 +114,9 @@ export class LogEncoder implements FrameEncoder {
       if (record.time < this.#maxTime) {
         return `the event at position ${record.position} was recorded before the one in front of it`;
       }
+      if (index > 0 && record.time !== this.#maxTime) {
+        return `the event at position ${record.position} has another time than its commit`;
+      }
       this.#addLeaf(record, stream);
       offsets.push(fileOffset);
       at = record.end;
@@ -155,9 +160,6 @@ export function checkPlace(
   if (record.commitIndex !== index || record.commitCount !== body.count) {
     return 'a record says it belongs to another commit';
   }
-  if (index > 0 && (record.idempotencyKey !== '' || record.idempotencyScope !== '')) {
-    return 'a record that does not begin a commit has an idempotency key';
-  }
   return undefined;
 }
 
@@ -167,4 +169,21 @@ export function checkCrc(record: RecordView): string | undefined {
   return recordHeaderCrc(record.view, record.start, record.headerSize) === expected
     ? undefined
     : 'a record header does not match its checksum';
+}
+
+const payloadDigest = new Int32Array(DIGEST_WORDS);
+
+/** Checks a payload against the digest in its record's header; of one that was erased nothing may be left. */
+export function checkDigest(record: RecordView): string | undefined {
+  const { digestInput } = record;
+  if (record.isErased) {
+    const { length } = digestInput;
+    return firstNonZero(digestInput, 0, length) === length
+      ? undefined
+      : 'an erased payload is still there';
+  }
+  sha256Words(digestInput, payloadDigest, 0);
+  return hasDigest(record.view, record.start + DIGEST_AT, payloadDigest, 0)
+    ? undefined
+    : 'the payload does not match its digest';
 }

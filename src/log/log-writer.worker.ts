@@ -3,4 +3,6 @@ import { threadStarter } from '../io/thread.ts';
 import { runWriterThread } from '../journal/writer-thread.ts';
 import { LogEncoder, type LogEncoderState } from './log-encoder.ts';
 
-await runWriterThread(threadStarter(), (state) => LogEncoder.fromState(state as LogEncoderState));
+void runWriterThread(threadStarter('eventLog'), (state) =>
+  LogEncoder.fromState(state as LogEncoderState),
+);

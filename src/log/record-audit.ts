@@ -1,7 +1,8 @@
-import { DIGEST_WORDS, hasDigest, HashOfHashes, sha256Words } from '../base/digest.ts';
-import { firstNonZero } from '../base/integers.ts';
-import { DIGEST_AT, PREVIOUS_LEAF_AT, type RecordView } from './format.ts';
+import { DIGEST_WORDS, HashOfHashes, sha256Words } from '../base/digest.ts';
+import { plainTextProblem } from './event-decoder.ts';
+import { PREVIOUS_LEAF_AT, type RecordView } from './format.ts';
 import { MemoryLeafStore } from './leaf-store.ts';
+import { checkDigest } from './log-encoder.ts';
 
 /** The part of an audit that follows streams: digests, leaves, links, revisions, times. Records come in log order. */
 export class RecordAudit {
@@ -43,13 +44,20 @@ export class RecordAudit {
     this.#gapCount += 1;
   }
 
-  check(record: RecordView, report: (reason: string) => void): void {
-    this.#checkPayload(record, report);
+  /** False if the payload is not what was written. */
+  check(record: RecordView, report: (reason: string) => void): boolean {
+    this.erased += record.isErased ? 1 : 0;
+    const problem = checkDigest(record) ?? plainTextProblem(record);
+    if (problem !== undefined) {
+      report(problem);
+    }
     const number = this.#numberOf(record.stream);
     this.#checkLink(record, number, report);
     const { time } = record;
     if (time < this.maxTime) {
       report('the event was recorded before the one in front of it');
+    } else if (record.commitIndex > 0 && time !== this.maxTime) {
+      report('the event has another time than its commit');
     }
     this.maxTime = time;
     if (this.minTime === -1) {
@@ -61,21 +69,7 @@ export class RecordAudit {
     this.#revisions[number] = record.revision + 1;
     this.#gapsSeen[number] = this.#gapCount;
     this.events += 1;
-  }
-
-  #checkPayload(record: RecordView, report: (reason: string) => void): void {
-    if (record.isErased) {
-      this.erased += 1;
-      const { digestInput } = record;
-      if (firstNonZero(digestInput, 0, digestInput.length) !== digestInput.length) {
-        report('an erased payload is still there');
-      }
-      return;
-    }
-    sha256Words(record.digestInput, this.#hash, 0);
-    if (!hasDigest(record.view, record.start + DIGEST_AT, this.#hash, 0)) {
-      report('the payload does not match its digest');
-    }
+    return problem === undefined;
   }
 
   #checkLink(record: RecordView, number: number, report: (reason: string) => void): void {

@@ -4,8 +4,9 @@
  */
 import { assert } from '../base/assert.ts';
 import { type PackedError, unpackError } from '../base/error-transfer.ts';
-import { type Applied, asVarveError, type VarveError } from '../base/errors.ts';
+import { type Applied, asVarveError, type VarveError, withApplied } from '../base/errors.ts';
 import { viewOf } from '../base/integers.ts';
+import { ownTimers } from '../io/own-timers.ts';
 import { type LaneProducer, recordSizeOf } from '../journal/lane.ts';
 import { distance, GRANULE, RECORD_HEADER_SIZE } from '../journal/lane-layout.ts';
 import {
@@ -133,11 +134,13 @@ export class AppendSender {
       const lastPosition = acks[at + AckField.lastPosition]!;
       const revision = acks[at + AckField.revision]!;
       const time = acks[at + AckField.time]!;
+      // Of one stream, and its revisions have no gaps.
+      const firstRevision = revision - (lastPosition - firstPosition);
       const { stream } = call;
       if (stream === undefined) {
-        call.resolve({ outcome, firstPosition, lastPosition, revision, time });
+        call.resolve({ outcome, firstPosition, lastPosition, firstRevision, revision, time });
       } else {
-        const streams = [{ stream, revision }];
+        const streams = [{ stream, firstRevision, revision }];
         call.resolve({ outcome, firstPosition, lastPosition, time, streams });
       }
     }
@@ -154,9 +157,9 @@ export class AppendSender {
   failed(failures: readonly { readonly request: number; readonly error: PackedError }[]): void {
     for (const { request, error } of failures) {
       const call = this.#take(request);
-      const failure = asVarveError(unpackError(error), 'The append failed', 'unknown');
+      const failure = withApplied(asVarveError(unpackError(error), 'The append failed'), 'unknown');
       // The reason is this thread's: it may be anything, and is the same object here.
-      call?.reject(failure.code === 'ABORTED' ? aborted(call.signal) : failure);
+      call?.reject(failure.code === 'ABORTED' ? aborted(call.signal, 'no') : failure);
     }
     this.#tellSettlers();
   }
@@ -272,7 +275,7 @@ export class AppendSender {
     } else if (!this.#isPublishing) {
       this.#isPublishing = true;
       // What is appended in one go is shown in one go, and wakes the owner once.
-      queueMicrotask(() => {
+      ownTimers.queueMicrotask(() => {
         this.#isPublishing = false;
         if (lane.unpublishedSize > 0) {
           lane.publish();
@@ -294,7 +297,7 @@ export class AppendSender {
       this.#events.abortSent(sent);
     }
     for (const { call } of hit) {
-      this.#settle(call).reject(aborted(signal));
+      this.#settle(call).reject(aborted(signal, 'no'));
     }
     this.#tellSettlers();
     // Whoever stood behind a large commit may fit.

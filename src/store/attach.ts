@@ -1,9 +1,15 @@
-import { rejectUnknownNames } from '../base/arguments.ts';
 import { type PackedError, unpackError } from '../base/error-transfer.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
+import { silentLogger } from '../base/logger.ts';
 import type { Clock } from '../io/clock.ts';
-import { isMessagePort, type MessagePort, openPort, type Port } from '../io/message-port.ts';
-import { nodeClock } from '../io/node-clock.ts';
+import { checkComponents, checkedClock } from '../io/components.ts';
+import {
+  isMessagePort,
+  isNodePort,
+  type MessagePort,
+  openPort,
+  type Port,
+} from '../io/message-port.ts';
 import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
 import {
@@ -30,7 +36,7 @@ const usedPorts = new WeakSet<MessagePort>();
  * `StoreClient` promises, and its thread may end at any time. The port is the client's from now on.
  *
  * Throws `CLOSED` (the store is closed, or its thread has ended), `INVALID_ARGUMENT` (no port of a store, or one that was
- * used before), `UNSUPPORTED_FORMAT` (the threads run different versions of Varve).
+ * used before), `UNSUPPORTED_FORMAT` (the threads run different versions of Varve, or the port is none of Node's).
  */
 export async function attach<Event extends NewEvent = NewEvent>(
   port: MessagePort,
@@ -38,10 +44,16 @@ export async function attach<Event extends NewEvent = NewEvent>(
   components: AttachComponents = {},
 ): Promise<StoreClient<Event>> {
   const { timeoutMs, laneBytes } = resolveAttachOptions(options);
-  rejectUnknownNames(components, componentNames, 'component');
+  checkComponents(components, componentNames);
   const codecs = new CodecRegistry(components.codecs);
   if (!isMessagePort(port)) {
     throw new VarveError('INVALID_ARGUMENT', 'Give the port that share() of the store returned.');
+  }
+  if (!isNodePort(port)) {
+    throw new VarveError(
+      'UNSUPPORTED_FORMAT',
+      'This runtime turns a port that is sent in a message into one that can not be used: give it to the thread in its workerData.',
+    );
   }
   if (usedPorts.has(port)) {
     throw new VarveError(
@@ -51,7 +63,7 @@ export async function attach<Event extends NewEvent = NewEvent>(
   }
   usedPorts.add(port);
   const hello: Hello = { kind: 'hello', protocol: PROTOCOL_VERSION, laneSize: laneBytes };
-  const clock = components.clock ?? nodeClock;
+  const clock = checkedClock(components.clock, silentLogger);
   return shakeHands<Event>(port, hello, { clock, timeoutMs }, (opened, welcome) => {
     const { compression, compressionMinBytes } = welcome;
     const payloads = { codec: codecs.named(compression), compressionMinBytes };

@@ -1,16 +1,32 @@
-import { asVarveError, CorruptionError } from '../base/errors.ts';
-import { fileSystemOf } from '../io/file-system-of.ts';
-import { nodeClock } from '../io/node-clock.ts';
+import { checkBoolean, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
+import { asVarveError, CorruptionError, VarveError } from '../base/errors.ts';
+import { resolveComponents } from '../io/components.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
-import { type AuditReport, auditLog } from '../log/audit.ts';
+import { type AuditOptions, type AuditReport, auditLog } from '../log/audit.ts';
+import { CodecRegistry } from '../log/codecs.ts';
 import type { VerifyOptions } from './contract.ts';
 import { readIdentity } from './identity.ts';
 import type { StoreComponents } from './options.ts';
 import { inspectFolder, LOG_DIRECTORY_NAME } from './store-folder.ts';
 
+const componentNames = new Set(['fileSystem', 'clock', 'codecs']);
+const verifyOptionNames = new Set(['payloads', 'onProgress', 'signal']);
+
+/** Throws `INVALID_ARGUMENT`. */
+export function checkVerifyOptions(
+  options: VerifyOptions,
+): Pick<AuditOptions, 'payloads' | 'onProgress' | 'signal'> {
+  rejectUnknownNames(options, verifyOptionNames, 'option');
+  checkBoolean('payloads', options.payloads);
+  checkSignal(options.signal);
+  const { payloads, onProgress, signal } = options;
+  return { payloads, onProgress, signal };
+}
+
 /**
  * Recomputes every checksum, hash and link of a store that is not open, damaged or not, and changes nothing in it. Where
- * `open` refuses at the first damage, this goes on and reports all it finds.
+ * `open` refuses at the first damage, this goes on and reports all it finds. What it calls whole can be read, but for payloads
+ * that can't be decompressed or parsed: the option `payloads` looks for those, too.
  *
  * Throws `LOCKED` if somebody has the store open (use `store.verify()` there), `NOT_A_STORE`, `UNSUPPORTED_FORMAT`, and
  * `CORRUPT` only if `store.json` is unusable, for without it nothing can be told.
@@ -18,10 +34,14 @@ import { inspectFolder, LOG_DIRECTORY_NAME } from './store-folder.ts';
 export async function audit(
   directory: string,
   options: VerifyOptions = {},
-  components: Pick<StoreComponents, 'fileSystem' | 'clock'> = {},
+  components: Pick<StoreComponents, 'fileSystem' | 'clock' | 'codecs'> = {},
 ): Promise<AuditReport> {
-  const fileSystem = await fileSystemOf(components.fileSystem);
-  const clock = components.clock ?? nodeClock;
+  const checked = checkVerifyOptions(options);
+  if (typeof directory !== 'string' || directory === '') {
+    throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
+  }
+  const { fileSystem, clock } = await resolveComponents(components, componentNames);
+  const codecs = new CodecRegistry(components.codecs);
   const path = absolutePath(directory);
   inspectFolder(fileSystem, path, false);
   const lock = await fileSystem.lockDirectory(path);
@@ -34,8 +54,8 @@ export async function audit(
     if (fileSystem.stat(log) === undefined) {
       throw new CorruptionError(log, undefined, 'the folder of the log is missing');
     }
-    const parts = { fileSystem, clock, directory: log, identity: identity.bytes };
-    return await auditLog(parts, { onProgress: options.onProgress, signal: options.signal });
+    const parts = { fileSystem, clock, codecs, directory: log, identity: identity.bytes };
+    return await auditLog(parts, checked);
   } catch (error) {
     throw asVarveError(error, `The store in ${path} can't be read`);
   } finally {

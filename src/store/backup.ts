@@ -3,6 +3,7 @@ import { readSmallFile, replaceFile } from '../io/atomic-file.ts';
 import type { Clock } from '../io/clock.ts';
 import { copyBytes, tryLink } from '../io/copy-file.ts';
 import type { FileSystem } from '../io/file-system.ts';
+import { isInside } from '../io/is-inside.ts';
 import { joinPath } from '../io/path.ts';
 import { encodeTail, segmentName } from '../journal/format.ts';
 import { TAIL_NAME } from '../journal/names.ts';
@@ -29,7 +30,7 @@ export async function backupStore(
   end: number,
 ): Promise<void> {
   const { fileSystem, log } = parts;
-  if (target === source.directory || target.startsWith(joinPath(source.directory, '/'))) {
+  if (isInside(fileSystem, source.directory, target)) {
     throw new VarveError(
       'INVALID_ARGUMENT',
       `${target} is in the folder of the store itself: back up to another place.`,

@@ -1,4 +1,5 @@
 /** The client's half of everything that is asked and answered over the port. */
+import { onAbort } from '../base/abort-listeners.ts';
 import { type PackedError, unpackError } from '../base/error-transfer.ts';
 import type { VarveError } from '../base/errors.ts';
 import type { Port } from '../io/message-port.ts';
@@ -42,19 +43,18 @@ export class ClientCalls {
         this.#port.post({ kind: 'cancel', request });
         this.#take(request)?.reject(aborted(signal));
       };
-      const unlisten = (): void => signal?.removeEventListener('abort', abort);
+      const unlisten = signal && onAbort(signal, abort);
       this.#asked.set(request, {
         resolve: (value) => {
-          unlisten();
+          unlisten?.();
           resolve(value as Answer);
         },
         reject: (error) => {
-          unlisten();
+          unlisten?.();
           reject(error);
         },
         isWait: call.name === 'waitFor',
       });
-      signal?.addEventListener('abort', abort, { once: true });
       this.#inFlight(1);
       this.#port.post({ kind: 'call', request, call });
     });

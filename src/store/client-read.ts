@@ -1,4 +1,5 @@
 /** What a client reads from the owner page by page: one page in hand, at most one ahead. */
+import { onAbort } from '../base/abort-listeners.ts';
 import { unpackError } from '../base/error-transfer.ts';
 import type { NewEvent, StoredEvent } from '../log/event.ts';
 import type { ClientCalls } from './client-calls.ts';
@@ -62,11 +63,13 @@ class Pages<Item> {
 
 /** Events as the owner's own reads give them: same order, bounds and ends. */
 export class ClientRead<Event extends NewEvent> implements EventRead<Event> {
+  readonly asOf: number;
   stopped: 'end' | 'limit' | 'bytes' | undefined;
   lastPosition: number | undefined;
   readonly #events: AsyncGenerator<StoredEvent<Event>, void, undefined>;
 
   constructor(parts: PageParts, plan: ReadPlan) {
+    this.asOf = plan.asOf;
     this.#events = this.#run(parts, plan);
   }
 
@@ -178,10 +181,10 @@ function unlessAborted<Result>(
       } catch (error) {
         reject(error);
       } finally {
-        signal.removeEventListener('abort', abort);
+        unlisten();
       }
     };
-    signal.addEventListener('abort', abort, { once: true });
+    const unlisten = onAbort(signal, abort);
     if (signal.aborted) {
       abort();
     }

@@ -4,7 +4,7 @@
  * flight is delivered when that commit is durable, and becomes its failure if it is lost: nobody is told of an event that
  * then never existed.
  */
-import { asVarveError, RevisionConflictError, VarveError } from '../base/errors.ts';
+import { asVarveError, RevisionConflictError, VarveError, withApplied } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
@@ -12,7 +12,8 @@ import { reached } from '../base/reached.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Clock } from '../io/clock.ts';
-import { type FrameSlot, type Journal, poisoned } from '../journal/journal.ts';
+import type { FrameSlot, Journal } from '../journal/journal.ts';
+import { poisoned } from '../journal/write-failure.ts';
 import { ID_DRAW_LIMIT } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { encodeDraft, SALT_SIZE } from '../log/format.ts';
@@ -35,11 +36,19 @@ export interface CommitLogParts {
   readonly duplicates: DuplicateFinder;
 }
 
+/** What a commit gets from the clock and from random: one time, and a salt for each event. */
+interface Draws {
+  time: number;
+  salts: Uint8Array;
+}
+
 const REPORT_INTERVAL_MS = 60_000;
 
 export class CommitLog {
   readonly #parts: CommitLogParts;
+  /** Of a commit of one event. */
   readonly #salt = new Uint8Array(SALT_SIZE);
+  readonly #draws: Draws = { time: 0, salts: this.#salt };
   /** Reused for every record. */
   readonly #draft = makeRecordDraft();
   #lastTime: number;
@@ -114,7 +123,7 @@ export class CommitLog {
 
   #refuseAborted(refused: readonly Waiting[], signal: AbortSignal): void {
     for (const { pending } of refused) {
-      pending.reject(aborted(signal));
+      pending.reject(aborted(signal, 'no'));
     }
     // Whoever stood behind a large commit may fit.
     this.drainWaiting();
@@ -132,7 +141,13 @@ export class CommitLog {
   #reportWaiting(): void {
     reached('waited for room');
     const { clock, logger, journal } = this.#parts;
-    const now = clock.now();
+    let now: number;
+    try {
+      now = clock.now();
+    } catch {
+      // Who appends hears of a clock that fails; who waits is not to be hurt by a report.
+      return;
+    }
     if (Math.abs(now - this.#waitingReportedAt) < REPORT_INTERVAL_MS) {
       return;
     }
@@ -147,13 +162,20 @@ export class CommitLog {
 
   /** False if the commit has to wait. Otherwise its promise is settled, now or when the disk has spoken. */
   #decide(commit: PreparedCommit, pending: PendingCommit): boolean {
+    const { journal, duplicates } = this.#parts;
     try {
-      const { journal, duplicates } = this.#parts;
       const answer = duplicates.find(commit);
       if (answer !== undefined) {
         this.#giveWhenDurable(answer, pending);
         return true;
       }
+    } catch (error) {
+      // A question that can't be answered is an error, never a "no".
+      pending.reject(asVarveError(error, 'The append can not be decided', 'unknown'));
+      return true;
+    }
+    let draws: Draws;
+    try {
       // Order: duplicates of durable commits are answered even after a failure, new commits are not.
       if (journal.failure !== undefined) {
         pending.reject(poisoned(journal.failure.cause, 'no'));
@@ -166,13 +188,14 @@ export class CommitLog {
       if (!journal.hasRoom(commit.bodySize)) {
         return false;
       }
+      draws = this.#draw(commit.events.length);
+      journal.draw(commit.bodySize);
     } catch (error) {
-      // A question that can't be answered is an error, never a "no".
-      pending.reject(asVarveError(error, 'The append can not be decided', 'unknown'));
+      pending.reject(withApplied(asVarveError(error, 'The append can not be recorded'), 'no'));
       return true;
     }
     try {
-      this.#accept(commit, pending);
+      this.#accept(commit, pending, draws);
     } catch (error) {
       // State may be half changed: nothing may be decided on it any more.
       this.#parts.journal.poison(error);
@@ -263,9 +286,18 @@ export class CommitLog {
     pending.reject(poisoned(journal.failure?.cause, 'unknown'));
   }
 
-  #accept(commit: PreparedCommit, pending: PendingCommit): void {
-    const { clock, journal, log, streams, keys } = this.#parts;
-    const time = Math.max(clock.now(), this.#lastTime);
+  /** What clock and random give. Order: before anything is changed, for both are the caller's and may fail. */
+  #draw(count: number): Draws {
+    const { clock, random } = this.#parts;
+    const draws = this.#draws;
+    draws.time = Math.max(clock.now(), this.#lastTime);
+    draws.salts = count === 1 ? this.#salt : new Uint8Array(count * SALT_SIZE);
+    random.fill(draws.salts);
+    return draws;
+  }
+
+  #accept(commit: PreparedCommit, pending: PendingCommit, { time, salts }: Draws): void {
+    const { journal, log, streams, keys } = this.#parts;
     this.#lastTime = time;
     const slot = journal.reserve(commit.bodySize);
     const { firstPosition } = slot;
@@ -282,7 +314,7 @@ export class CommitLog {
       const { streamSize } = commit.events[index]!;
       const number = part.streamNumber ?? streams.intern(part.stream, streamSize);
       for (const end = index + part.count; index < end; index += 1) {
-        at = this.#encode(slot, at, commit, index, number);
+        at = this.#encode(slot, at, commit, index, number, saltOf(salts, index));
       }
     }
     if (commit.idempotencyKeySize > 0) {
@@ -305,8 +337,9 @@ export class CommitLog {
     commit: PreparedCommit,
     index: number,
     streamNumber: number,
+    salt: Uint8Array,
   ): number {
-    const { random, log, streams, ids } = this.#parts;
+    const { log, streams, ids } = this.#parts;
     const content = commit.events[index]!;
     const position = slot.firstPosition + index;
     const draft = this.#draft;
@@ -317,27 +350,40 @@ export class CommitLog {
     draft.idempotencyKey = index === 0 ? commit.idempotencyKey : '';
     draft.idempotencyKeySize = index === 0 ? commit.idempotencyKeySize : 0;
     draft.streamNumber = streamNumber;
-    random.fill(this.#salt);
     log.addOffset(slot.fileOffset + at - slot.bodyStart);
     streams.add(streamNumber, position);
     if (content.idSize > 0) {
       ids.add(content.id, position);
     }
-    return encodeDraft(slot.bytes, slot.view, at, draft, this.#salt);
+    return encodeDraft(slot.bytes, slot.view, at, draft, salt);
   }
 
+  /** Called once the parts' events are in the index. */
   #revisionsOf(parts: readonly PreparedPart[]): CommitResult['streams'] {
     const { streams } = this.#parts;
-    const names = new Set(parts.map(({ stream }) => stream));
-    return Array.from(names, (stream) => {
-      return { stream, revision: streams.countOf(streams.find(stream)!) - 1 };
+    const counts = new Map<string, number>();
+    for (const { stream, count } of parts) {
+      counts.set(stream, (counts.get(stream) ?? 0) + count);
+    }
+    return Array.from(counts, ([stream, added]) => {
+      const count = streams.countOf(streams.find(stream)!);
+      return { stream, firstRevision: count - added, revision: count - 1 };
     });
   }
 }
 
-export function aborted(signal: AbortSignal | undefined): VarveError {
-  return new VarveError('ABORTED', 'The call was aborted by its signal.', {
-    cause: signal?.reason,
-    applied: 'no',
-  });
+function saltOf(salts: Uint8Array, index: number): Uint8Array {
+  return salts.length === SALT_SIZE
+    ? salts
+    : salts.subarray(index * SALT_SIZE, (index + 1) * SALT_SIZE);
+}
+
+/** `applied`: of a write. */
+export function aborted(signal: AbortSignal | undefined, applied?: 'no'): VarveError {
+  const facts = { cause: signal?.reason as unknown };
+  return new VarveError(
+    'ABORTED',
+    'The call was aborted by its signal.',
+    applied === undefined ? facts : { ...facts, applied },
+  );
 }

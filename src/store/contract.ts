@@ -1,11 +1,11 @@
 /** What an event store is, whoever implements it. Everything above the store is written against this file. */
 import type { MessagePort } from '../io/message-port.ts';
-import type { NewEvent, StoredEvent } from '../log/event.ts';
+import type { EventToAppend, NewEvent, StoredEvent, StoredFields } from '../log/event.ts';
 import type { AuditReport } from '../log/audit.ts';
 import type { JournalRecovery } from '../journal/recovery.ts';
 import type { SegmentSummaryInfo } from '../log/event-log.ts';
 
-export type { NewEvent, StoredEvent };
+export type { EventToAppend, NewEvent, StoredEvent, StoredFields };
 
 /**
  * What the stream must look like for an append to happen: `any`thing, `none` (no event yet), `exists` (at least one), or
@@ -35,7 +35,7 @@ export interface AppendOptions extends CommitOptions {
 /** Events for one stream in a commit. */
 export interface CommitPart<Event extends NewEvent = NewEvent> {
   readonly stream: string;
-  readonly events: readonly Event[];
+  readonly events: readonly EventToAppend<Event>[];
   readonly expectedRevision?: ExpectedRevision;
 }
 
@@ -43,7 +43,9 @@ export interface AppendResult {
   readonly outcome: 'appended' | 'duplicate';
   readonly firstPosition: number;
   readonly lastPosition: number;
-  /** Of the stream's last event appended. */
+  /** Of the first event appended: 0 if this append made the stream. */
+  readonly firstRevision: number;
+  /** Of the last event appended. */
   readonly revision: number;
   /** Recorded time of the commit, in ms since the epoch. */
   readonly time: number;
@@ -54,8 +56,17 @@ export interface CommitResult {
   readonly firstPosition: number;
   readonly lastPosition: number;
   readonly time: number;
-  /** Each stream once, in order of first mention, with the revision of its last event appended. */
-  readonly streams: readonly { readonly stream: string; readonly revision: number }[];
+  /** Each stream once, in order of first mention. */
+  readonly streams: readonly CommittedStream[];
+}
+
+/** What a commit has added to one stream: the revisions from `firstRevision` to `revision`. */
+export interface CommittedStream {
+  readonly stream: string;
+  /** Of the first event appended: 0 if the commit made the stream. */
+  readonly firstRevision: number;
+  /** Of the last event appended. */
+  readonly revision: number;
 }
 
 export interface ReadQuery {
@@ -66,7 +77,7 @@ export interface ReadQuery {
 }
 
 export interface ReadOptions {
-  /** Only positions above this one. */
+  /** Only positions above this one; -1 for all of them. */
   readonly after?: number;
   /** Only positions below this one. */
   readonly before?: number;
@@ -75,6 +86,11 @@ export interface ReadOptions {
   readonly limit?: number;
   /** Stop before the stored size of what was read exceeds this; at least one event is read. */
   readonly maxBytes?: number;
+  /**
+   * Whether each event's data and metadata are compared with the SHA-256 digest in its header. Default true: bytes that were
+   * changed on disk are never returned, even where every checksum has been made right. With false only checksums are looked at.
+   */
+  readonly checkDigests?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -85,6 +101,11 @@ export interface ReadOptions {
 export interface EventRead<Event extends NewEvent = NewEvent> extends AsyncIterableIterator<
   StoredEvent<Event>
 > {
+  /**
+   * Position of the last event that was visible when `read` was called, whatever was asked for; -1 if there was none. What comes
+   * later is `after` it: in another read, or when `waitFor` resolves for `asOf + 1`.
+   */
+  readonly asOf: number;
   /** Why it has ended: nothing more, or a bound of the options. Undefined until then. */
   readonly stopped: 'end' | 'limit' | 'bytes' | undefined;
   /** Position of the last event read, to continue `after` (or `before`) it. */
@@ -149,6 +170,8 @@ export interface StoreRecovery extends JournalRecovery {
 }
 
 export interface VerifyOptions {
+  /** Also decompresses and parses all data and metadata, as a read does. Default false: their bytes are checked, not what they say. */
+  readonly payloads?: boolean;
   /** Called now and then with bytes checked and bytes in all. */
   readonly onProgress?: (progress: { readonly bytes: number; readonly bytesTotal: number }) => void;
   readonly signal?: AbortSignal;
@@ -166,7 +189,11 @@ export interface StoreClient<Event extends NewEvent = NewEvent> {
    * Reads `events` during the call. Throws `REVISION_CONFLICT`, `IDEMPOTENCY_CONFLICT`, `INVALID_ARGUMENT`,
    * `LIMIT_EXCEEDED`, `ABORTED`, `UNAVAILABLE` (no space), `POISONED`, `CLOSED`.
    */
-  append(stream: string, events: readonly Event[], options?: AppendOptions): Promise<AppendResult>;
+  append(
+    stream: string,
+    events: readonly EventToAppend<Event>[],
+    options?: AppendOptions,
+  ): Promise<AppendResult>;
   /** Appends events to several streams, all or none; positions follow the order given. As `append` otherwise. */
   commit(parts: readonly CommitPart<Event>[], options?: CommitOptions): Promise<CommitResult>;
   /** Events by query, in order. A stream that doesn't exist has no events. */
@@ -180,7 +207,7 @@ export interface StoreClient<Event extends NewEvent = NewEvent> {
   streamHead(stream: string): Promise<StreamHead | undefined>;
   /** Resolves when everything appended before the call is durable. */
   flush(): Promise<void>;
-  /** Resolves when the event at `position` is visible. */
+  /** Resolves when the event at `position` is visible; for -1 at once. */
   waitFor(position: number, options?: { readonly signal?: AbortSignal }): Promise<void>;
   /** Waits for what is in flight. The owner then leaves the folder at rest and unlocked; a client leaves the store as it is. */
   close(): Promise<void>;
@@ -196,7 +223,11 @@ export interface EventStore<Event extends NewEvent = NewEvent> extends StoreClie
    * system allows it. The copy is durable when it resolves, and holds everything visible at the call.
    */
   backup(directory: string): Promise<void>;
-  /** Recomputes every checksum, hash and link of what is visible. Damage is in the report, not thrown. */
+  /**
+   * Recomputes every checksum, hash and link of what is visible, and checks sizes, limits and text: what it calls whole can be
+   * read, but for payloads that can't be decompressed or parsed, which the option `payloads` looks for. Damage is in the
+   * report, not thrown.
+   */
   verify(options?: VerifyOptions): Promise<AuditReport>;
   stats(): StoreStats;
   /**

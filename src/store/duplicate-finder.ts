@@ -5,14 +5,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import { assert } from '../base/assert.ts';
 import { VarveError } from '../base/errors.ts';
+import { isSameJson } from '../base/same-json.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
-import { eventIdOf, plainPayload } from '../log/event-decoder.ts';
+import { eventIdOf, parseStored, plainPayload } from '../log/event-decoder.ts';
 import { parseEventId } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { ContentType, type RecordContent, RecordView } from '../log/format.ts';
-import type { CommitResult } from './contract.ts';
+import type { CommitResult, CommittedStream } from './contract.ts';
 import { joinBytes } from './payload.ts';
 import type { PreparedCommit } from './prepared-commit.ts';
 
@@ -205,27 +206,31 @@ export class DuplicateFinder {
     const givenData = given.subarray(0, givenDataSize);
     const sameData =
       storedData.equals(givenData) ||
-      (content.contentType === ContentType.json && sameJson(storedData, givenData));
-    return sameData && sameJson(stored.subarray(storedDataSize), given.subarray(givenDataSize));
+      (content.contentType === ContentType.json && sameJson(record, storedData, givenData));
+    return (
+      sameData && sameJson(record, stored.subarray(storedDataSize), given.subarray(givenDataSize))
+    );
   }
 
-  #revisionsOf(firstPosition: number, count: number): { stream: string; revision: number }[] {
-    const revisions = new Map<string, number>();
+  #revisionsOf(firstPosition: number, count: number): CommitResult['streams'] {
+    const found = new Map<string, CommittedStream>();
     for (let position = firstPosition; position < firstPosition + count; position += 1) {
-      const record = this.readRecord(position);
-      revisions.set(record.stream, record.revision);
+      const { stream, revision } = this.readRecord(position);
+      const firstRevision = found.get(stream)?.firstRevision ?? revision;
+      found.set(stream, { stream, firstRevision, revision });
     }
-    return Array.from(revisions, ([stream, revision]) => ({ stream, revision }));
+    return [...found.values()];
   }
 }
 
 /** The order of keys makes no difference, everything else does. */
-function sameJson(left: Buffer, right: Buffer): boolean {
-  if (left.equals(right)) {
+function sameJson(record: RecordView, stored: Buffer, given: Buffer): boolean {
+  if (stored.equals(given)) {
     return true;
   }
-  if (left.length === 0 || right.length === 0) {
+  if (stored.length === 0 || given.length === 0) {
     return false;
   }
-  return isDeepStrictEqual(JSON.parse(left.toString('utf8')), JSON.parse(right.toString('utf8')));
+  const storedValue = parseStored(record, stored, 0, stored.length);
+  return isSameJson(storedValue, JSON.parse(given.toString('utf8')));
 }

@@ -1,4 +1,4 @@
-import { checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
+import { checkBoolean, checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { asVarveError, CorruptionError, VarveError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
@@ -8,6 +8,7 @@ import type { NewEvent, StoredEvent } from '../log/event.ts';
 import { decodeEvent } from '../log/event-decoder.ts';
 import type { EventLog, FrameSource } from '../log/event-log.ts';
 import { RecordView } from '../log/format.ts';
+import { checkDigest, checkPlace } from '../log/log-encoder.ts';
 import { aborted } from './commit-log.ts';
 import type { EventRead, ReadOptions, ReadQuery } from './contract.ts';
 import { checkStreamName } from './names.ts';
@@ -25,19 +26,32 @@ export interface ReadParts {
 export interface ReadPlan {
   readonly from: number;
   readonly to: number;
+  readonly asOf: number;
   readonly isBackwards: boolean;
   readonly limit: number;
   readonly maxBytes: number;
   readonly signal: AbortSignal | undefined;
   readonly stream: string | undefined;
   readonly revisions: { readonly from: number; readonly to: number };
+  readonly checksDigests: boolean;
 }
 
 /** Events between two rests for whoever else runs in this thread: under a millisecond of work. */
 const PAUSE_COUNT = 512;
 
 const queryNames = new Set(['stream', 'revisions']);
-const readOptionNames = new Set(['after', 'before', 'direction', 'limit', 'maxBytes', 'signal']);
+const readOptionNames = new Set([
+  'after',
+  'before',
+  'direction',
+  'limit',
+  'maxBytes',
+  'checkDigests',
+  'signal',
+]);
+
+/** Bounds that do not begin at 0. An empty store's last position is -1. */
+const lowest: Readonly<Record<string, number>> = { after: -1, maxBytes: 1 };
 
 /** Throws `INVALID_ARGUMENT`. */
 export function planRead(query: ReadQuery, options: ReadOptions, visible: number): ReadPlan {
@@ -55,7 +69,7 @@ export function planRead(query: ReadQuery, options: ReadOptions, visible: number
   const bounds = { after, before, limit, maxBytes, from: revisions?.from, to: revisions?.to };
   for (const [name, value] of Object.entries(bounds)) {
     if (value !== undefined) {
-      checkRange(name, value, name === 'maxBytes' ? 1 : 0, max);
+      checkRange(name, value, lowest[name] ?? 0, max);
     }
   }
   if (direction !== 'forwards' && direction !== 'backwards') {
@@ -64,20 +78,24 @@ export function planRead(query: ReadQuery, options: ReadOptions, visible: number
       `direction must be "forwards" or "backwards", not ${String(direction)}.`,
     );
   }
+  checkBoolean('checkDigests', options.checkDigests);
   return {
     from: after === undefined ? 0 : after + 1,
     to: Math.min(before ?? max, visible),
+    asOf: visible - 1,
     isBackwards: direction === 'backwards',
     limit: limit ?? max,
     maxBytes: maxBytes ?? max,
     signal: options.signal,
     stream,
     revisions: { from: revisions?.from ?? 0, to: revisions?.to ?? max },
+    checksDigests: options.checkDigests ?? true,
   };
 }
 
 /** Runs a plan as the consumer asks for events. */
 export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
+  readonly asOf: number;
   stopped: 'end' | 'limit' | 'bytes' | undefined;
   lastPosition: number | undefined;
   /** Stored size of the events read so far. */
@@ -85,6 +103,7 @@ export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
   readonly #events: AsyncGenerator<StoredEvent, void, undefined>;
 
   constructor(parts: ReadParts, plan: ReadPlan) {
+    this.asOf = plan.asOf;
     this.#events = this.#run(parts, plan);
   }
 
@@ -163,20 +182,19 @@ function sourceOf(parts: ReadParts, plan: ReadPlan): Generator<RecordView, void,
 
 function* recordsForwards(
   { log }: ReadParts,
-  { from, to }: ReadPlan,
+  { from, to, checksDigests }: ReadPlan,
 ): Generator<RecordView, void, undefined> {
   if (from >= to) {
     return;
   }
-  const frames = log.framesFrom(from);
-  try {
-    for (const record of recordsOfFrames(frames, to)) {
-      if (record.position >= from) {
-        yield record;
-      }
+  for (const record of recordsOfFrames(log.framesFrom(from), to)) {
+    if (record.position < from) {
+      continue;
     }
-  } finally {
-    frames.close();
+    if (checksDigests) {
+      expectDigest(record);
+    }
+    yield record;
   }
 }
 
@@ -191,7 +209,7 @@ function* recordsOfFrames(frames: FrameSource, to: number): Generator<RecordView
       if (frame.firstPosition + index === to) {
         return;
       }
-      openRecord(record, frames, start);
+      openRecord(record, frames, start, index);
       start = record.end;
       yield record;
     }
@@ -201,22 +219,38 @@ function* recordsOfFrames(frames: FrameSource, to: number): Generator<RecordView
   }
 }
 
-function openRecord(record: RecordView, { walker, path }: FrameSource, start: number): void {
+function openRecord(
+  record: RecordView,
+  { walker, path }: FrameSource,
+  start: number,
+  index: number,
+): void {
   const { bytes, view, at, frame, frameOffset } = walker;
   const end = at + FRAME_HEADER_SIZE + frame.bodySize;
-  const problem = record.open(bytes, view, start, end);
+  const offset = frameOffset + start - at;
+  const problem = record.open(bytes, view, start, end) ?? checkPlace(record, frame, index);
   if (problem !== undefined) {
-    throw new CorruptionError(path, frameOffset + start - at, problem);
+    throw new CorruptionError(path, offset, problem, undefined, frame.firstPosition + index);
+  }
+  record.file = path;
+  record.fileOffset = offset;
+}
+
+function expectDigest(record: RecordView): void {
+  const problem = checkDigest(record);
+  if (problem !== undefined) {
+    const { file, fileOffset, position } = record;
+    throw new CorruptionError(file, fileOffset, problem, undefined, position);
   }
 }
 
 function* recordsBackwards(
   { log }: ReadParts,
-  { from, to }: ReadPlan,
+  { from, to, checksDigests }: ReadPlan,
 ): Generator<RecordView, void, undefined> {
   const record = new RecordView();
   for (let position = to - 1; position >= from; position -= 1) {
-    log.readRecord(position, record);
+    log.readRecord(position, record, checksDigests);
     yield record;
   }
 }
@@ -235,7 +269,7 @@ function* streamRecords(
   const record = new RecordView();
   for (let step = 0; step <= last - first; step += 1) {
     const revision = plan.isBackwards ? last - step : first + step;
-    log.readRecord(streams.positionAt(number, revision), record);
+    log.readRecord(streams.positionAt(number, revision), record, plan.checksDigests);
     yield record;
   }
 }

@@ -1,7 +1,9 @@
 /** The store of one folder, open: checks calls, hands commits to the commit log, reads through the visibility gate. */
 import { checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
-import { asVarveError, VarveError } from '../base/errors.ts';
+import { asFailedWrite, asVarveError, VarveError } from '../base/errors.ts';
 import { sha256 } from '../base/digest.ts';
+import { Ending } from '../base/ending.ts';
+import type { Logger } from '../base/logger.ts';
 import type { StreamIndex } from '../event-index/stream-index.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Clock } from '../io/clock.ts';
@@ -10,12 +12,13 @@ import type { MessagePort } from '../io/message-port.ts';
 import type { Journal } from '../journal/journal.ts';
 import { type AuditReport, auditLog } from '../log/audit.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
-import type { NewEvent, StoredEvent } from '../log/event.ts';
+import type { EventToAppend, NewEvent, StoredEvent } from '../log/event.ts';
 import { decodeEvent } from '../log/event-decoder.ts';
 import type { EventLog, SegmentSummaryInfo } from '../log/event-log.ts';
 import { RecordView } from '../log/format.ts';
 import { absolutePath } from '../io/path.ts';
 import { backupStore } from './backup.ts';
+import { checkVerifyOptions } from './audit-folder.ts';
 import { aborted, type CommitLog } from './commit-log.ts';
 import type {
   AppendOptions,
@@ -54,14 +57,15 @@ import type { VisibilityGate } from './visibility-gate.ts';
 import { limits } from '../base/limits.ts';
 import type { StoreIdentity } from './identity.ts';
 
-const verifyOptionNames = new Set(['onProgress', 'signal']);
+const waitOptionNames = new Set(['signal']);
 const noOptions = Object.freeze({});
 
 export interface StoreParts {
   readonly fileSystem: FileSystem;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly directory: string;
-  readonly lock: DirectoryLock;
+  readonly lock: Pick<DirectoryLock, 'release'>;
   readonly identity: StoreIdentity;
   readonly journal: Journal;
   readonly log: EventLog;
@@ -115,18 +119,22 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
 
   append(
     stream: string,
-    events: readonly Event[],
+    events: readonly EventToAppend<Event>[],
     options: AppendOptions = noOptions,
   ): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen();
-      // The caller's own code runs while its objects are read, and may append: then there is no spare draft.
-      const spare = this.#spareDraft ?? makeCommitDraft();
-      this.#spareDraft = undefined;
-      const draft = prepareAppend(stream, events, options, this.#settings, spare);
-      const pending = new PendingAppend(draft.ack === 'written', resolve, reject);
-      if (this.#submit(draft, pending) && clearCommitDraft(draft)) {
-        this.#spareDraft = draft;
+      try {
+        this.#checkOpen();
+        // The caller's own code runs while its objects are read, and may append: then there is no spare draft.
+        const spare = this.#spareDraft ?? makeCommitDraft();
+        this.#spareDraft = undefined;
+        const draft = prepareAppend(stream, events, options, this.#settings, spare);
+        const pending = new PendingAppend(draft.ack === 'written', resolve, reject);
+        if (this.#submit(draft, pending) && clearCommitDraft(draft)) {
+          this.#spareDraft = draft;
+        }
+      } catch (error) {
+        reject(asFailedWrite(error, 'no'));
       }
     });
   }
@@ -136,11 +144,15 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     options: CommitOptions = noOptions,
   ): Promise<CommitResult> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen();
-      const prepared = prepareCommit(parts, options, this.#settings);
-      const { stream } = prepared.parts[0]!;
-      const wantsWritten = prepared.ack === 'written';
-      this.#submit(prepared, new PendingParts(wantsWritten, stream, resolve, reject));
+      try {
+        this.#checkOpen();
+        const prepared = prepareCommit(parts, options, this.#settings);
+        const { stream } = prepared.parts[0]!;
+        const wantsWritten = prepared.ack === 'written';
+        this.#submit(prepared, new PendingParts(wantsWritten, stream, resolve, reject));
+      } catch (error) {
+        reject(asFailedWrite(error, 'no'));
+      }
     });
   }
 
@@ -199,7 +211,8 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
 
   async waitFor(position: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     this.#checkOpen();
-    checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
+    checkRange('position', position, -1, Number.MAX_SAFE_INTEGER);
+    rejectUnknownNames(options, waitOptionNames, 'option');
     checkSignal(options.signal);
     await this.#parts.gate.waitFor(position, options.signal);
   }
@@ -216,17 +229,15 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
 
   verify(options: VerifyOptions = {}): Promise<AuditReport> {
     return this.#whileOpen('The log can not be read', async () => {
-      rejectUnknownNames(options, verifyOptionNames, 'option');
-      checkSignal(options.signal);
-      const { fileSystem, clock, log, identity } = this.#parts;
+      const checked = checkVerifyOptions(options);
+      const { fileSystem, clock, codecs, log, identity } = this.#parts;
       const { directory } = log;
       return auditLog(
-        { fileSystem, clock, directory, identity: identity.bytes },
+        { fileSystem, clock, codecs, directory, identity: identity.bytes },
         {
+          ...checked,
           end: this.head,
           isSealed: (firstPosition) => log.isSealed(firstPosition),
-          onProgress: options.onProgress,
-          signal: options.signal,
           checkContinue: () => this.#checkOpen(),
         },
       );
@@ -287,25 +298,22 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   }
 
   async #close(): Promise<void> {
-    const { journal, log, lock, commits, gate } = this.#parts;
-    try {
+    const { journal, log, lock, commits, gate, logger } = this.#parts;
+    const ending = new Ending(logger);
+    await ending.attempt(async () => {
       await Promise.allSettled(this.#running);
       await this.#hub?.takeRest();
       await commits.settleWaiting();
       await journal.drain();
-      await journal.close();
-    } catch (error) {
-      throw new VarveError(
-        'UNAVAILABLE',
-        'The store could not be left at rest. Nothing acknowledged is lost: the next open recovers it.',
-        { cause: error },
-      );
-    } finally {
-      gate.close(closed());
-      this.#hub?.close();
-      log.close();
-      await lock.release();
-    }
+    });
+    await ending.attempt(() => journal.close(), 'leave the log at rest');
+    gate.close(closed());
+    this.#hub?.close();
+    log.close();
+    await ending.attempt(() => lock.release());
+    ending.throwFirst(
+      'The store could not be left at rest. Nothing acknowledged is lost: the next open recovers it',
+    );
   }
 
   #list(plan: ListingPlan): AsyncGenerator<StreamEntry, void, undefined> {

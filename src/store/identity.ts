@@ -14,6 +14,9 @@ export const IDENTITY_NAME = 'store.json';
 const STORE_FORMAT = 'varve';
 // Format: persisted; never renumber.
 const STORE_FORMAT_VERSION = 1;
+const FIELD_NAMES = 'format,version,formats,id,created';
+/** Of JSON: none of the texts in the file holds any. */
+const WHITE_SPACE = /[ \t\n\r]/g;
 export const IDENTITY_SIZE_MAX: number = 64 * 1024;
 
 export interface StoreIdentity {
@@ -56,9 +59,25 @@ export function readIdentity(fileSystem: FileSystem, directory: string): StoreId
   if (bytes === undefined) {
     return undefined;
   }
+  const content = readContent(path, Buffer.from(bytes).toString('utf8'));
+  if (content['format'] !== STORE_FORMAT) {
+    throw new CorruptionError(path, undefined, 'it does not describe a store');
+  }
+  // Order: the versions before the rest, which a newer version may have changed.
+  checkVersions(directory, path, content);
+  const { id, created } = content;
+  const names = Object.keys(content).join();
+  if (names !== FIELD_NAMES || !isUuid(id) || !isIsoTime(created)) {
+    throw new CorruptionError(path, undefined, 'it does not describe a store');
+  }
+  return { id, bytes: new Uint8Array(Buffer.from(id.replaceAll('-', ''), 'hex')) };
+}
+
+/** What the file says, without its checksum, which is right. */
+function readContent(path: string, text: string): Readonly<Record<string, unknown>> {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(Buffer.from(bytes).toString('utf8'));
+    parsed = JSON.parse(text);
   } catch (error) {
     throw new CorruptionError(path, undefined, 'it is not JSON', error);
   }
@@ -66,13 +85,21 @@ export function readIdentity(fileSystem: FileSystem, directory: string): StoreId
     throw new CorruptionError(path, undefined, 'it does not describe a store');
   }
   const { checksum, ...content } = parsed as Record<string, unknown>;
-  if (checksum !== checksumOf(content)) {
+  // A name that stands twice is lost in parsing, and the checksum would not cover it.
+  if (
+    checksum !== checksumOf(content) ||
+    text.replaceAll(WHITE_SPACE, '') !== JSON.stringify({ ...content, checksum })
+  ) {
     throw new CorruptionError(path, undefined, 'it does not match its checksum');
   }
-  const { format, version, formats, id } = content;
-  if (format !== STORE_FORMAT || typeof id !== 'string' || !/^[0-9a-f-]{36}$/.test(id)) {
-    throw new CorruptionError(path, undefined, 'it does not describe a store');
-  }
+  return content;
+}
+
+function checkVersions(
+  directory: string,
+  path: string,
+  { version, formats }: Readonly<Record<string, unknown>>,
+): void {
   const found = { version, ...(formats as Record<string, unknown>) };
   const known = {
     version: STORE_FORMAT_VERSION,
@@ -86,7 +113,16 @@ export function readIdentity(fileSystem: FileSystem, directory: string): StoreId
       { details: { file: path, found, known } },
     );
   }
-  return { id, bytes: new Uint8Array(Buffer.from(id.replaceAll('-', ''), 'hex')) };
+}
+
+function isUuid(id: unknown): id is string {
+  return typeof id === 'string' && /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/.test(id);
+}
+
+function isIsoTime(text: unknown): boolean {
+  return (
+    typeof text === 'string' && /^(?:\d{4}|[+-]\d{6})-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text)
+  );
 }
 
 export function uuidOf(bytes: Uint8Array): string {

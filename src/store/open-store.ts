@@ -1,21 +1,18 @@
 import { asVarveError, VarveError } from '../base/errors.ts';
-import { guardedLogger, type Logger, silentLogger } from '../base/logger.ts';
-import type { Random } from '../base/random.ts';
+import type { Logger } from '../base/logger.ts';
 import { StreamIndex } from '../event-index/stream-index.ts';
 import { MemoryIdempotencyIndex } from '../idempotency/memory-index.ts';
-import type { Clock } from '../io/clock.ts';
-import { type ComponentModule, isComponentModule } from '../io/component.ts';
-import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
-import { fileSystemOf } from '../io/file-system-of.ts';
+import { type ResolvedComponents, resolveComponents } from '../io/components.ts';
+import type { FileSystem } from '../io/file-system.ts';
 import { makeFolders } from '../io/folders.ts';
-import { nodeClock } from '../io/node-clock.ts';
-import { nodeRandom } from '../io/node-random.ts';
+import { type HeldFolder, holdFolder } from '../io/held-folder.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
-import { canShareMemory } from '../io/thread.ts';
+import { chooseThreads, type ThreadChoice } from '../io/thread-choice.ts';
 import { inlineWriter } from '../journal/inline-writer.ts';
-import { Journal, type JournalEvents, poisoned } from '../journal/journal.ts';
+import { Journal, type JournalEvents } from '../journal/journal.ts';
 import type { JournalSettings } from '../journal/options.ts';
 import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
+import { noRoom, poisoned } from '../journal/write-failure.ts';
 import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
 import { EventLog } from '../log/event-log.ts';
@@ -43,17 +40,13 @@ import {
 } from './store-folder.ts';
 import { VisibilityGate } from './visibility-gate.ts';
 
-interface Components {
-  readonly fileSystem: FileSystem;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
+interface Components extends ResolvedComponents {
   readonly codecs: CodecRegistry;
-  /** Whether the log is written on a thread of its own. */
-  readonly usesThread: boolean;
-  /** How that thread gets its file system; undefined for the operating system's. */
-  readonly namedFileSystem: ComponentModule | undefined;
+  /** Where the log is written. */
+  readonly threads: ThreadChoice;
 }
+
+const componentNames = new Set(['fileSystem', 'clock', 'random', 'logger', 'codecs', 'workers']);
 
 /**
  * Opens the store in a folder, making it if there is none, and recovers it if it wasn't closed: everything acknowledged is
@@ -71,16 +64,10 @@ export async function open<Event extends NewEvent = NewEvent>(
   if (typeof directory !== 'string' || directory === '') {
     throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
   }
-  const { fileSystem: given } = components;
-  const namedFileSystem = given !== undefined && isComponentModule(given) ? given : undefined;
-  const hasObject = given !== undefined && namedFileSystem === undefined;
+  const given = await resolveComponents(components, componentNames);
   const parts: Components = {
-    usesThread: choosesThread(resolved.writer, hasObject),
-    namedFileSystem,
-    fileSystem: await fileSystemOf(given),
-    clock: components.clock ?? nodeClock,
-    random: components.random ?? nodeRandom,
-    logger: guardedLogger(components.logger ?? silentLogger),
+    ...given,
+    threads: chooseThreads(resolved.writer, 'writer', components, given.logger),
     codecs: new CodecRegistry(components.codecs),
   };
   // Unknown names are refused before anything is touched.
@@ -93,35 +80,20 @@ export async function open<Event extends NewEvent = NewEvent>(
   }
 }
 
-function choosesThread(writer: ResolvedOptions['writer'], hasObject: boolean): boolean {
-  if (writer !== 'thread') {
-    return writer === 'auto' && !hasObject && canShareMemory();
-  }
-  if (hasObject || !canShareMemory()) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      hasObject
-        ? 'The writer can be a thread only if it can make the file system itself: name it by its module, { module, options }.'
-        : 'There are no threads with shared memory here: leave the option writer to "auto".',
-    );
-  }
-  return true;
-}
-
 async function openFolder<Event extends NewEvent>(
   parts: Components,
   options: ResolvedOptions,
   directory: string,
 ): Promise<EventStore<Event>> {
-  const { fileSystem } = parts;
-  inspectFolder(fileSystem, directory, options.create);
-  makeFolders(fileSystem, directory);
-  const lock = await fileSystem.lockDirectory(directory);
+  inspectFolder(parts.fileSystem, directory, options.create);
+  makeFolders(parts.fileSystem, directory);
+  const folder = await holdFolder(parts.fileSystem, directory);
   try {
-    const { identity, isNew } = openIdentity(parts, directory);
-    return assemble<Event>(parts, options, directory, lock, identity, isNew);
+    const heldParts = { ...parts, fileSystem: folder.fileSystem };
+    const { identity, isNew } = openIdentity(heldParts, directory);
+    return assemble<Event>(heldParts, options, directory, folder, identity, isNew);
   } catch (error) {
-    await lock.release();
+    await folder.release();
     throw error;
   }
 }
@@ -130,7 +102,7 @@ function assemble<Event extends NewEvent>(
   parts: Components,
   options: ResolvedOptions,
   directory: string,
-  lock: DirectoryLock,
+  folder: HeldFolder,
   identity: StoreIdentity,
   isNew: boolean,
 ): EventStore<Event> {
@@ -154,7 +126,7 @@ function assemble<Event extends NewEvent>(
   const events: JournalEvents = {
     durable: (position) => gate.advanced(position),
     roomChanged: () => commits.drainWaiting(),
-    noSpace: (cause) => commits.refuseWaiting(noSpace(cause)),
+    noSpace: (cause) => commits.refuseWaiting(noRoom('append', cause)),
     sealed: (firstPosition) => log.sealed(firstPosition),
     failed: (error) => {
       commits.refuseWaiting(poisoned(error.cause, 'no'));
@@ -163,8 +135,10 @@ function assemble<Event extends NewEvent>(
   };
   const settings = journalSettings(options);
   const startInline = inlineWriter({ ...place, clock }, settings, recovered.active);
-  const startWriter = parts.usesThread
-    ? logWriterThread({ ...place, fileSystem: parts.namedFileSystem }, settings, recovered.active)
+  const { threads } = parts;
+  const { held } = folder;
+  const startWriter = threads.usesThreads
+    ? logWriterThread({ ...place, threads, held, startInline }, settings, recovered.active)
     : startInline;
   const journalParts = { clock, random, logger, startWriter, startInline };
   const journal = new Journal(journalParts, settings, recovered.active, events);
@@ -176,7 +150,7 @@ function assemble<Event extends NewEvent>(
     codec: codecs.named(options.compression),
     compressionMinBytes: options.compressionMinBytes,
   };
-  const rest = { directory, lock, identity, commits, gate, payloads, recovery };
+  const rest = { directory, lock: folder, identity, commits, gate, payloads, recovery };
   return new LocalEventStore<Event>({ ...parts, ...state, ...rest });
 }
 
@@ -249,12 +223,4 @@ function reportRecovery(
     });
   }
   return { ...recovery, isNew, events: active.position };
-}
-
-function noSpace(cause: unknown): VarveError {
-  return new VarveError(
-    'UNAVAILABLE',
-    'There is no space for this append: free some and retry. Nothing was changed.',
-    { cause, applied: 'no' },
-  );
 }

@@ -6,6 +6,7 @@ import type { Random } from '../base/random.ts';
 import type { Clock } from '../io/clock.ts';
 import type { ComponentModule } from '../io/component.ts';
 import type { FileSystem } from '../io/file-system.ts';
+import type { WorkerModules } from '../io/worker-modules.ts';
 import { journalDefaults } from '../journal/options.ts';
 import type { Codec } from '../log/codecs.ts';
 
@@ -33,8 +34,8 @@ export interface StoreOptions {
   readonly maxDelayMs?: number;
   /**
    * Where the log is written. `thread`: on a thread of its own, which hashes, writes and syncs while this one goes on;
-   * `inline`: in this thread's event loop, with the same result. `auto` (default): a thread where there are threads and the
-   * file system is the operating system's or named by its module.
+   * `inline`: in this thread's event loop, with the same result. `auto` (default): a thread where there are threads as Node.js has
+   * them and the file system is the operating system's or named by its module; where it can't be started, inline, and the logger is told.
    */
   readonly writer?: 'auto' | 'thread' | 'inline';
   /** Files kept open for reading single events. Default 64. */
@@ -45,12 +46,15 @@ export interface StoreOptions {
 export interface StoreComponents {
   /** An object, or the module that makes one: a writer on its own thread needs the latter. */
   readonly fileSystem?: FileSystem | ComponentModule;
+  /** Times that are no whole milliseconds since 1970 have the call rejected that needed one. */
   readonly clock?: Clock;
   readonly random?: Random;
-  /** Silent by default. */
+  /** A function of one entry. Silent by default; what it throws or rejects with is ignored. */
   readonly logger?: Logger;
   /** Further payload codecs. Whoever reads the store needs them too. */
   readonly codecs?: readonly Codec[];
+  /** Where the threads' files are, for programs whose bundler has moved them. */
+  readonly workers?: WorkerModules;
 }
 
 export type ResolvedOptions = Readonly<Required<StoreOptions>>;

@@ -3,6 +3,7 @@
 import { Buffer } from 'node:buffer';
 import { types } from 'node:util';
 import { VarveError } from '../base/errors.ts';
+import { jsonTextOf } from '../base/json-text.ts';
 import { limits } from '../base/limits.ts';
 import type { Codec } from '../log/codecs.ts';
 import { ContentType, type RecordContent } from '../log/format.ts';
@@ -86,9 +87,9 @@ function compressPayload(target: PayloadTarget, codec: Codec): void {
 }
 
 function compress(codec: Codec, plain: Buffer): Buffer {
+  let compressed: Uint8Array;
   try {
-    // A copy: a codec may use one buffer for all its results.
-    return Buffer.from(codec.compress(plain));
+    compressed = codec.compress(plain);
   } catch (error) {
     throw new VarveError(
       'INVALID_ARGUMENT',
@@ -96,45 +97,26 @@ function compress(codec: Codec, plain: Buffer): Buffer {
       { cause: error },
     );
   }
+  if (!types.isUint8Array(compressed)) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `The codec ${codec.name} did not compress a payload to a Uint8Array.`,
+    );
+  }
+  // A copy: a codec may use one buffer for all its results.
+  return Buffer.from(compressed);
 }
 
+/** Errors of the value's own code get a code of ours. */
 function toJson(what: string, value: unknown): string {
-  let isLost: boolean;
-  let text: string | undefined;
   try {
-    isLost = !isPlain(value) && holdsWhatJsonLoses(value);
-    text = isLost ? '' : JSON.stringify(value);
-  } catch (error) {
+    return jsonTextOf(value, what);
+  } catch (cause) {
+    if (cause instanceof VarveError) {
+      throw cause;
+    }
     throw new VarveError('INVALID_ARGUMENT', `The ${what} of an event can't be written as JSON.`, {
-      cause: error,
+      cause,
     });
   }
-  if (isLost) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `The ${what} of an event is of a kind that JSON would lose: give plain values, or bytes as a Uint8Array in data.`,
-    );
-  }
-  if (text === undefined) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `The ${what} of an event is a ${typeof value}, which JSON does not know.`,
-    );
-  }
-  return text;
-}
-
-/** True for nearly all data there is, of which nothing more need be asked. May run the caller's code. */
-function isPlain(value: unknown): boolean {
-  return typeof value !== 'object' || value === null || value.constructor === Object;
-}
-
-/** Things that JSON.stringify turns into `{}` or into an object of indexes, without a word. */
-function holdsWhatJsonLoses(value: unknown): boolean {
-  return (
-    ArrayBuffer.isView(value) ||
-    types.isAnyArrayBuffer(value) ||
-    types.isMap(value) ||
-    types.isSet(value)
-  );
 }

@@ -10,7 +10,14 @@ function pendingAppend(wantsWritten: boolean): { pending: PendingAppend; told: u
   return { pending, told };
 }
 
-const result = { outcome: 'appended', firstPosition: 7, lastPosition: 8, revision: 4, time: 99 };
+const result = {
+  outcome: 'appended',
+  firstPosition: 7,
+  lastPosition: 8,
+  firstRevision: 3,
+  revision: 4,
+  time: 99,
+};
 const error = new VarveError('POISONED', 'Lost.');
 
 describe('a pending commit', () => {
@@ -49,14 +56,15 @@ describe('a pending commit', () => {
       (one) => told.push(one.streams),
       () => {},
     );
+    pending.count = 2;
     pending.revision = 3;
     pending.appended();
     const streams = [
-      { stream: 's', revision: 1 },
-      { stream: 't', revision: 0 },
+      { stream: 's', firstRevision: 1, revision: 1 },
+      { stream: 't', firstRevision: 0, revision: 0 },
     ];
     pending.streams = streams;
     pending.appended();
-    expect(told).toEqual([[{ stream: 's', revision: 3 }], streams]);
+    expect(told).toEqual([[{ stream: 's', firstRevision: 2, revision: 3 }], streams]);
   });
 });

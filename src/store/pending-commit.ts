@@ -1,5 +1,5 @@
 /** A commit in flight, from the call to the answer: one object, whatever waits for it. */
-import type { VarveError } from '../base/errors.ts';
+import { type VarveError, withApplied } from '../base/errors.ts';
 import { PendingFrame } from '../journal/pending-frame.ts';
 import type { AppendResult, CommitResult } from './contract.ts';
 
@@ -9,17 +9,30 @@ export abstract class PendingCommit extends PendingFrame {
   time = 0;
   /** Of the commit's last event. */
   revision = 0;
-  /** With more than one part: each stream once, with the revision of its last event. */
+  /** With more than one part: each stream once, with its revisions. */
   streams: CommitResult['streams'] | undefined;
   #isTold = false;
   #followers: Follower[] | undefined;
+
+  /** Of the commit's first event, if it has one part: revisions have no gaps. */
+  get firstRevision(): number {
+    return this.revision - this.count + 1;
+  }
+
+  get lastPosition(): number {
+    return this.firstPosition + this.count - 1;
+  }
 
   /** The commit is where its maker wants it: durable, or written. */
   abstract appended(): void;
   /** It was appended before; this is what was answered then. */
   abstract repeated(result: CommitResult): void;
-  /** It was refused, or lost. */
-  abstract reject(error: VarveError): void;
+  /** It was refused, or lost: the error says whether it took effect. */
+  protected abstract refused(error: VarveError): void;
+
+  reject(error: VarveError): void {
+    this.refused(withApplied(error, 'unknown'));
+  }
 
   /** Someone whose answer may be given only when this commit is durable, and who fails if it fails. */
   follow(follower: Follower): void {
@@ -73,17 +86,17 @@ export class PendingAppend extends PendingCommit {
   }
 
   appended(): void {
-    const { firstPosition, count, revision, time } = this;
-    const lastPosition = firstPosition + count - 1;
-    this.#resolve({ outcome: 'appended', firstPosition, lastPosition, revision, time });
+    const { firstPosition, lastPosition, firstRevision, revision, time } = this;
+    const outcome = 'appended';
+    this.#resolve({ outcome, firstPosition, lastPosition, firstRevision, revision, time });
   }
 
   repeated({ outcome, firstPosition, lastPosition, streams, time }: CommitResult): void {
-    const { revision } = streams[0]!;
-    this.#resolve({ outcome, firstPosition, lastPosition, revision, time });
+    const { firstRevision, revision } = streams[0]!;
+    this.#resolve({ outcome, firstPosition, lastPosition, firstRevision, revision, time });
   }
 
-  reject(error: VarveError): void {
+  protected refused(error: VarveError): void {
     this.#reject(error);
   }
 }
@@ -107,9 +120,8 @@ export class PendingParts extends PendingCommit {
   }
 
   appended(): void {
-    const { firstPosition, count, revision, time } = this;
-    const streams = this.streams ?? [{ stream: this.#firstStream, revision }];
-    const lastPosition = firstPosition + count - 1;
+    const { firstPosition, lastPosition, firstRevision, revision, time } = this;
+    const streams = this.streams ?? [{ stream: this.#firstStream, firstRevision, revision }];
     this.#resolve({ outcome: 'appended', firstPosition, lastPosition, time, streams });
   }
 
@@ -117,7 +129,7 @@ export class PendingParts extends PendingCommit {
     this.#resolve(result);
   }
 
-  reject(error: VarveError): void {
+  protected refused(error: VarveError): void {
     this.#reject(error);
   }
 }

@@ -3,6 +3,7 @@ import { packError } from '../base/error-transfer.ts';
 import { VarveError } from '../base/errors.ts';
 import type { MessagePort, Port } from '../io/message-port.ts';
 import { openPort } from '../io/message-port.ts';
+import { ownTimers } from '../io/own-timers.ts';
 import { distance } from '../journal/lane-layout.ts';
 import type { NewEvent } from '../log/event.ts';
 import type { ClientLane } from './client-lane.ts';
@@ -88,7 +89,7 @@ export class SharedClient {
   submit(commits: CommitLog, { commit, hasSignal }: DecodedCommit, request: number): boolean {
     this.#owed.add(1);
     if (this.#abortedAhead.delete(request)) {
-      this.failed(request, aborted(undefined));
+      this.failed(request, aborted(undefined, 'no'));
       return true;
     }
     const signed = hasSignal ? { ...commit, signal: this.#signalOf(request) } : commit;
@@ -103,7 +104,7 @@ export class SharedClient {
   /** A commit to one stream is where its maker wants it, now or before. */
   succeeded(
     request: number,
-    { firstPosition, lastPosition, revision, time, outcome }: AppendResult,
+    { firstPosition, lastPosition, revision, time, outcome }: Omit<AppendResult, 'firstRevision'>,
   ): void {
     this.#appends.delete(request);
     const isDuplicate = outcome === 'duplicate' ? 1 : 0;
@@ -201,7 +202,7 @@ export class SharedClient {
   #tellSoon(): void {
     if (!this.#isTelling) {
       this.#isTelling = true;
-      queueMicrotask(() => this.tell());
+      ownTimers.queueMicrotask(() => this.tell());
     }
   }
 
@@ -228,7 +229,7 @@ export class SharedClient {
       const value = await this.#ask(request, call);
       this.post({ kind: 'answer', request, value });
     } catch (error) {
-      this.post({ kind: 'failure', request, error: packError(error) });
+      this.post({ kind: 'failure', request, error: packError(answerFailure(error)) });
     } finally {
       this.#owed.add(-1);
     }
@@ -315,8 +316,7 @@ class ClientCommit extends PendingCommit {
   }
 
   appended(): void {
-    const { firstPosition, count, revision, time, streams } = this;
-    const lastPosition = firstPosition + count - 1;
+    const { firstPosition, lastPosition, revision, time, streams } = this;
     const outcome = 'appended';
     if (streams === undefined || streams.length === 1) {
       const result = { outcome, firstPosition, lastPosition, revision, time } as const;
@@ -336,9 +336,20 @@ class ClientCommit extends PendingCommit {
     }
   }
 
-  reject(error: VarveError): void {
+  protected refused(error: VarveError): void {
     this.#client.failed(this.#request, error);
   }
+}
+
+/** Cloning a value for another thread is recursive; older versions stored values of any depth. */
+function answerFailure(error: unknown): unknown {
+  return error instanceof RangeError
+    ? new VarveError(
+        'LIMIT_EXCEEDED',
+        'An event is nested too deep to be sent to another thread: read it in the thread that opened the store.',
+        { cause: error },
+      )
+    : error;
 }
 
 async function pageOfRead(read: PlannedRead<NewEvent>): Promise<Page<unknown>> {

@@ -1,9 +1,11 @@
-/** Who depends on which signal. A signal is listened to once, however many calls share it. */
+import { onAbort } from '../base/abort-listeners.ts';
+
+/** Who depends on which signal, so that a signal ends all of its calls in one step. */
 export class SignalListeners {
   readonly #onAborted: (requests: ReadonlySet<number>, signal: AbortSignal) => void;
   readonly #signals = new Map<
     AbortSignal,
-    { readonly listener: () => void; readonly requests: Set<number> }
+    { readonly unlisten: () => void; readonly requests: Set<number> }
   >();
 
   /** `onAborted` hears of the calls that a signal ends; they are forgotten then. */
@@ -21,12 +23,11 @@ export class SignalListeners {
       return;
     }
     const requests = new Set([request]);
-    const listener = (): void => {
+    const unlisten = onAbort(signal, () => {
       this.#signals.delete(signal);
       this.#onAborted(requests, signal);
-    };
-    this.#signals.set(signal, { listener, requests });
-    signal.addEventListener('abort', listener, { once: true });
+    });
+    this.#signals.set(signal, { unlisten, requests });
   }
 
   remove(signal: AbortSignal | undefined, request: number): void {
@@ -37,7 +38,7 @@ export class SignalListeners {
     listening.requests.delete(request);
     if (listening.requests.size === 0) {
       this.#signals.delete(signal);
-      signal.removeEventListener('abort', listening.listener);
+      listening.unlisten();
     }
   }
 }

@@ -1,12 +1,12 @@
 /** A store that another thread owns: checks and serializes here, is decided about and kept there. */
-import { checkRange, checkSignal } from '../base/arguments.ts';
+import { checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { unpackError } from '../base/error-transfer.ts';
-import { type Applied, VarveError } from '../base/errors.ts';
+import { type Applied, asFailedWrite, VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Port } from '../io/message-port.ts';
 import { AtomicCells } from '../journal/cells.ts';
 import { LaneProducer } from '../journal/lane.ts';
-import type { NewEvent, StoredEvent } from '../log/event.ts';
+import type { EventToAppend, NewEvent, StoredEvent } from '../log/event.ts';
 import { AppendSender } from './append-sender.ts';
 import { ClientCalls } from './client-calls.ts';
 import { type OwnerMessage, ROOM, StoreCell, WAKE, type Welcome } from './client-protocol.ts';
@@ -38,6 +38,8 @@ import {
   type PreparedCommit,
 } from './prepared-commit.ts';
 import { planListing } from './stream-listing.ts';
+
+const waitOptionNames = new Set(['signal']);
 
 type Ending = 'closed here' | 'store closed' | 'thread gone' | 'expelled';
 
@@ -88,26 +90,34 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
 
   append(
     stream: string,
-    events: readonly Event[],
+    events: readonly EventToAppend<Event>[],
     options: AppendOptions = {},
   ): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen();
-      // Out of hand while the caller's code runs, which may append, too.
-      const spare = this.#spareDraft;
-      this.#spareDraft = undefined;
-      const prepared = prepareAppend(stream, events, options, this.#payloads, spare);
-      if (this.#submit(prepared, undefined, resolve, reject) && clearCommitDraft(prepared)) {
-        this.#spareDraft = prepared;
+      try {
+        this.#checkOpen();
+        // Out of hand while the caller's code runs, which may append, too.
+        const spare = this.#spareDraft;
+        this.#spareDraft = undefined;
+        const prepared = prepareAppend(stream, events, options, this.#payloads, spare);
+        if (this.#submit(prepared, undefined, resolve, reject) && clearCommitDraft(prepared)) {
+          this.#spareDraft = prepared;
+        }
+      } catch (error) {
+        reject(asFailedWrite(error, 'no'));
       }
     });
   }
 
   commit(parts: readonly CommitPart<Event>[], options: CommitOptions = {}): Promise<CommitResult> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen();
-      const prepared = prepareCommit(parts, options, this.#payloads);
-      this.#submit(prepared, prepared.parts[0]!.stream, resolve, reject);
+      try {
+        this.#checkOpen();
+        const prepared = prepareCommit(parts, options, this.#payloads);
+        this.#submit(prepared, prepared.parts[0]!.stream, resolve, reject);
+      } catch (error) {
+        reject(asFailedWrite(error, 'no'));
+      }
     });
   }
 
@@ -149,7 +159,8 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
 
   async waitFor(position: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     this.#checkOpen();
-    checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
+    checkRange('position', position, -1, Number.MAX_SAFE_INTEGER);
+    rejectUnknownNames(options, waitOptionNames, 'option');
     checkSignal(options.signal);
     if (position >= this.head) {
       await this.#calls.ask({ name: 'waitFor', position }, options.signal);

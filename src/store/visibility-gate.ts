@@ -1,3 +1,4 @@
+import { onAbort } from '../base/abort-listeners.ts';
 import { VarveError } from '../base/errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import { aborted } from './commit-log.ts';
@@ -60,19 +61,18 @@ export class VisibilityGate {
         this.#waiters = this.#waiters.filter((other) => other !== waiter);
         reject(aborted(signal));
       };
-      const unlisten = (): void => signal?.removeEventListener('abort', abort);
       const waiter: Waiter = {
         position,
         resolve: () => {
-          unlisten();
+          unlisten?.();
           resolve();
         },
         reject: (error) => {
-          unlisten();
+          unlisten?.();
           reject(error);
         },
       };
-      signal?.addEventListener('abort', abort, { once: true });
+      const unlisten = signal && onAbort(signal, abort);
       this.#waiters.push(waiter);
     });
   }

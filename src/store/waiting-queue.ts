@@ -1,3 +1,4 @@
+import { onAbort } from '../base/abort-listeners.ts';
 import type { PendingCommit } from './pending-commit.ts';
 import type { PreparedCommit } from './prepared-commit.ts';
 
@@ -13,7 +14,7 @@ interface Numbered extends Waiting {
 }
 
 interface Listening {
-  readonly listener: () => void;
+  readonly unlisten: () => void;
   count: number;
 }
 
@@ -92,9 +93,8 @@ export class WaitingQueue {
       known.count += 1;
       return;
     }
-    const listener = (): void => this.#abort(signal);
-    signal.addEventListener('abort', listener);
-    this.#signals.set(signal, { listener, count: 1 });
+    const unlisten = onAbort(signal, () => this.#abort(signal));
+    this.#signals.set(signal, { unlisten, count: 1 });
   }
 
   #unlisten(signal: AbortSignal | undefined): void {
@@ -105,7 +105,7 @@ export class WaitingQueue {
     listening.count -= 1;
     if (listening.count === 0) {
       this.#signals.delete(signal);
-      signal.removeEventListener('abort', listening.listener);
+      listening.unlisten();
     }
   }
 

@@ -1,4 +1,5 @@
 import { systemCode } from '../base/errors.ts';
+import { canHold } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
 import { codeOfAsync } from './code-of.ts';
 import type { MakeFileSystem, TestFunctions } from './file-system-conformance.ts';
@@ -61,6 +62,36 @@ export function directoryLockConformance(
       expect(foreign).toEqual([]);
       await lock.release();
       expect(fileSystem.list(directory)).toEqual([]);
+    });
+
+    it('gives its holder a way to the directory that is a directory to everybody', async () => {
+      const { fileSystem, directory } = await make();
+      const lock = await fileSystem.lockDirectory(directory);
+      if (canHold(fileSystem)) {
+        const { held } = lock;
+        expect(held === undefined).toBe(false);
+        expect(held!.path).toBe(directory);
+        expect(held!.identity).toBe(fileSystem.identify(directory));
+        expect(fileSystem.identify(held!.anchor)).toBe(held!.identity);
+        expect(structuredClone(held)).toEqual(held);
+        for (const name of held!.names) {
+          expect(fileSystem.identify(joinPath(directory, name)) === undefined).toBe(false);
+        }
+        expect(fileSystem.isHeld(held!)).toBe(true);
+        expect(fileSystem.isHeld(structuredClone(held!))).toBe(true);
+      }
+      await lock.release();
+    });
+
+    it('notices that a name that stands for the lock was removed', async () => {
+      const { fileSystem, directory } = await make();
+      const lock = await fileSystem.lockDirectory(directory);
+      const name = lock.held?.names[0];
+      if (canHold(fileSystem) && name !== undefined) {
+        fileSystem.remove(joinPath(directory, name));
+        expect(fileSystem.isHeld(lock.held!)).toBe(false);
+      }
+      await lock.release();
     });
 
     it('refuses to lock a directory that does not exist', async () => {

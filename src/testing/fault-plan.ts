@@ -1,7 +1,9 @@
+import { rejectUnknownNames } from '../base/arguments.ts';
 import { SeededRandom } from '../base/random.ts';
 import type { Operation } from './operation-runner.ts';
 
-export type FaultKind = 'EIO' | 'ENOSPC' | 'short';
+/** `EMFILE` strikes what opens something: files, and directories to list or to sync. */
+export type FaultKind = 'EIO' | 'ENOSPC' | 'EMFILE' | 'short';
 
 export interface Fault {
   /** `short` makes a write return a smaller count without an error; it means nothing for other operations. */
@@ -19,6 +21,8 @@ export interface FaultPlanOptions {
   readonly seed?: number;
 }
 
+const optionNames: ReadonlySet<string> = new Set(['when', 'capacity', 'seed']);
+
 /** Which operations of a simulated file system fail, and how. May be changed while it is in use. */
 export class FaultPlan {
   /** Size of the disk in bytes: a write that needs more is short, or fails with ENOSPC if none of it fits. */
@@ -28,6 +32,7 @@ export class FaultPlan {
   readonly #planned = new Map<number, Fault>();
 
   constructor(options: FaultPlanOptions = {}) {
+    rejectUnknownNames(options, optionNames, 'option of a fault plan');
     this.capacity = options.capacity ?? Infinity;
     this.random = new SeededRandom(options.seed ?? 1);
     this.#when = options.when;

@@ -1,4 +1,4 @@
-import type { File, FileSystem } from '../io/file-system.ts';
+import { canHold, type File, type FileSystem, type HoldingFileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
 import { codeOf, codeOfAsync } from './code-of.ts';
 import { directoryLockConformance } from './directory-lock-conformance.ts';
@@ -32,6 +32,7 @@ export function fileSystemConformance(test: TestFunctions, make: MakeFileSystem)
   listingConforms(test, make);
   namesConform(test, make);
   linksConform(test, make);
+  identitiesConform(test, make);
   directoryLockConformance(test, make);
 }
 
@@ -421,6 +422,45 @@ function linksConform({ describe, it, expect }: TestFunctions, make: MakeFileSys
       expect(readFile(fileSystem, target)).toEqual([2]);
       const missing = joinPath(directory, 'missing');
       expect(codeOf(() => fileSystem.link(missing, joinPath(directory, 'c')))).toBe('ENOENT');
+    });
+  });
+}
+
+function identitiesConform({ describe, it, expect }: TestFunctions, make: MakeFileSystem): void {
+  describe('telling files and directories apart', () => {
+    it('knows a file again by any of its names, and a directory that was moved', async () => {
+      const { fileSystem, directory } = await make();
+      if (!canHold(fileSystem)) {
+        return;
+      }
+      const at = (...names: string[]): string => joinPath(directory, ...names);
+      writeFile(fileSystem, at('a'), [1]);
+      writeFile(fileSystem, at('b'), [1]);
+      fileSystem.link(at('a'), at('c'));
+      expect(fileSystem.identify(at('c'))).toBe(fileSystem.identify(at('a')));
+      expect(fileSystem.identify(at('b')) === fileSystem.identify(at('a'))).toBe(false);
+      fileSystem.makeDirectory(at('d'));
+      const moved = fileSystem.identify(at('d'));
+      expect(moved === undefined || moved === fileSystem.identify(directory)).toBe(false);
+      fileSystem.rename(at('d'), at('e'));
+      fileSystem.makeDirectory(at('d'));
+      expect(fileSystem.identify(at('e'))).toBe(moved);
+      expect(fileSystem.identify(at('d')) === moved).toBe(false);
+      expect(fileSystem.identify(joinPath(at('d'), '..'))).toBe(fileSystem.identify(directory));
+    });
+
+    it('knows nothing where nothing is', async () => {
+      const { fileSystem, directory } = await make();
+      if (canHold(fileSystem)) {
+        const disk: HoldingFileSystem = fileSystem;
+        writeFile(fileSystem, joinPath(directory, 'a'), [1]);
+        expect(fileSystem.identify(joinPath(directory, 'missing'))).toBe(undefined);
+        expect(fileSystem.identify(joinPath(directory, 'a', 'below'))).toBe(undefined);
+        const missing = joinPath(directory, 'missing');
+        expect(codeOf(() => disk.realPath(missing))).toBe('ENOENT');
+        const real = fileSystem.realPath(directory);
+        expect(fileSystem.identify(real)).toBe(fileSystem.identify(directory));
+      }
     });
   });
 }

@@ -11,6 +11,11 @@ export async function openInMemory<Event extends NewEvent = NewEvent>(
   options: StoreOptions = {},
   components: StoreComponents = {},
 ): Promise<EventStore<Event>> {
-  const fileSystem = components.fileSystem ?? new SimulatedFileSystem();
-  return open<Event>('/store', options, { ...components, fileSystem });
+  // Whatever else is given is looked at there; null is not nothing.
+  const fileSystem = components?.fileSystem ?? new SimulatedFileSystem();
+  const all =
+    typeof components === 'object' && components !== null
+      ? { ...components, fileSystem }
+      : components;
+  return open<Event>('/store', options, all);
 }

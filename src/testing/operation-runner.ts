@@ -31,6 +31,8 @@ export interface Operation {
   readonly size?: number;
   /** True for `writeAsync` and `syncAsync`. */
   readonly async: boolean;
+  /** Of `syncDirectory`: by a directory that was open already. */
+  readonly isOpen?: true;
   /** How it failed: known when it is over. */
   readonly error?: string;
 }
@@ -93,7 +95,8 @@ export class OperationRunner {
     this.#counts[facts.kind] += 1;
     const operation = { async: false, ...facts, index: this.#issued };
     this.onBeforeOperation?.(operation);
-    return { operation, fault: this.faults.faultOf(operation) };
+    const fault = this.faults.faultOf(operation);
+    return { operation, fault: fault?.kind === 'EMFILE' && !opens(facts) ? undefined : fault };
   }
 
   /** Lets it happen. Writes and syncs show their faults themselves, all others fail without an effect. */
@@ -120,6 +123,10 @@ export function throwIfFailing(
   if (fault !== undefined && fault.kind !== 'short') {
     throw systemError(fault.kind, operation.kind, operation.path);
   }
+}
+
+function opens({ kind, isOpen }: OperationFacts): boolean {
+  return ['open', 'create', 'list'].includes(kind) || (kind === 'syncDirectory' && isOpen !== true);
 }
 
 function failsWhole(kind: OperationKind): boolean {

@@ -1,6 +1,7 @@
-import { setImmediate } from 'node:timers';
+import { rejectUnknownNames } from '../base/arguments.ts';
 import { assert } from '../base/assert.ts';
 import type { Clock, Timer } from '../io/clock.ts';
+import { ownTimers } from '../io/own-timers.ts';
 
 export interface SimulatedClockOptions {
   /** Wall time at the start, in ms since the epoch. */
@@ -14,6 +15,8 @@ interface PendingTimer {
   readonly callback: () => void;
 }
 
+const optionNames: ReadonlySet<string> = new Set(['startMs', 'tickMs']);
+
 /** Time that passes only when the test says so. */
 export class SimulatedClock implements Clock {
   /** Time passed since the start: timers follow it, jumps of the wall clock do not. */
@@ -24,6 +27,7 @@ export class SimulatedClock implements Clock {
   readonly #timers: PendingTimer[] = [];
 
   constructor(options: SimulatedClockOptions = {}) {
+    rejectUnknownNames(options, optionNames, 'option of a simulated clock');
     this.#wallOffsetMs = options.startMs ?? 1_700_000_000_000;
     this.#tickMs = options.tickMs ?? 0;
   }
@@ -41,7 +45,7 @@ export class SimulatedClock implements Clock {
   /** Resolves after a full turn of the event loop, so that every chain of resolved promises has run. */
   pause(): Promise<void> {
     return new Promise((resolve) => {
-      setImmediate(resolve);
+      ownTimers.setImmediate(resolve);
     });
   }
 

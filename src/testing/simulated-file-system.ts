@@ -8,16 +8,19 @@
  *
  * Nothing here depends on time or on unseeded chance: same calls, same seeds, same disk.
  */
+import { rejectUnknownNames } from '../base/arguments.ts';
 import { createHash } from 'node:crypto';
 import { assert } from '../base/assert.ts';
 import { VarveError } from '../base/errors.ts';
 import { SeededRandom } from '../base/random.ts';
 import type {
+  Directory,
   DirectoryEntry,
   DirectoryLock,
   EntryKind,
   File,
-  FileSystem,
+  HeldDirectory,
+  HoldingFileSystem,
   OpenMode,
 } from '../io/file-system.ts';
 import { FaultPlan } from './fault-plan.ts';
@@ -29,13 +32,15 @@ import type { SimulatedDisk } from './simulated-file.ts';
 import { SimulatedInode } from './simulated-inode.ts';
 import type { CrashChoice } from './simulated-inode.ts';
 import { SimulatedDirectory, SimulatedTree, namesOf } from './simulated-tree.ts';
-import type { Place } from './simulated-tree.ts';
+import type { Place, SimulatedNode } from './simulated-tree.ts';
 import { systemError } from './system-error.ts';
 
 export type { Fault, FaultKind, FaultPlanOptions } from './fault-plan.ts';
 export { FaultPlan } from './fault-plan.ts';
 export type { Operation, OperationHook, OperationKind } from './operation-runner.ts';
 export type { CrashChoice } from './simulated-inode.ts';
+
+const optionNames: ReadonlySet<string> = new Set(['faults', 'onBeforeOperation', 'onOperation']);
 
 export interface SimulatedFileSystemOptions {
   readonly faults?: FaultPlan;
@@ -45,18 +50,23 @@ export interface SimulatedFileSystemOptions {
   readonly onOperation?: OperationHook;
 }
 
-export class SimulatedFileSystem implements FileSystem {
+export class SimulatedFileSystem implements HoldingFileSystem {
   /** May be changed at any time. */
   readonly faults: FaultPlan;
   readonly #runner: OperationRunner;
   readonly #heldWrites = new HoldQueue();
   readonly #heldSyncs = new HoldQueue();
   readonly #openFiles = new Set<SimulatedFile>();
-  readonly #locked = new Set<SimulatedDirectory>();
+  /** Locked directories, with the number of the lock that each has. */
+  readonly #locks = new Map<SimulatedDirectory, number>();
+  #lockCount = 0;
+  readonly #identities = new WeakMap<SimulatedNode, string>();
+  #identityCount = 0;
   readonly #disk: SimulatedDisk;
   #tree = new SimulatedTree();
 
   constructor(options: SimulatedFileSystemOptions = {}) {
+    rejectUnknownNames(options, optionNames, 'option of a simulated file system');
     this.faults = options.faults ?? new FaultPlan();
     this.#runner = new OperationRunner(this.faults);
     this.#runner.onBeforeOperation = options.onBeforeOperation;
@@ -160,8 +170,21 @@ export class SimulatedFileSystem implements FileSystem {
   }
 
   syncDirectory(path: string): void {
-    this.#runner.run({ kind: 'syncDirectory', path }, (_sequence, fault) => {
+    this.#syncDirectory(path, false);
+  }
+
+  openDirectory(path: string): Directory {
+    this.#runner.run({ kind: 'open', path }, () => this.#tree.directoryAt(path, 'open'));
+    return { sync: () => this.#syncDirectory(path, true), close: () => {} };
+  }
+
+  #syncDirectory(path: string, isOpen: boolean): void {
+    const facts = { kind: 'syncDirectory', path, ...(isOpen && { isOpen }) } as const;
+    this.#runner.run(facts, (_sequence, fault) => {
       const directory = this.#tree.directoryAt(path, 'fsync');
+      if (fault?.kind === 'EMFILE') {
+        throw systemError('EMFILE', 'open', path);
+      }
       if (fault === undefined || fault.kind === 'short') {
         this.#tree.sync(directory);
         return;
@@ -171,24 +194,46 @@ export class SimulatedFileSystem implements FileSystem {
     });
   }
 
-  /** Not an operation: it is not counted and never fails by plan. */
+  /** Not an operation, as nothing that concerns locks is: it is not counted and never fails by plan. */
   async lockDirectory(path: string): Promise<DirectoryLock> {
     const directory = this.#tree.directoryAt(path, 'lock');
-    if (this.#locked.has(directory)) {
+    if (this.#locks.has(directory)) {
       throw new VarveError('LOCKED', `Directory ${path} is locked by this simulated process.`, {
         details: { path },
       });
     }
-    this.#locked.add(directory);
-    let isHeld = true;
+    this.#lockCount += 1;
+    const sign = this.#lockCount;
+    this.#locks.set(directory, sign);
     return {
+      held: { path, anchor: path, identity: this.#identityOf(directory), names: [], sign },
       release: async () => {
-        if (isHeld) {
-          isHeld = false;
-          this.#locked.delete(directory);
+        if (this.#locks.get(directory) === sign) {
+          this.#locks.delete(directory);
         }
       },
     };
+  }
+
+  isHeld({ sign }: HeldDirectory): boolean {
+    return [...this.#locks.values()].some((number) => number === sign);
+  }
+
+  /** Takes the lock of a directory away from its holder, as somebody does who removes the names that stand for it. */
+  removeLock(path: string): void {
+    this.#locks.delete(this.#tree.directoryAt(path, 'lock'));
+  }
+
+  identify(path: string): string | undefined {
+    const node = this.#tree.find(path);
+    return node === undefined ? undefined : this.#identityOf(node);
+  }
+
+  realPath(path: string): string {
+    if (this.#tree.find(path) === undefined) {
+      throw systemError('ENOENT', 'realpath', path);
+    }
+    return `/${namesOf(path).join('/')}`;
   }
 
   /**
@@ -319,6 +364,17 @@ export class SimulatedFileSystem implements FileSystem {
       }
     }
     return [...inodes].reduce((sum, inode) => sum + inode.allocatedSize, 0);
+  }
+
+  #identityOf(node: SimulatedNode): string {
+    const known = this.#identities.get(node);
+    if (known !== undefined) {
+      return known;
+    }
+    this.#identityCount += 1;
+    const identity = String(this.#identityCount);
+    this.#identities.set(node, identity);
+    return identity;
   }
 
   #room(): number {

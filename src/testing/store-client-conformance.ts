@@ -1,6 +1,7 @@
 import type { CommitPart, NewEvent, StoreClient } from '../store/contract.ts';
 import type { TestFunctions } from './file-system-conformance.ts';
 import { codeOfAsync } from './code-of.ts';
+import { all, readingConforms } from './store-read-conformance.ts';
 
 /** What one test works on: an open, empty store, and a way to close it and open it again. */
 export interface StoreUnderTest<Store extends StoreClient> {
@@ -21,7 +22,6 @@ export function storeClientConformance(
   commitsConform(test, make);
   repeatsConform(test, make);
   readingConforms(test, make);
-  listingConforms(test, make);
   refusalsConform(test, make);
   endingConforms(test, make);
 }
@@ -41,6 +41,17 @@ function appendingConforms({ describe, it, expect }: TestFunctions, make: MakeCl
       expect([second.firstPosition, second.lastPosition, second.revision]).toEqual([2, 2, 0]);
       expect([third.firstPosition, third.lastPosition, third.revision]).toEqual([3, 3, 2]);
       expect(store.head).toBe(4);
+    });
+
+    it('says which revisions were added, and with 0 that it made the stream', async () => {
+      const { store } = await make();
+      const first = await store.append('a', [happened, happened]);
+      const written = await store.append('a', [happened, happened], { ack: 'written' });
+      const parts = [{ stream: 'a', events: [happened, happened] }];
+      const committed = await store.commit(parts, { ack: 'written' });
+      expect([first.firstRevision, first.revision]).toEqual([0, 1]);
+      expect([written.firstRevision, written.revision]).toEqual([2, 3]);
+      expect(committed.streams).toEqual([{ stream: 'a', firstRevision: 4, revision: 5 }]);
     });
 
     it('gives back everything that was given, in the form it was given', async () => {
@@ -158,10 +169,19 @@ function commitsConform({ describe, it, expect }: TestFunctions, make: MakeClien
       const { store } = await make();
       const result = await store.commit(parts);
       expect(result.streams).toEqual([
-        { stream: 'a', revision: 1 },
-        { stream: 'b', revision: 1 },
+        { stream: 'a', firstRevision: 0, revision: 1 },
+        { stream: 'b', firstRevision: 0, revision: 1 },
       ]);
-      const events = await all(store.read());
+      const again = await store.commit([
+        { stream: 'b', events: [happened] },
+        { stream: 'c', events: [happened] },
+        { stream: 'b', events: [happened] },
+      ]);
+      expect(again.streams).toEqual([
+        { stream: 'b', firstRevision: 2, revision: 3 },
+        { stream: 'c', firstRevision: 0, revision: 0 },
+      ]);
+      const events = await all(store.read({}, { before: 4 }));
       expect(events.map(({ stream }) => stream)).toEqual(['a', 'b', 'b', 'a']);
       expect(events.map(({ commit }) => [commit.index, commit.count])).toEqual([
         [0, 4],
@@ -194,6 +214,25 @@ function repeatsConform({ describe, it, expect }: TestFunctions, make: MakeClien
       const reopened = await reopen();
       expect(await reopened.append('a', [happened, happened], options)).toEqual(again);
       expect(reopened.head).toBe(3);
+    });
+
+    it('of a commit over streams are answered with all of the first result', async () => {
+      const { store, reopen } = await make();
+      await store.append('a', [happened]);
+      const parts: CommitPart[] = [
+        { stream: 'a', events: [happened, happened] },
+        { stream: 'b', events: [happened] },
+        { stream: 'a', events: [happened] },
+      ];
+      const first = await store.commit(parts, { idempotencyKey: 'k' });
+      expect(first.streams).toEqual([
+        { stream: 'a', firstRevision: 1, revision: 3 },
+        { stream: 'b', firstRevision: 0, revision: 0 },
+      ]);
+      await store.append('b', [happened]);
+      const again = { ...first, outcome: 'duplicate' };
+      expect(await store.commit(parts, { idempotencyKey: 'k' })).toEqual(again);
+      expect(await (await reopen()).commit(parts, { idempotencyKey: 'k' })).toEqual(again);
     });
 
     it('of a commit still in flight wait for it', async () => {
@@ -252,107 +291,6 @@ function repeatsConform({ describe, it, expect }: TestFunctions, make: MakeClien
       const event = await store.get(0);
       const again = await store.append('a', [{ ...happened, id: event!.id }]);
       expect(again.outcome).toBe('duplicate');
-    });
-  });
-}
-
-/** Ten events, the even ones in one stream, the odd ones in another. */
-async function filled(make: MakeClient): Promise<StoreClient> {
-  const { store } = await make();
-  for (let n = 0; n < 10; n += 1) {
-    await store.append(n % 2 === 0 ? 'even' : 'odd', [{ type: 'N', data: n }]);
-  }
-  return store;
-}
-
-function readingConforms({ describe, it, expect }: TestFunctions, make: MakeClient): void {
-  describe('reading', () => {
-    it('goes forwards and backwards, from a position, up to a limit', async () => {
-      const store = await filled(make);
-      const numbers = async (...args: Parameters<StoreClient['read']>): Promise<unknown[]> =>
-        (await all(store.read(...args))).map(({ data }) => data);
-      expect(await numbers({}, { after: 6 })).toEqual([7, 8, 9]);
-      expect(await numbers({}, { before: 2 })).toEqual([0, 1]);
-      expect(await numbers({}, { limit: 2 })).toEqual([0, 1]);
-      expect(await numbers({}, { direction: 'backwards', limit: 3 })).toEqual([9, 8, 7]);
-      expect(await numbers({ stream: 'odd' })).toEqual([1, 3, 5, 7, 9]);
-      expect(await numbers({ stream: 'odd' }, { direction: 'backwards', after: 3 })).toEqual([
-        9, 7, 5,
-      ]);
-      expect(await numbers({ stream: 'even', revisions: { from: 3 } })).toEqual([6, 8]);
-      expect(await numbers({ stream: 'even', revisions: { from: 1, to: 2 } })).toEqual([2, 4]);
-      expect(await numbers({ stream: 'none' })).toEqual([]);
-      expect(await numbers({}, { after: 100 })).toEqual([]);
-      expect(await numbers({}, { limit: 0 })).toEqual([]);
-    });
-
-    it('says why it ended and where', async () => {
-      const store = await filled(make);
-      const limited = store.read({}, { limit: 4 });
-      await all(limited);
-      expect([limited.stopped, limited.lastPosition]).toEqual(['limit', 3]);
-      const small = store.read({}, { maxBytes: 1 });
-      expect((await all(small)).length).toBe(1);
-      expect(small.stopped).toBe('bytes');
-      const whole = store.read();
-      await all(whole);
-      expect([whole.stopped, whole.lastPosition]).toEqual(['end', 9]);
-    });
-
-    it('sees what was visible when it began', async () => {
-      const store = await filled(make);
-      const events = store.read();
-      await events.next();
-      await store.append('even', [happened]);
-      expect((await all(events)).length).toBe(9);
-    });
-
-    it('finds events by position and by id', async () => {
-      const { store } = await make();
-      await store.append('a', [{ ...happened, id: 'mine' }, happened]);
-      const made = await store.get(1);
-      expect((await store.getById('mine'))!.position).toBe(0);
-      expect((await store.getById(made!.id))!.position).toBe(1);
-      expect(await store.get(2)).toBe(undefined);
-      expect(await store.getById('other')).toBe(undefined);
-    });
-
-    it('ends with an error when its signal does', async () => {
-      const store = await filled(make);
-      const controller = new AbortController();
-      const events = store.read({}, { signal: controller.signal });
-      await events.next();
-      controller.abort();
-      expect(await codeOfAsync(() => events.next())).toBe('ABORTED');
-    });
-  });
-}
-
-function listingConforms({ describe, it, expect }: TestFunctions, make: MakeClient): void {
-  describe('streams', () => {
-    it('are listed in order, with prefix, delimiter, after and limit', async () => {
-      const { store } = await make();
-      for (const stream of ['b/1', 'a/2', 'a/10', 'a/1', 'c', 'a/1/x']) {
-        await store.append(stream, [happened]);
-      }
-      const names = async (...args: Parameters<StoreClient['streams']>): Promise<string[]> =>
-        (await all(store.streams(...args))).map((entry) =>
-          entry.kind === 'prefix' ? entry.prefix : entry.stream,
-        );
-      expect(await names()).toEqual(['a/1', 'a/1/x', 'a/10', 'a/2', 'b/1', 'c']);
-      expect(await names({ delimiter: '/' })).toEqual(['a/', 'b/', 'c']);
-      expect(await names({ prefix: 'a/', delimiter: '/' })).toEqual(['a/1', 'a/1/', 'a/10', 'a/2']);
-      expect(await names({ delimiter: '/', after: 'a/' })).toEqual(['b/', 'c']);
-      expect(await names({ after: 'a/10', limit: 2 })).toEqual(['a/2', 'b/1']);
-      expect(await names({ prefix: 'x' })).toEqual([]);
-    });
-
-    it('have heads', async () => {
-      const { store } = await make();
-      await store.append('a', [happened, happened]);
-      const head = await store.streamHead('a');
-      expect([head!.revision, head!.position, head!.leaf.length]).toEqual([1, 1, 32]);
-      expect(await store.streamHead('b')).toBe(undefined);
     });
   });
 }
@@ -432,14 +370,6 @@ function endingConforms({ describe, it, expect }: TestFunctions, make: MakeClien
       expect(store.head).toBe(2);
     });
   });
-}
-
-async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
-  const found: Item[] = [];
-  for await (const item of items) {
-    found.push(item);
-  }
-  return found;
 }
 
 function pick(from: object, names: readonly string[]): Record<string, unknown> {

@@ -3,6 +3,7 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dumpSegment } from 'varve/inspect';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { putTogether, rehashPayload, takeApart } from '../store/log-surgery.ts';
 import { linesOf, temporaryFolder, varveIn, writeLines } from './run-varve.ts';
 
 const folder = temporaryFolder();
@@ -36,6 +37,16 @@ describe('a damaged store', () => {
     writeFileSync(segment, bytes);
   }
 
+  /** Changes the record at position 6, which no other follows in its stream. */
+  function tamper(change: (record: Buffer) => void): void {
+    const surgery = takeApart(readFileSync(good));
+    change(surgery.frames[2]![0]!);
+    writeFileSync(
+      segment,
+      Buffer.concat([readFileSync(good).subarray(0, 128), putTogether(surgery)]),
+    );
+  }
+
   it('is refused with 5 and reported by verify with 1', () => {
     damage(framesOf('good.seg')[2]!.offset + 100);
     const refused = varve('read', 'damaged');
@@ -46,6 +57,37 @@ describe('a damaged store', () => {
     expect(verified.out).toContain('The store is damaged.');
     expect(verified.out).toMatch(/positions 6 to 8 are missing/);
     expect(JSON.parse(varve('verify', 'damaged', '--json').out)).toMatchObject({ ok: false });
+  });
+
+  it('is not exported with a payload that was changed under right checksums', () => {
+    tamper((record) => {
+      record[record.length - 2]! ^= 1;
+    });
+    for (const command of ['export', 'read']) {
+      const { status, out, error } = varve(command, 'damaged', '--json');
+      expect(status, command).toBe(5);
+      expect(linesOf(out), command).toHaveLength(6);
+      expect(error, command).toContain('does not match its digest');
+    }
+    expect(varve('verify', 'damaged').status).toBe(1);
+  });
+
+  it('is told by verify --payloads if data are not JSON, all hashes right', () => {
+    tamper((record) => {
+      record[record.length - 1] = 0x20;
+      rehashPayload(record);
+    });
+    const hashed = varve('verify', 'damaged');
+    expect(hashed.status).toBe(0);
+    expect(hashed.out).toContain('--payloads decompresses and parses them, too');
+    const parsed = varve('verify', 'damaged', '--payloads');
+    expect(parsed.status).toBe(1);
+    expect(parsed.out).toContain('text that is not JSON');
+    expect(parsed.out).toContain('position 6, stream orders/6');
+    copyFileSync(good, segment);
+    const whole = varve('verify', 'damaged', '--payloads');
+    expect(whole.status).toBe(0);
+    expect(whole.out).toContain('compared with their digests, decompressed and parsed.');
   });
 
   it('is shown by dump, piece by piece', () => {

@@ -115,6 +115,9 @@ describe('the bundled history', () => {
     expect(some).toEqual(all.slice(47));
     const last = linesOf(varve('read', 'history', '--backwards', '--limit', '3', '--json').out);
     expect(last.map(({ position }) => position)).toEqual([17_757, 17_756, 17_755]);
+    expect(varve('read', 'history', '--after', '-1', '--limit', '2', '--json').out).toBe(
+      varve('read', 'history', '--limit', '2', '--json').out,
+    );
     const range = ['--after', '10', '--before', '13', '--json'];
     expect(linesOf(varve('read', 'history', ...range).out).map(({ position }) => position)).toEqual(
       [11, 12],

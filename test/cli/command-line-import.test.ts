@@ -165,7 +165,8 @@ describe('import', () => {
     varve('import', 'pair.ndjson', 'pair', '--group-by', 'group');
     const { status, error } = varve('export', 'pair', '--after', '0');
     expect(status).toBe(2);
-    expect(error).toContain('Use --after 1');
+    expect(error).toContain('Use --after 1, or --after -1');
+    expect(linesOf(varve('export', 'pair', '--after', '-1').out)).toHaveLength(3);
     expect(linesOf(varve('export', 'pair', '--after', '1').out)).toHaveLength(1);
   });
 

@@ -21,6 +21,12 @@ const pages: Readonly<Record<string, readonly string[]>> = {
     '1\n',
     'photos/2026/\nphotos/index\n',
   ],
+  'docs/event-store.md': [
+    'appended 0\norders/eu/42 OrderPlaced 42\n',
+    'REVISION_CONFLICT 0 no\nappended duplicate true\n',
+    '1 0 0\n1 2 1\n2 4 2\n',
+    'prefix orders/\nstream stock\norders/eu/1 0\norders/eu/2 0\n',
+  ],
   'docs/kv.md': [
     'users/8 Bob\n',
     'CONDITION_FAILED 1 3\n',
@@ -32,6 +38,9 @@ const pages: Readonly<Record<string, readonly string[]>> = {
 
 /** Examples in the comments of doors. */
 const doors: Readonly<Record<string, string>> = {
+  'src/index.ts': 'orders/42 0 OrderPlaced 42\n',
+  'src/inspect.ts': 'header 0\nframe 128\nrecord 176\n',
+  'src/testing.ts': '1 UNAVAILABLE no\n',
   'src/kv.ts': 'users/7 Ada\n',
   'src/level.ts': '{ born: 1815 }\n',
 };

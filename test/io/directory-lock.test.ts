@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import cluster from 'node:cluster';
 import { once } from 'node:events';
 import {
+  copyFileSync,
   cpSync,
   mkdirSync,
   mkdtempSync,
@@ -9,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { connect } from 'node:net';
@@ -280,6 +282,102 @@ describe('a holder that does not answer', () => {
   });
 });
 
+describe.runIf(process.platform === 'linux')('a holder whose names were removed', () => {
+  it('is found by what LOCK says, as long as it lives', async () => {
+    const directory = makeDirectory();
+    const child = startChild(directory);
+    expect((await nextReport(child)).outcome).toBe('held');
+    removeLockNames(directory);
+    expect(await refusal(directory)).toMatchObject({
+      code: 'LOCKED',
+      details: { holder: { pid: child.pid } },
+    });
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await (await lockDirectory(directory)).release();
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it('has not the lock of a copy of its directory', async () => {
+    const directory = makeDirectory();
+    const copy = makeDirectory();
+    const lock = await lockDirectory(directory);
+    copyFileSync(join(directory, 'LOCK'), join(copy, 'LOCK'));
+    await (await lockDirectory(copy)).release();
+    await lock.release();
+  });
+
+  it('leaves LOCK to the next holder', async () => {
+    const directory = makeDirectory();
+    const first = await lockDirectory(directory);
+    removeLockNames(directory);
+    unlinkSync(join(directory, 'LOCK'));
+    const second = await lockDirectory(directory);
+    await first.release();
+    expect(await refusal(directory)).toMatchObject({ details: { holder: { pid: process.pid } } });
+    await second.release();
+    expect(readdirSync(directory)).toEqual([]);
+  });
+});
+
+describe.runIf(process.platform === 'linux')('where a full queue looks like a dead holder', () => {
+  const conflating = ['--import', join(import.meta.dirname, '../fixtures/conflating-runtime.js')];
+  const tryThere = async (directory: string): Promise<Report> => {
+    const child = startChild(directory, 'stay', conflating);
+    const report = await nextReport(child);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    return report;
+  };
+
+  it('leaves the lock to a stopped holder, and takes it when that is dead', async () => {
+    const directory = makeDirectory();
+    const holder = startChild(directory);
+    expect((await nextReport(holder)).outcome).toBe('held');
+    holder.kill('SIGSTOP');
+    const name = readdirSync(directory).find((entry) => entry.startsWith('.lock-held-'));
+    expect(await connectUntilRefused(join(directory, name as string))).toBe('EAGAIN');
+    expect(await tryThere(directory)).toMatchObject({
+      outcome: 'LOCKED',
+      details: { holder: { pid: holder.pid } },
+    });
+    holder.kill('SIGKILL');
+    await once(holder, 'exit');
+    expect((await tryThere(directory)).outcome).toBe('held');
+  });
+
+  it.each([
+    ['in a place that is not known', (origin: string) => origin.replace(/x.*/, ''), 'LOCKED'],
+    ['in another namespace', (origin: string) => `${origin.slice(0, -8)}00000001`, 'LOCKED'],
+    [
+      'before the system was started',
+      (origin: string) => origin.replace(/x.{8}/, 'x00000000'),
+      'held',
+    ],
+  ])('judges a claim that was made %s', async (_, change, expected) => {
+    const directory = makeDirectory();
+    const child = startChild(directory);
+    expect((await nextReport(child)).outcome).toBe('held');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    for (const name of readdirSync(directory).filter((entry) => entry.startsWith('.lock-'))) {
+      const at = name.indexOf('x');
+      const changed = name.slice(0, at) + change(name.slice(at));
+      renameSync(join(directory, name), join(directory, changed));
+    }
+    const report = await tryThere(directory);
+    expect(report.outcome).toBe(expected);
+    if (expected === 'LOCKED') {
+      const command = /rm -- .*$/.exec(report.message ?? '')?.[0];
+      execFileSync('sh', ['-c', command as string]);
+      expect((await tryThere(directory)).outcome).toBe('held');
+    }
+    // Where a refusal is the kernel's own, there is no doubt.
+    await (await lockDirectory(directory)).release();
+    expect(readdirSync(directory)).toEqual([]);
+  });
+});
+
 describe('a directory lock in a race', () => {
   const seconds = Number(process.env['VARVE_LOCK_SECONDS'] ?? 5);
   it(
@@ -317,8 +415,18 @@ async function refusal(
   throw new Error(`locked what should be refused, or failed: ${String(lock)}`);
 }
 
-function startChild(directory: string, mode = 'stay'): ChildProcess {
-  const child = fork(holderPath, [moduleUrl, directory, mode], { execArgv: [] });
+function removeLockNames(directory: string): void {
+  for (const name of readdirSync(directory).filter((entry) => entry.startsWith('.lock-'))) {
+    unlinkSync(join(directory, name));
+  }
+}
+
+function startChild(
+  directory: string,
+  mode = 'stay',
+  execArgv: readonly string[] = [],
+): ChildProcess {
+  const child = fork(holderPath, [moduleUrl, directory, mode], { execArgv: [...execArgv] });
   children.add(child);
   return child;
 }

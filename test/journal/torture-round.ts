@@ -210,11 +210,12 @@ class World {
     const startInline = inlineWriter({ ...place, clock: nodeClock }, settings, active);
     const startThread = threadWriter(
       {
-        module: fixtureOf('torture-writer.js'),
+        worker: { name: 'torture', locate: () => fixtureOf('torture-writer.js') },
         directory: logDirectory,
         identity,
         fileSystem: { module: fixtureOf('torture-file-system.js'), options },
         takeEncoder: () => ({ state: encoder.takeState(), transfer: [] }),
+        otherwise: undefined,
       },
       settings,
       active,

@@ -258,11 +258,15 @@ describe('a writer thread that crashes', () => {
   it('or can not even be started is heard of after the call that wanted it', async () => {
     const defects: unknown[] = [];
     const parts = {
-      module: new URL('https://example.org/no-thread-runs-this.js'),
+      worker: {
+        name: 'none',
+        locate: () => new URL('https://example.org/no-thread-runs-this.js'),
+      },
       directory: '/nowhere',
       identity: new Uint8Array(16),
       fileSystem: undefined,
       takeEncoder: () => ({ state: undefined, transfer: [] }),
+      otherwise: undefined,
     };
     const file = { close: () => {} } as File;
     const place = { index: 0, firstPosition: 0, offset: 128, position: 0, link: 0 };
@@ -279,7 +283,9 @@ describe('a writer thread that crashes', () => {
     host.wantSpace(0, 1_000);
     expect(defects).toEqual([]);
     await Promise.resolve();
-    expect(defects).toMatchObject([{ code: 'ERR_INVALID_URL_SCHEME' }]);
+    expect(defects).toMatchObject([
+      { code: 'UNAVAILABLE', cause: { code: 'ERR_INVALID_URL_SCHEME' } },
+    ]);
     host.stop();
     await host.close();
   });

@@ -216,8 +216,9 @@ describe('the thread of a background', () => {
     const unready = setUp([{ kind: 'create', does: 'EIO' }]);
     unready.disk.arm();
     const manifest = { kind: 'manifest', content: new Uint8Array(1) } as const;
-    await expect(unready.background.run(manifest)).rejects.toMatchObject({ code: 'EIO' });
-    await expect(unready.background.run(manifest)).rejects.toMatchObject({ code: 'EIO' });
+    const failure = { code: 'UNAVAILABLE', applied: 'no', cause: { code: 'EIO' } };
+    await expect(unready.background.run(manifest)).rejects.toMatchObject(failure);
+    await expect(unready.background.run(manifest)).rejects.toMatchObject(failure);
     expect(unready.disk.count('threadCount')).toBe(2);
     await unready.background.close();
     const later = setUp([{ kind: 'open', path: 'manifest.tmp', does: 'throw later', count: 1 }]);

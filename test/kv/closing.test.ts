@@ -1,6 +1,9 @@
-/** What a store that is closed leaves to the next open. */
+/** What a store that is closed leaves to the next open, and who hears of what could not be done. */
+import type { LogEntry } from 'varve';
+import type { KvOptions, KvStore } from 'varve/kv';
+import { FaultPlan, SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
-import { disk, openOn } from './open.ts';
+import { codeOf, disk, openOn, text } from './open.ts';
 
 describe('close', () => {
   it.each([
@@ -27,4 +30,77 @@ describe('close', () => {
       await again.close();
     },
   );
+});
+
+/** A disk that takes no more bytes of some files from `fill` on. */
+class FullDisk {
+  readonly fileSystem: SimulatedFileSystem;
+  readonly entries: LogEntry[] = [];
+  #isFull: (path: string) => boolean = () => false;
+
+  constructor() {
+    const faults = new FaultPlan({
+      when: ({ kind, path }) =>
+        ['write', 'truncate', 'sync', 'create'].includes(kind) && this.#isFull(path)
+          ? 'ENOSPC'
+          : undefined,
+    });
+    this.fileSystem = new SimulatedFileSystem({ faults });
+  }
+
+  fill(isFull: (path: string) => boolean): void {
+    this.#isFull = isFull;
+  }
+
+  open(options: KvOptions = {}): Promise<KvStore> {
+    return openOn(this.fileSystem, options, { logger: (entry) => this.entries.push(entry) });
+  }
+
+  get undone(): string[] {
+    return this.entries
+      .filter(({ event }) => event === 'not-at-rest')
+      .map(({ message }) => message);
+  }
+}
+
+describe('close on a full disk', () => {
+  it('succeeds where the log holds all that was acknowledged, and tells the logger what is undone', async () => {
+    const full = new FullDisk();
+    const kv = await full.open();
+    await kv.put('a', new Uint8Array(1_500 * 1024));
+    full.fill((path) => path.endsWith('.tbl'));
+    await kv.close();
+    expect(full.undone).toEqual([expect.stringContaining('could not flush what is in memory')]);
+    full.fill(() => false);
+    const again = await full.open();
+    expect(again.recovery).toMatchObject({ replayed: 1, quarantined: undefined });
+    expect(again.getSync('a')).toHaveLength(1_500 * 1024);
+    await again.close();
+  });
+
+  it('succeeds where only the log could not be left at rest', async () => {
+    const full = new FullDisk();
+    const kv = await full.open();
+    await kv.put('a', '1');
+    full.fill((path) => path.includes('/log/'));
+    await kv.close();
+    expect(full.undone).toEqual([expect.stringContaining('could not leave the log at rest')]);
+    full.fill(() => false);
+    const again = await full.open();
+    expect(again.recovery.wasClosed).toBe(false);
+    expect(text(again.getSync('a'))).toBe('1');
+    await again.close();
+  });
+
+  it('rejects without a log: what was answered is lost', async () => {
+    const full = new FullDisk();
+    const kv = await full.open({ log: false });
+    await kv.put('a', '1');
+    full.fill((path) => path.endsWith('.tbl'));
+    expect(await codeOf(kv.close())).toBe('UNAVAILABLE');
+    full.fill(() => false);
+    const again = await full.open({ log: false });
+    expect(again.hasSync('a')).toBe(false);
+    await again.close();
+  });
 });

@@ -33,6 +33,15 @@ describe('attaching', () => {
     expect(store.stats().clients).toBe(1);
   });
 
+  it('to a port that does not know the calls of Node says what to do', async () => {
+    const port = (await inMemory()).share();
+    // As in runtimes that turn a port in a message into one of the web's.
+    Object.defineProperty(port, 'on', { value: undefined });
+    const attaching = attach(port);
+    await expect(attaching).rejects.toMatchObject({ code: 'UNSUPPORTED_FORMAT' });
+    await expect(attaching).rejects.toThrow(/give it to the thread in its workerData/);
+  });
+
   it('to a port that nobody answers on fails after a while', async () => {
     const clock = new SimulatedClock();
     const { port1, port2 } = new MessageChannel();
@@ -65,7 +74,7 @@ describe('attaching', () => {
         }
       });
     });
-    shared.postMessage({ kind: 'hello', protocol: 1, laneSize: 1_000 });
+    shared.postMessage({ kind: 'hello', protocol: 2, laneSize: 1_000 });
     expect(await answer).toMatchObject({ error: { facts: { code: 'INVALID_ARGUMENT' } } });
     expect(await fateOf(client.append('a', [event]))).toBe('done');
   });

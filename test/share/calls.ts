@@ -34,6 +34,17 @@ export function fatesOf(calls: readonly Promise<unknown>[]): Promise<string[]> {
   return Promise.all(calls.map((call) => fateOf(call)));
 }
 
+/** What becomes of `laterCalls` of a client that is closed: the first two write. */
+export const laterFates: readonly string[] = [
+  'CLOSED no',
+  'CLOSED no',
+  'CLOSED',
+  'CLOSED',
+  'CLOSED',
+  'CLOSED',
+  'CLOSED',
+];
+
 export function laterCalls(client: StoreClient): Promise<unknown>[] {
   return [
     client.append('a', [event]),

@@ -1,5 +1,6 @@
 /** What callers can do to a store by mistake or on purpose, without it being hurt. Each was a defect once. */
-import { type LogEntry, type NewEvent, type StoreOptions, VarveError } from 'varve';
+import { getEventListeners } from 'node:events';
+import { attach, type LogEntry, type NewEvent, type StoreOptions, VarveError } from 'varve';
 import { FaultPlan, openInMemory, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
 
@@ -224,5 +225,35 @@ describe('flush and waitFor', () => {
     );
     expect(applied).toEqual(['unknown', undefined, undefined]);
     await store.close();
+  });
+});
+
+describe('one signal for everything', () => {
+  it('is listened to once, whatever waits for it, and no leak is warned of', async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', note);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const stores = await Promise.all(Array.from({ length: 12 }, async () => openInMemory(narrow)));
+    const clients = await Promise.all(stores.map(async (store) => attach(store.share())));
+    const waits: Promise<unknown>[] = [];
+    for (const store of [...stores, ...clients]) {
+      for (let n = 0; n < 20; n += 1) {
+        waits.push(codeOf(() => store.waitFor(1_000_000, { signal })));
+        waits.push(codeOf(() => store.append('a', [large], { signal })));
+      }
+      waits.push(codeOf(() => store.read({}, { signal }).next()));
+    }
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    controller.abort();
+    const codes = new Set(await Promise.all(waits));
+    expect(codes).toContain('ABORTED');
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+    await Promise.all(clients.map(async (client) => client.close()));
+    await Promise.all(stores.map(async (store) => store.close()));
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', note);
+    expect(warnings).toEqual([]);
   });
 });

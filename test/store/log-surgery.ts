@@ -42,6 +42,32 @@ type RecordField =
   | 'digest'
   | 'sizes'
   | 'strings';
+/** Offsets of further fields of a record's header. */
+export const HeaderAt: Readonly<Record<HeaderField, number>> = {
+  version: PREFIX_SIZE,
+  flags: PREFIX_SIZE + 1,
+  contentType: PREFIX_SIZE + 2,
+  codec: PREFIX_SIZE + 3,
+  occurredAt: PREFIX_SIZE + 32,
+  payloadSize: PREFIX_SIZE + 40,
+  plainSize: PREFIX_SIZE + 44,
+  metadataSize: PREFIX_SIZE + 48,
+  keyId: PREFIX_SIZE + 52,
+  idDraw: PREFIX_SIZE + 56,
+  reserved: PREFIX_SIZE + 60,
+};
+type HeaderField =
+  | 'version'
+  | 'flags'
+  | 'contentType'
+  | 'codec'
+  | 'occurredAt'
+  | 'payloadSize'
+  | 'plainSize'
+  | 'metadataSize'
+  | 'keyId'
+  | 'idDraw'
+  | 'reserved';
 /** Strings of a record in their order. */
 export const TextOf: Readonly<Record<'stream' | 'type' | 'id' | 'key', number>> = {
   stream: 0,
@@ -125,14 +151,57 @@ export function textOfRecord(record: Buffer, index: number): string {
 }
 
 /** The record with another text, all sizes right. */
-export function withText(record: Buffer, index: number, text: string): Buffer {
+export function withText(record: Buffer, index: number, text: string | Buffer): Buffer {
   const { start, size } = placeOf(record, index);
-  const bytes = Buffer.from(text);
+  const bytes = Buffer.from(text as string);
   const changed = Buffer.concat([record.subarray(0, start), bytes, record.subarray(start + size)]);
   changed.writeUInt16LE(bytes.length, RecordAt.sizes + index * 2);
   changed.writeUInt16LE(record.readUInt16LE(10) + bytes.length - size, 10);
   changed.writeUInt32LE(changed.length, 0);
   return changed;
+}
+
+/** The record with other tags, all sizes right. */
+export function withTags(record: Buffer, tags: readonly (string | Buffer)[]): Buffer {
+  const { start, size } = placeOf(record, TextOf.key);
+  const headerEnd = PREFIX_SIZE + record.readUInt16LE(10);
+  const pieces = tags
+    .map((tag) => Buffer.from(tag as string))
+    .flatMap((bytes) => [Buffer.of(bytes.length & 0xff, bytes.length >>> 8), bytes]);
+  const before = record.subarray(0, start + size);
+  const changed = Buffer.concat([before, ...pieces, record.subarray(headerEnd)]);
+  const grown = changed.length - record.length;
+  changed.writeUInt16LE(tags.length, RecordAt.sizes + 14);
+  changed.writeUInt16LE(record.readUInt16LE(10) + grown, 10);
+  changed.writeUInt32LE(changed.length, 0);
+  return changed;
+}
+
+/** The record with another stored payload, the sizes of both right. */
+export function withPayload(
+  record: Buffer,
+  stored: Buffer,
+  says: { readonly codec: number; readonly plainSize: number; readonly metadataSize: number },
+): Buffer {
+  const saltEnd = PREFIX_SIZE + record.readUInt16LE(10) + 16;
+  const changed = Buffer.concat([record.subarray(0, saltEnd), stored]);
+  changed.writeUInt32LE(changed.length, 0);
+  changed.writeUInt8(says.codec, HeaderAt.codec);
+  changed.writeUInt32LE(stored.length, HeaderAt.payloadSize);
+  changed.writeUInt32LE(says.plainSize, HeaderAt.plainSize);
+  changed.writeUInt32LE(says.metadataSize, HeaderAt.metadataSize);
+  return changed;
+}
+
+/** Where the frames of a segment begin, found by their magic number and sizes. */
+export function frameOffsetsOf(bytes: Buffer): number[] {
+  const offsets: number[] = [];
+  for (let at = SEGMENT_HEADER_SIZE; at < bytes.length; at += 8) {
+    if (bytes.toString('latin1', at, at + 4) === 'VFRM') {
+      offsets.push(at);
+    }
+  }
+  return offsets;
 }
 
 function placeOf(record: Buffer, index: number): { start: number; size: number } {

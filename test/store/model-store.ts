@@ -193,15 +193,17 @@ function resultOf(
   outcome: CommitResult['outcome'],
   events: readonly ModelEvent[],
 ): Omit<CommitResult, 'time'> {
-  const revisions = new Map<string, number>();
+  const revisions = new Map<string, number[]>();
   for (const { event } of events) {
-    revisions.set(event.stream, event.revision);
+    revisions.set(event.stream, [...(revisions.get(event.stream) ?? []), event.revision]);
   }
   return {
     outcome,
     firstPosition: events[0]!.event.position,
     lastPosition: events.at(-1)!.event.position,
-    streams: Array.from(revisions, ([stream, revision]) => ({ stream, revision })),
+    streams: Array.from(revisions, ([stream, all]) => {
+      return { stream, firstRevision: all[0]!, revision: all.at(-1)! };
+    }),
   };
 }
 

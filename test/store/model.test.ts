@@ -285,6 +285,7 @@ class ModelRun {
       query,
       options,
     });
+    expect(read.asOf).toBe(this.#model.events.length - 1);
     expect(read.lastPosition).toBe(positions.at(-1));
     for (const event of events) {
       this.#compareEvent(event);
@@ -295,6 +296,7 @@ class ModelRun {
     const random = this.#random;
     const head = this.#model.events.length;
     const position = (): number => random.below(head + 5);
+    const lowerBound = (): number => position() - 1;
     const stream = random.pick([...streamNames, 'unknown/stream']);
     const last = this.#model.positionsOf(stream).length;
     const revisions = {
@@ -305,7 +307,7 @@ class ModelRun {
     return {
       query: random.chance(0.5) ? {} : byStream,
       options: {
-        ...(random.chance(0.5) ? { after: position() } : {}),
+        ...(random.chance(0.5) ? { after: lowerBound() } : {}),
         ...(random.chance(0.5) ? { before: position() } : {}),
         ...(random.chance(0.5)
           ? { direction: random.pick(['forwards', 'backwards'] as const) }

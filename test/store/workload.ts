@@ -87,8 +87,9 @@ export async function call(
   }
   const { stream, events, expectedRevision = 'any' } = first;
   const result: AppendResult = await store.append(stream, events, { ...options, expectedRevision });
-  const { outcome, firstPosition, lastPosition, revision, time } = result;
-  return { outcome, firstPosition, lastPosition, time, streams: [{ stream, revision }] };
+  const { outcome, firstPosition, lastPosition, firstRevision, revision, time } = result;
+  const streams = [{ stream, firstRevision, revision }];
+  return { outcome, firstPosition, lastPosition, time, streams };
 }
 
 export interface WorkloadSettings {

@@ -1,6 +1,7 @@
 /** What the owner and the background's thread say to each other. */
 import type { PackedError } from '../../base/error-transfer.ts';
 import type { SentComponent } from '../../io/component.ts';
+import type { HeldDirectory } from '../../io/file-system.ts';
 import type { Job, JobResult } from './job.ts';
 
 export interface BackgroundThreadData {
@@ -8,6 +9,7 @@ export interface BackgroundThreadData {
   readonly identity: Uint8Array;
   /** Undefined for the operating system's. */
   readonly fileSystem: SentComponent | undefined;
+  readonly held: HeldDirectory | undefined;
   /** The word that table numbers are counted in. */
   readonly numbers: Int32Array;
 }
@@ -22,6 +24,4 @@ export type BackgroundOrder =
 export type BackgroundReport =
   | { readonly report: 'taken'; readonly id: number }
   | { readonly report: 'succeeded'; readonly id: number; readonly result: JobResult }
-  | { readonly report: 'failed'; readonly id: number; readonly cause: PackedError }
-  /** The thread could not be made ready. */
-  | { readonly report: 'defect'; readonly cause: PackedError };
+  | { readonly report: 'failed'; readonly id: number; readonly cause: PackedError };

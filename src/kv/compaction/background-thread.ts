@@ -1,8 +1,8 @@
 /** The background on a thread of its own: requests to the disk block it, and between steps it looks for new orders. */
 import { packError } from '../../base/error-transfer.ts';
-import { loadComponent, receiveComponent } from '../../io/component.ts';
-import type { FileSystem } from '../../io/file-system.ts';
-import { NodeFileSystem } from '../../io/node-file-system.ts';
+import { receiveComponent } from '../../io/component.ts';
+import { fileSystemOf } from '../../io/file-system-of.ts';
+import { heldFileSystem } from '../../io/held-folder.ts';
 import type { ThreadStarter } from '../../io/thread.ts';
 import type {
   BackgroundOrder,
@@ -16,26 +16,29 @@ import { workOf } from './job-work.ts';
 import type { JobParts } from './table-jobs.ts';
 import { CountedTableNumbers } from './table-numbers.ts';
 
-/** Waits for orders, by the thread's event loop, until the thread is ended. */
+/** Waits for orders, by the thread's event loop, until the thread is ended. Never rejects. */
 export async function runBackgroundThread(starter: ThreadStarter): Promise<void> {
-  const { directory, identity, numbers, ...data } = starter.data as BackgroundThreadData;
   try {
-    const fileSystem: FileSystem =
-      data.fileSystem === undefined
-        ? new NodeFileSystem()
-        : await loadComponent<FileSystem>(receiveComponent(data.fileSystem));
-    const parts = {
-      fileSystem,
-      directory,
-      identity,
-      numbers: new CountedTableNumbers(numbers),
-      failedSyncs: { count: 0 },
-    };
+    const parts = await prepareParts(starter.data as BackgroundThreadData);
     new BackgroundThread(starter, parts).listen();
   } catch (error) {
-    const report: BackgroundReport = { report: 'defect', cause: packError(error) };
-    starter.post(report);
+    starter.failed(error);
+    return;
   }
+  starter.ready();
+}
+
+async function prepareParts({
+  fileSystem: sent,
+  held,
+  directory,
+  identity,
+  numbers,
+}: BackgroundThreadData): Promise<JobParts> {
+  const base = await fileSystemOf(sent && receiveComponent(sent));
+  const fileSystem = heldFileSystem(base, held);
+  const counted = new CountedTableNumbers(numbers);
+  return { fileSystem, directory, identity, numbers: counted, failedSyncs: { count: 0 } };
 }
 
 class BackgroundThread {

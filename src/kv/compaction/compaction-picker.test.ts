@@ -5,7 +5,13 @@
 import { describe, expect, it } from 'vitest';
 import { LEVEL_COUNT, Levels } from '../manifest/levels.ts';
 import type { TableMeta } from '../table-meta.ts';
-import { type CompactionPlan, pickCompaction, pickManual } from './compaction-picker.ts';
+import {
+  type CompactionPlan,
+  type Kept,
+  NOTHING_KEPT,
+  pickCompaction,
+  pickManual,
+} from './compaction-picker.ts';
 import { debtOf, levelZeroDepth, pressureOf } from './compaction-pressure.ts';
 import { type CompactionSettings, compactionSettings } from './compaction-settings.ts';
 
@@ -65,13 +71,15 @@ function textOf(plan: CompactionPlan | 'busy' | undefined): string {
 function picked(
   picture: string,
   busy: ReadonlySet<number> = idle,
-  oldestSnapshot?: number,
+  kept: Partial<Kept> = {},
 ): string {
-  return textOf(pickCompaction(levelsOf(picture), noCursors, settings, busy, oldestSnapshot));
+  return textOf(
+    pickCompaction(levelsOf(picture), noCursors, settings, busy, { ...NOTHING_KEPT, ...kept }),
+  );
 }
 
 function scanned(picture: string, busy: ReadonlySet<number> = idle): string {
-  return textOf(pickCompaction(levelsOf(picture), noCursors, settings, busy, Infinity, true));
+  return textOf(pickCompaction(levelsOf(picture), noCursors, settings, busy, NOTHING_KEPT, true));
 }
 
 describe('level 0', () => {
@@ -186,13 +194,34 @@ describe('deletions', () => {
   });
 
   it('wait for the snapshots that need them', () => {
-    expect(picked('1 5:a-b!\n2 4:a-b', idle, 4)).toBe('nothing');
-    expect(picked('1 5:a-b!\n2 4:a-b', idle, 5)).toBe('merge 5 | 4 to 2');
+    expect(picked('1 5:a-b!\n2 4:a-b', idle, { oldestSnapshot: 4 })).toBe('nothing');
+    expect(picked('1 5:a-b!\n2 4:a-b', idle, { oldestSnapshot: 5 })).toBe('merge 5 | 4 to 2');
   });
 
   it('of ranges count for many', () => {
     const levels = Levels.from([[], [{ ...tableOf('5:a-b'), rangeDeleteCount: 1 }]]);
     expect(textOf(pickCompaction(levels, noCursors, settings, idle))).toBe('merge 5 to 1');
+  });
+});
+
+/** Table 5 has so many versions that nobody sees. */
+function hiding(count: number): Kept {
+  return { ...NOTHING_KEPT, hiddenIn: ({ number }) => (number === 5 ? count : 0) };
+}
+
+describe('versions that nobody sees any more', () => {
+  it('have their table written anew where it is, if they are many', () => {
+    expect(picked('1 5:a-b\n2 4:a-b', idle, hiding(2))).toBe('merge 5 to 1 above 4');
+    expect(picked('2 5:a-b\n1 6:c-d', idle, hiding(2))).toBe('merge 5 to 2');
+    expect(picked('1 5:a-b\n2 4:a-b', idle, hiding(1))).toBe('nothing');
+    expect(picked('1 5:a-b\n2 4:a-b', new Set([5]), hiding(2))).toBe('nothing');
+  });
+
+  it('go with a merge by hand, even a single one', () => {
+    const range = { from: undefined, to: undefined };
+    const levels = levelsOf('1 5:a-b 6:c-d');
+    expect(textOf(pickManual(levels, range, 1, settings, idle, hiding(1)))).toBe('merge 5 to 1');
+    expect(textOf(pickManual(levels, range, 1, settings, idle))).toBe('nothing');
   });
 });
 

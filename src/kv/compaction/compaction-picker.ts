@@ -6,6 +6,7 @@
  *               the level's last merge ended
  *   scans       level 0 is merged earlier when scans have gone through it so often that this would have cost less
  *   deletions   a table that is mostly deletions goes down until nothing is left for it to delete
+ *   versions    a table with many versions that no snapshot needs any more is written anew, where it is
  *
  * Whatever is picked takes along every table of its range in both levels, so tables that finish in any order keep a level
  * free of overlap.
@@ -35,7 +36,7 @@ export interface CompactionPlan {
   readonly isTrivialMove: boolean;
   /** The new cursor of `level`. */
   readonly cursorKey: Uint8Array;
-  readonly reason: 'size' | 'deletions' | 'scans' | 'manual';
+  readonly reason: 'size' | 'deletions' | 'versions' | 'scans' | 'manual';
 }
 
 /** Neighbours that are merged at once share the table below that they both touch. */
@@ -50,6 +51,8 @@ const MOVED_SIZE_SHARE = 1 / 8;
 const MANUAL_SIZE_MAX = 32;
 /** How many entries one deleted range counts as: it usually hides more than one. */
 const RANGE_DELETE_WEIGHT = 64;
+/** A table is written anew for versions that nobody sees if they are at least one in so many of its entries. */
+const HIDDEN_SHARE = 3;
 
 /** How urgent a level is; from 1 on it is to be merged. What is being merged already doesn't count. */
 export function score(
@@ -74,16 +77,26 @@ export function score(
   return size / targetSize(level, settings);
 }
 
+/** What keeps old versions and deletions. */
+export interface Kept {
+  /** Deletions above it can't be dropped yet. */
+  readonly oldestSnapshot: number;
+  /** Versions in a table that would go if it were written anew. */
+  readonly hiddenIn: (table: TableMeta) => number;
+}
+
+export const NOTHING_KEPT: Kept = { oldestSnapshot: Infinity, hiddenIn: () => 0 };
+
 /**
  * What to do next, or undefined if there is nothing (or what there is waits for tables that are busy).
- * `oldestSnapshot`: deletions above it can't be dropped yet. `isScanned`: scans have paid for merging level 0.
+ * `isScanned`: scans have paid for merging level 0.
  */
 export function pickCompaction(
   levels: Levels,
   cursors: readonly (Uint8Array | undefined)[],
   settings: CompactionSettings,
   busy: ReadonlySet<number>,
-  oldestSnapshot: number = Infinity,
+  kept: Kept = NOTHING_KEPT,
   isScanned: boolean = false,
 ): CompactionPlan | undefined {
   const urgent: { readonly level: number; readonly urgency: number }[] = [];
@@ -102,7 +115,7 @@ export function pickCompaction(
     }
   }
   const scanned = isScanned ? planLevelZero(work, 'scans') : undefined;
-  return scanned ?? planDeletions(work, oldestSnapshot);
+  return scanned ?? planShrinking(work, kept);
 }
 
 /** Keys, both ends inclusive; undefined is an open end. */
@@ -121,7 +134,7 @@ export function pickManual(
   level: number,
   settings: CompactionSettings,
   busy: ReadonlySet<number>,
-  oldestSnapshot: number = Infinity,
+  kept: Kept = NOTHING_KEPT,
 ): CompactionPlan | 'busy' | undefined {
   const { from, to } = range;
   const work = { levels, settings, busy };
@@ -133,7 +146,9 @@ export function pickManual(
     return planLevelZero(work, 'manual') ?? 'busy';
   }
   if (isDeepest(levels, level, from, to)) {
-    const table = tables.find((candidate) => canShrink(candidate, oldestSnapshot));
+    const table = tables.find(
+      (candidate) => canShrink(candidate, kept) || kept.hiddenIn(candidate) > 0,
+    );
     return table === undefined ? undefined : (planInPlace(work, level, table, 'manual') ?? 'busy');
   }
   const first = levels.tables(level).indexOf(tables[0]!);
@@ -241,17 +256,12 @@ function planInPlace(
   return finishPlan(work, { level, outputLevel: level, upper: [table], reason });
 }
 
-/** Data that is deleted should go at last, even if its level is small enough and nobody writes. */
-function planDeletions(work: Work, oldestSnapshot: number): CompactionPlan | undefined {
+/** Data that is deleted or overwritten should go at last, even if its level is small enough and nobody writes. */
+function planShrinking(work: Work, kept: Kept): CompactionPlan | undefined {
   const { levels } = work;
   for (let level = 1; level < LEVEL_COUNT; level += 1) {
     for (const [index, table] of levels.tables(level).entries()) {
-      if (!isMostlyDeletions(table) || !canShrink(table, oldestSnapshot)) {
-        continue;
-      }
-      const plan = isDeepest(levels, level, table.minKey, table.maxKey)
-        ? planInPlace(work, level, table, 'deletions')
-        : planRun(work, { level, first: index, end: index + 1, reason: 'deletions' });
+      const plan = planShrinkingOf(work, level, index, table, kept);
       if (plan !== undefined) {
         return plan;
       }
@@ -260,8 +270,25 @@ function planDeletions(work: Work, oldestSnapshot: number): CompactionPlan | und
   return undefined;
 }
 
+function planShrinkingOf(
+  work: Work,
+  level: number,
+  index: number,
+  table: TableMeta,
+  kept: Kept,
+): CompactionPlan | undefined {
+  if (isMostlyDeletions(table) && canShrink(table, kept)) {
+    return isDeepest(work.levels, level, table.minKey, table.maxKey)
+      ? planInPlace(work, level, table, 'deletions')
+      : planRun(work, { level, first: index, end: index + 1, reason: 'deletions' });
+  }
+  return kept.hiddenIn(table) * HIDDEN_SHARE >= Math.max(1, table.count)
+    ? planInPlace(work, level, table, 'versions')
+    : undefined;
+}
+
 /** True if a merge with nothing below drops every deletion of the table, and so makes it smaller for certain. */
-function canShrink(table: TableMeta, oldestSnapshot: number): boolean {
+function canShrink(table: TableMeta, { oldestSnapshot }: Kept): boolean {
   return table.deleteCount + table.rangeDeleteCount > 0 && newestSequence(table) <= oldestSnapshot;
 }
 

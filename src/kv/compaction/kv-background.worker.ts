@@ -2,4 +2,4 @@
 import { threadStarter } from '../../io/thread.ts';
 import { runBackgroundThread } from './background-thread.ts';
 
-await runBackgroundThread(threadStarter());
+void runBackgroundThread(threadStarter('kvBackground'));

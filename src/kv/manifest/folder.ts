@@ -1,6 +1,7 @@
 /** Names in a store's folder, and what stands in its folder of tables. */
 import { VarveError } from '../../base/errors.ts';
 import type { FileSystem } from '../../io/file-system.ts';
+import { adviceAbout } from '../../io/mount-root.ts';
 import { joinPath } from '../../io/path.ts';
 import { MANIFEST_NAME, TABLES_NAME, tableNumberOf, tablesDirectory } from '../names.ts';
 
@@ -26,12 +27,14 @@ export function inspectNames(fileSystem: FileSystem, directory: string): void {
     return;
   }
   const isStore = entries.some(({ name }) => name === MANIFEST_NAME || name === TABLES_NAME);
+  const { name } = foreign;
   if (isStore) {
-    throw foreignFile(joinPath(directory, foreign.name));
+    throw foreignFile(joinPath(directory, name), adviceAbout(name, directory, MOVE_IT));
   }
+  const advice = adviceAbout(name, directory, 'give a new or an empty folder');
   throw new VarveError(
     'NOT_A_STORE',
-    `${directory} holds other things than a store (${JSON.stringify(foreign.name)}, for one): give a new or an empty folder.`,
+    `${directory} holds other things than a store (${JSON.stringify(name)}, for one): ${advice}.`,
     { details: { directory, file: foreign.name } },
   );
 }
@@ -55,8 +58,10 @@ export function listTables(fileSystem: FileSystem, directory: string): ReadonlyM
   return sizes;
 }
 
-export function foreignFile(path: string): VarveError {
-  return new VarveError('FOREIGN_FILE', `${path} is not a file of this store: move it elsewhere.`, {
+const MOVE_IT = 'move it elsewhere';
+
+export function foreignFile(path: string, advice: string = MOVE_IT): VarveError {
+  return new VarveError('FOREIGN_FILE', `${path} is not a file of this store: ${advice}.`, {
     details: { file: path },
   });
 }

@@ -212,6 +212,18 @@ describe('a manifest', () => {
     ['too many deletions', FIRST_TABLE + 24, [6], 'table 8: it has more deletions than entries'],
     ['a table without bytes', FIRST_TABLE + 8, [0, 0], 'table 8: it has no bytes'],
     [
+      'a table that holds nothing',
+      FIRST_TABLE + 16,
+      [0, 0, 0, 0, 0, 0, 0, 0, 0],
+      'table 8: it holds nothing',
+    ],
+    [
+      'an ingested table that was never written',
+      FIRST_TABLE + 104,
+      [2],
+      'table 8: it was ingested with a sequence that no write has',
+    ],
+    [
       'a hidden ingest sequence',
       FIRST_TABLE + 64,
       [1],
@@ -235,6 +247,17 @@ describe('a manifest', () => {
     });
     const longer = Uint8Array.of(...encodeManifest(small), 0);
     expect(decodeManifest(sealed(longer))).toMatchObject({ reason: 'bytes follow the last level' });
+  });
+
+  it('with a cursor longer than any bound is refused under right checksums', () => {
+    const cursor = new Uint8Array(65_536);
+    const bytes = encodeManifest({ ...small, cursors: small.cursors.with(0, cursor) });
+    expect(isRefusal(decodeManifest(bytes))).toBe(false);
+    const at = MANIFEST_HEADER_SIZE + 5;
+    const longer = Uint8Array.of(...bytes.slice(0, at), 1, 0, 1, 0, 0, ...bytes.slice(at + 4));
+    expect(decodeManifest(sealed(longer))).toMatchObject({
+      reason: 'a cursor is longer than keys may be',
+    });
   });
 
   it('with another digest is refused under a right CRC', () => {

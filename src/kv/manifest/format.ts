@@ -161,6 +161,9 @@ function stateProblem(state: ManifestState): string | undefined {
   if (state.flushedSequence > state.lastSequence) {
     return 'more is flushed than was ever written';
   }
+  if (state.cursors.some((cursor) => cursor !== undefined && cursor.length > BOUND_SIZE_MAX)) {
+    return 'a cursor is longer than keys may be';
+  }
   for (const table of state.levels) {
     const problem = tableProblem(table);
     if (problem !== undefined) {
@@ -189,6 +192,12 @@ function tableProblem(table: TableMeta): string | undefined {
   }
   if (table.deleteCount > table.count) {
     return 'it has more deletions than entries';
+  }
+  if (table.count + table.rangeDeleteCount === 0) {
+    return 'it holds nothing';
+  }
+  if (table.ingestSequence === 0) {
+    return 'it was ingested with a sequence that no write has';
   }
   return table.size === 0 ? 'it has no bytes' : undefined;
 }

@@ -104,6 +104,16 @@ export class Levels {
     return run.tables.slice(first, end);
   }
 
+  /** Tables of all levels that may hold a key in [from, to]. */
+  *inRange(
+    from: Uint8Array | undefined,
+    to: Uint8Array | undefined,
+  ): Generator<TableMeta, void, undefined> {
+    for (let level = 0; level < LEVEL_COUNT; level += 1) {
+      yield* this.overlapping(level, from, to);
+    }
+  }
+
   /** All tables, level by level, in the order of their levels. */
   *[Symbol.iterator](): Generator<TableMeta, void, undefined> {
     for (const run of this.#runs) {

@@ -2,7 +2,7 @@
  * The folder of a key-value store at rest: what its manifest says, and whether the tables that are there are the ones it names.
  * Nothing is changed before everything has been looked at, and nothing that may be somebody else's is ever removed.
  */
-import { CorruptionError, isNoSpace, VarveError } from '../../base/errors.ts';
+import { CorruptionError, isShortage, VarveError } from '../../base/errors.ts';
 import { reached } from '../../base/reached.ts';
 import { readSmallFile, replaceFile } from '../../io/atomic-file.ts';
 import type { FileSystem } from '../../io/file-system.ts';
@@ -205,7 +205,7 @@ function isNameRenewed(fileSystem: FileSystem, directory: string, state: Manifes
     reached('renewed the name of a manifest');
     return true;
   } catch (error) {
-    if (!isNoSpace(error)) {
+    if (!isShortage(error)) {
       throw error;
     }
     reached('opened without space for a manifest');

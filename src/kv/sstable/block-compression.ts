@@ -1,5 +1,6 @@
 /** How the payload of a data block is stored in fewer bytes. */
 import * as zlib from 'node:zlib';
+import { decompressWhole } from '../../base/decompress.ts';
 import { VarveError } from '../../base/errors.ts';
 import type { TableSettings } from '../compaction/job.ts';
 import { CompressionTag } from './format.ts';
@@ -7,10 +8,7 @@ import { CompressionTag } from './format.ts';
 /** What a newer Node's zlib has and the types of Node 20 don't know. */
 interface ZstdFunctions {
   readonly zstdCompressSync?: (plain: Uint8Array) => Uint8Array;
-  readonly zstdDecompressSync?: (
-    stored: Uint8Array,
-    options: { readonly maxOutputLength: number },
-  ) => Uint8Array;
+  readonly zstdDecompressSync?: unknown;
 }
 
 const zstd = zlib as unknown as ZstdFunctions;
@@ -46,7 +44,7 @@ export function decompress(
   const inflate = decompressorOf(tag);
   let plain: Uint8Array;
   try {
-    plain = inflate(stored, { maxOutputLength: Math.max(plainSize, 1) });
+    plain = decompressWhole(inflate, stored, plainSize);
   } catch (error) {
     return { reason: 'a block cannot be decompressed', cause: error };
   }
@@ -57,9 +55,7 @@ export function decompress(
   return new Uint8Array(plain);
 }
 
-function decompressorOf(
-  tag: number,
-): (stored: Uint8Array, options: { readonly maxOutputLength: number }) => Uint8Array {
+function decompressorOf(tag: number): unknown {
   if (tag === CompressionTag.deflate) {
     return zlib.inflateRawSync;
   }

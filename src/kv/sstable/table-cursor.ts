@@ -77,9 +77,9 @@ export class TableCursor implements Cursor {
     return this.#memory;
   }
 
-  /** Which block the entry is in: for checks. */
-  get blockIndex(): number {
-    return this.#block.index;
+  /** The block that the entry is in: for checks. */
+  get block(): Block {
+    return this.#block;
   }
 
   seekFirst(): void {

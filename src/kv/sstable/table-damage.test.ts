@@ -294,14 +294,16 @@ describe('a table that was written wrongly', () => {
 
   /** Replaces the first block by one with a right checksum, whatever it says. */
   function withFirstBlock(payload: Uint8Array, plainSize: number, tag: number): TableReader {
-    const value = new Uint8Array(payload.length + 40);
+    // What a block of one entry has beside its value.
+    const overhead = 33;
+    const value = new Uint8Array(Math.max(payload.length - overhead, 40));
     value.set(Array.from({ length: value.length }, (_, index) => (index * 97) % 251));
     const fileSystem = new SimulatedFileSystem();
     const one = [{ key: text('k'), sequence: 1, value }];
     const meta = makeSample(fileSystem, samplePath, one, { settings: { blockSize: 4_096 } });
     const bytes = fileSystem.readFile(samplePath);
     const blockSize = footerOf(bytes).rangeTombstones.offset - HEADER_SIZE;
-    // Padded to the size of the block it replaces; what decompresses ignores what follows.
+    // Padded to the size of the block it replaces, if it is smaller.
     const target = {
       bytes: bytes.subarray(HEADER_SIZE, HEADER_SIZE + blockSize),
       start: 0,
@@ -319,9 +321,14 @@ describe('a table that was written wrongly', () => {
     ['no bytes', 0, /cannot be decompressed/],
     ['more than any block has', PAYLOAD_SIZE_MAX + 1, /larger than blocks are/],
     ['gigabytes', 0xffff_ffff, /larger than blocks are/],
+    ['what there is, with a byte behind it,', 1_000, /cannot be decompressed/],
   ])('with a compressed block that promises %s is damage', (_name, plainSize, reason) => {
-    const compressed = deflateRawSync(new Uint8Array(1_000));
-    const reader = withFirstBlock(compressed, plainSize, 1);
+    const noise = Uint8Array.from({ length: 1_000 }, (_, index) =>
+      crc32(Buffer.of(index, index >> 8)),
+    );
+    const compressed = deflateRawSync(noise);
+    const rest = plainSize === 1_000 ? Buffer.of(0) : Buffer.of();
+    const reader = withFirstBlock(Buffer.concat([compressed, rest]), plainSize, 1);
     expect(damageOf(() => getFrom(reader, text('k')))).toMatchObject({
       code: 'CORRUPT',
       file: samplePath,
@@ -408,6 +415,32 @@ describe('a table that was written wrongly', () => {
         found === 'damage' || orDamage(() => openSample(lying, found).verify()) === 'damage',
       ).toBe(true);
     }
+  });
+
+  it.each([
+    ['a level deeper than there are', 64, 7],
+    ['itself for an input', 112 + 1, 7],
+    ['flags without meaning', 101, 4],
+    ['a compression without meaning', 100, 3],
+    ['a reserved byte in use', 102, 1],
+    ['the last reserved byte in use', 111, 1],
+    ['a block size below the smallest', 84, 63],
+    ['bits of a filter that none has', 96, 65],
+  ])('is refused if its properties say %s', (_what, at, value) => {
+    const { fileSystem, meta } = sample();
+    const copy = fileSystem.readFile(samplePath);
+    const { properties, ...footer } = footerOf(copy);
+    const start = properties.offset;
+    copy[start + at] = value;
+    const payloadEnd = start + properties.size - TRAILER_SIZE;
+    writeTrailer({ bytes: copy, start, payloadEnd }, payloadEnd - start, 0, place, start);
+    const crc = new DataView(copy.buffer).getUint32(start + properties.size - 4, true);
+    const changed = encodeFooter({ ...footer, properties: { ...properties, crc } });
+    copy.set(changed, copy.length - FOOTER_SIZE);
+    expect(damageOf(() => openSample(withBytes(copy), meta))).toMatchObject({
+      code: 'CORRUPT',
+      offset: start,
+    });
   });
 
   it('with a footer whose parts do not meet is refused', () => {

@@ -144,6 +144,31 @@ export function readTableMeta(
   }
 }
 
+/** How many distinct keys a table has, without reading its index and its filter. */
+export function readKeyCount(
+  fileSystem: FileSystem,
+  path: string,
+  meta: TableMeta,
+  identity: Uint8Array,
+): number {
+  const file = openTableFile(fileSystem, path);
+  try {
+    const footerOffset = file.size() - FOOTER_SIZE;
+    if (footerOffset + FOOTER_SIZE !== meta.size || footerOffset < HEADER_SIZE) {
+      throw new CorruptionError(path, undefined, `the table has not its ${meta.size} bytes`);
+    }
+    const bytes = readExactly(file, footerOffset, FOOTER_SIZE);
+    const footer = expectDecoded(path, footerOffset, decodeFooter(bytes, footerOffset));
+    const { offset, size } = footer.properties;
+    const part = readExactly(file, offset, size);
+    const place = new TablePlace(identity, meta.number);
+    const payload = payloadOf(path, part, offset, footer.properties, place);
+    return expectDecoded(path, offset, decodeProperties(payload)).keyCount;
+  } finally {
+    file.close();
+  }
+}
+
 /** Throws `CORRUPT` if a table is not the one that the manifest means. */
 export function checkMeta(path: string, meta: TableMeta, actual: TableMeta): void {
   const isIngested = meta.ingestSequence !== undefined;
@@ -205,11 +230,19 @@ function payloadOf(
 
 function expect<Part extends object>(
   path: string,
-  extent: PartExtent,
+  { offset }: PartExtent,
+  decoded: Part | Refusal,
+): Part {
+  return expectDecoded(path, offset, decoded);
+}
+
+function expectDecoded<Part extends object>(
+  path: string,
+  offset: number,
   decoded: Part | Refusal,
 ): Part {
   if ('reason' in decoded) {
-    throw new CorruptionError(path, extent.offset, decoded.reason);
+    throw new CorruptionError(path, offset, decoded.reason);
   }
   return decoded;
 }

@@ -10,6 +10,8 @@ import { BLOCK_SIZE_MAX, BLOCK_SIZE_MIN, BOUND_SIZE_MAX, TRAILER_SIZE } from './
 const FIXED_SIZE = 112;
 const FLAG_MAX_EXCLUSIVE = 1;
 const FLAG_LAST_OUTPUT = 2;
+/** The deepest there is. */
+const LEVEL_MAX = 6;
 
 // Format: persisted; never renumber.
 const compressions: readonly TableSettings['compression'][] = ['none', 'deflate', 'zstd'];
@@ -157,6 +159,9 @@ function isPossible(properties: TableProperties): boolean {
     properties.minSequence <= properties.maxSequence &&
     properties.minKey.length <= BOUND_SIZE_MAX &&
     properties.maxKey.length <= BOUND_SIZE_MAX &&
+    properties.level <= LEVEL_MAX &&
+    !properties.inputs.includes(properties.number) &&
+    new Set(properties.inputs).size === properties.inputs.length &&
     settings.blockSize >= BLOCK_SIZE_MIN &&
     settings.blockSize <= BLOCK_SIZE_MAX &&
     settings.filterBitsPerKey <= FILTER_BITS_PER_KEY_MAX

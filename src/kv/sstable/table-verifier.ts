@@ -6,6 +6,7 @@ import { hashKey } from '../../collections/bloom-filter.ts';
 import type { File } from '../../io/file-system.ts';
 import { EntryKind } from '../cursor.ts';
 import { BlockCache } from './block-cache.ts';
+import { checkBlock } from './block-check.ts';
 import { BlockSource } from './block-source.ts';
 import { HEADER_SIZE } from './format.ts';
 import { compareKeys } from './range-tombstone-part.ts';
@@ -51,8 +52,14 @@ class EntryCheck {
     const source = new BlockSource(this.#file, index, place, new BlockCache(0), new ReadCounters());
     const cursor = new TableCursor(source, -1, false);
     let count = 0;
+    let lastBlock = -1;
     for (cursor.seekFirst(); cursor.isValid; cursor.next()) {
-      this.#checkEntry(cursor, count === 0, cursor.blockIndex);
+      const { block } = cursor;
+      if (block.index !== lastBlock) {
+        lastBlock = block.index;
+        checkBlock(block);
+      }
+      this.#checkEntry(cursor, count === 0, block.index);
       count += 1;
     }
     if (
@@ -62,6 +69,11 @@ class EntryCheck {
       this.#rawSize !== properties.rawSize
     ) {
       this.#fail(undefined, 'the entries are not those that the properties count');
+    }
+    // A table without keys has no filter either way.
+    const hasFilter = properties.settings.filterBitsPerKey > 0 && properties.keyCount > 0;
+    if (hasFilter !== (this.#parts.filter !== undefined)) {
+      this.#fail(undefined, 'the table has not the filter that its properties say');
     }
     this.#checkBounds();
   }
@@ -134,7 +146,9 @@ class EntryCheck {
   }
 
   #fail(block: number | undefined, reason: string): never {
-    const offset = block === undefined ? undefined : this.#parts.index.offsets[block];
+    // What no block is to blame for stands in the properties.
+    const offset =
+      block === undefined ? this.#parts.footer.properties.offset : this.#parts.index.offsets[block];
     throw new CorruptionError(this.#file.path, offset, reason);
   }
 }
