@@ -1,7 +1,7 @@
 /** What the key-value store in a folder does beyond what the conformance suite asks of every one. */
 import { type KvOperation, type KvOptions, type KvStore, openKv, VarveError } from 'varve/kv';
 import { describe, expect, it } from 'vitest';
-import { codeOf, disk, openOn, text } from './open.ts';
+import { codeOf, disk, openOn, text } from './simulated-store.ts';
 
 const MiB = 1024 * 1024;
 

@@ -2,7 +2,7 @@
 import { type KvStore, openKv } from 'varve/kv';
 import { type FaultKind, FaultPlan, SeededRandom, SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
-import { codeOf } from './open.ts';
+import { codeOf } from './simulated-store.ts';
 
 const lossy = { keep: 'none', sector: 512, directory: 'ordered' } as const;
 const options = { tableBytes: 1_024, blockBytes: 256, memtableBytes: 4_096 };

@@ -3,7 +3,7 @@ import type { LogEntry } from 'varve';
 import type { KvOptions, KvStore } from 'varve/kv';
 import { FaultPlan, SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
-import { codeOf, disk, openOn, text } from './open.ts';
+import { codeOf, disk, openOn, text } from './simulated-store.ts';
 
 describe('close', () => {
   it.each([

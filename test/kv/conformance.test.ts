@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type KvStore, openKv } from 'varve/kv';
 import { kvConformance, type KvUnderTest } from 'varve/testing';
 import { afterAll, describe, expect, it } from 'vitest';
-import { disk, openOn } from './open.ts';
+import { disk, openOn } from './simulated-store.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'varve-kv-conformance-'));
 const test = { describe, it, expect };

@@ -1,7 +1,7 @@
 /** What reading costs, in counts: blocks, filters and seeks. */
 import type { KvStore } from 'varve/kv';
 import { describe, expect, it } from 'vitest';
-import { disk, openOn } from './open.ts';
+import { disk, openOn } from './simulated-store.ts';
 
 const KEY_COUNT = 20_000;
 const DIRECTORY_COUNT = 10;

@@ -1,6 +1,6 @@
 /** How writes to a key-value store share the work of the disk, in counts. */
 import { describe, expect, it } from 'vitest';
-import { disk, openOn } from './open.ts';
+import { disk, openOn } from './simulated-store.ts';
 
 describe('large batches', () => {
   it('that come while another is written are synced together', async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type KvOperation, type KvStore, openKv } from 'varve/kv';
 import { SeededRandom } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
-import { codeOf, disk, openOn, text } from './open.ts';
+import { codeOf, disk, openOn, text } from './simulated-store.ts';
 
 /** Whatever is tried, the store works afterwards and holds what it held. */
 async function unhurt(work: (kv: KvStore) => Promise<void>): Promise<void> {

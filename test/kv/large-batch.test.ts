@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { type KvOperation, openKv } from 'varve/kv';
 import { SeededRandom } from 'varve/testing';
 import { afterAll, describe, expect, it } from 'vitest';
-import { codeOf, disk, openOn, text } from './open.ts';
+import { codeOf, disk, openOn, text } from './simulated-store.ts';
 
 const MiB = 1024 * 1024;
 const root = mkdtempSync(`${tmpdir()}/varve-large-`);

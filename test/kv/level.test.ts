@@ -7,7 +7,7 @@ import { openKv } from 'varve/kv';
 import { VarveLevel, type VarveLevelOptions } from 'varve/level';
 import { SimulatedClock } from 'varve/testing';
 import { afterAll, describe, expect, it } from 'vitest';
-import { disk } from './open.ts';
+import { disk } from './simulated-store.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'varve-level-'));
 let folderCount = 0;

@@ -2,7 +2,7 @@
 import { type KvOptions, type KvStore, openKv } from 'varve/kv';
 import { SeededRandom, type SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
-import { codeOf, disk, openOn, text } from './open.ts';
+import { afterPowerCut, codeOf, disk, keysOf, openOn, text } from './simulated-store.ts';
 
 const options: KvOptions = {
   log: false,
@@ -201,6 +201,24 @@ describe('a store without a log', () => {
       expect(kv.flushedPosition).toBe(index + 1);
     }
     expect(await kv.rename('nothing/', 'to/', { prefix: true, position: 4 })).toBe(0);
+    await kv.close();
+  });
+
+  it('records the position of an empty batch with the next flush', async () => {
+    const fileSystem = disk();
+    const kv = await openOn(fileSystem, { log: false });
+    await kv.put('a', '1', { position: 3 });
+    expect(await kv.batch([], { position: 9 })).toBe(2);
+    expect(await kv.batch([])).toBe(2);
+    await kv.flush();
+    expect(kv.flushedPosition).toBe(9);
+    await kv.batch([], { position: 12 });
+    await kv.flush();
+    const again = await afterPowerCut(fileSystem, { log: false });
+    expect(again.flushedPosition).toBe(12);
+    expect(again.lastVersion).toBe(3);
+    expect(keysOf(again)).toEqual(['a']);
+    await again.close();
     await kv.close();
   });
 

@@ -14,8 +14,8 @@ import {
   SimulatedFileSystem,
 } from 'varve/testing';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { KeyKind } from './keys.ts';
-import { KvRun } from './run.ts';
+import type { KeyKind } from './awkward-keys.ts';
+import { KvRun } from './model-run.ts';
 
 /** Of a profile; those with tiny tables take a part of them, for theirs are dear. */
 const stepCount = Number(process.env['VARVE_STEPS'] ?? 44_000);

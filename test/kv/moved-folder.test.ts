@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type KvOptions, type KvStore, openKv, VarveError } from 'varve/kv';
 import { afterAll, describe, expect, it } from 'vitest';
-import { codeOf, disk, openOn, text } from './open.ts';
+import { codeOf, disk, openOn, text } from './simulated-store.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'varve-kv-moved-'));
 afterAll(() => rmSync(root, { recursive: true }));

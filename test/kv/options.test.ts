@@ -1,7 +1,7 @@
 /** Options that a process can't keep to are refused when a store is opened, not when they are first needed. */
 import * as zlib from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { codeOf, disk, openOn, text } from './open.ts';
+import { codeOf, disk, openOn, text } from './simulated-store.ts';
 
 describe('compression', () => {
   it.runIf('zstdCompressSync' in zlib)('zstd holds for tables where Node has it', async () => {

@@ -2,7 +2,7 @@
 import type { KvIterator, KvOptions, KvStore } from 'varve/kv';
 import { FaultPlan, type Operation, SeededRandom, SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
-import { codeOf, disk, openOn, text } from './open.ts';
+import { codeOf, disk, openOn, text } from './simulated-store.ts';
 
 const seed = Number(process.env['VARVE_SEED'] ?? 1);
 const stepCount = Number(process.env['VARVE_STEPS'] ?? 1_500);

@@ -2,7 +2,7 @@
 import type { KvOptions, KvStore } from 'varve/kv';
 import type { SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
-import { disk, openOn, text } from './open.ts';
+import { disk, openOn, text } from './simulated-store.ts';
 
 const COUNT = 200;
 const VALUE_SIZE = 1_000;

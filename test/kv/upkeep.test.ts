@@ -1,8 +1,14 @@
-/** What a store does behind its writers' backs, and what they hear of it when it fails. */
+/** Background maintenance: flushes, compactions, backups, and what callers hear of them when they fail. */
 import type { KvOptions, KvStore } from 'varve/kv';
-import { FaultPlan, SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
+import {
+  FaultPlan,
+  type Operation,
+  SeededRandom,
+  SimulatedClock,
+  SimulatedFileSystem,
+} from 'varve/testing';
 import { describe, expect, it } from 'vitest';
-import { codeOf, disk, openOn, text } from './open.ts';
+import { codeOf, disk, faulty, openOn, text, turns } from './simulated-store.ts';
 
 const tiny: KvOptions = {
   memtableBytes: 4_096,
@@ -12,12 +18,6 @@ const tiny: KvOptions = {
   levelMultiplier: 2,
 };
 
-async function turns(count: number): Promise<void> {
-  for (let turn = 0; turn < count; turn += 1) {
-    await new Promise(setImmediate);
-  }
-}
-
 /** Puts that spread over the keys and come again. */
 function putMany(kv: KvStore, count: number, seed = 1): Promise<number>[] {
   const random = new SeededRandom(seed);
@@ -26,20 +26,7 @@ function putMany(kv: KvStore, count: number, seed = 1): Promise<number>[] {
   );
 }
 
-/** Faults that strike while they are armed. */
-function faulty(strikes: (path: string, kind: string) => boolean): {
-  readonly fileSystem: SimulatedFileSystem;
-  readonly arm: (isArmed: boolean) => void;
-} {
-  let isArmed = false;
-  const faults = new FaultPlan({
-    when: ({ kind, path }) => (isArmed && strikes(path, kind) ? 'EIO' : undefined),
-  });
-  return { fileSystem: new SimulatedFileSystem({ faults }), arm: (value) => (isArmed = value) };
-}
-
-const ofTables = (path: string, kind: string): boolean =>
-  kind === 'create' && path.endsWith('.tbl');
+const ofTables = ({ path, kind }: Operation): boolean => kind === 'create' && path.endsWith('.tbl');
 
 describe('flush', () => {
   it('puts everything written before into tables, those who wait included', async () => {
@@ -178,10 +165,10 @@ describe('settled', () => {
   it('waits for a compaction that has failed and is tried again, though a flush has succeeded since', async () => {
     const clock = new SimulatedClock();
     let creations = 0;
-    const { fileSystem, arm } = faulty((path, kind) => {
-      creations += ofTables(path, kind) ? 1 : 0;
+    const { fileSystem, arm } = faulty((operation) => {
+      creations += ofTables(operation) ? 1 : 0;
       // A flush of one entry makes one table; the merge of four comes right behind the fourth.
-      return ofTables(path, kind) && creations === 5;
+      return ofTables(operation) && creations === 5;
     });
     const kv = await openOn(fileSystem, { levelZeroTables: 4 }, { clock });
     arm(true);
@@ -272,7 +259,7 @@ describe('a compaction whose manifest can not be written', () => {
   ])('leaves its tables no longer than it must: %s', async (_, failingKind, failingPath, more) => {
     const clock = new SimulatedClock();
     const { fileSystem, arm } = faulty(
-      (path, kind) => kind === failingKind && path === failingPath,
+      ({ path, kind }) => kind === failingKind && path === failingPath,
     );
     const kv = await openOn(fileSystem, { levelZeroTables: 100 }, { clock });
     for (let round = 0; round < 3; round += 1) {
@@ -414,7 +401,9 @@ describe('the log', () => {
   });
 
   it('that can not be synced ends writing, and reads go on', async () => {
-    const { fileSystem, arm } = faulty((path, kind) => kind === 'sync' && path.endsWith('.seg'));
+    const { fileSystem, arm } = faulty(
+      ({ path, kind }) => kind === 'sync' && path.endsWith('.seg'),
+    );
     const kv = await openOn(fileSystem);
     await kv.put('a', '1');
     arm(true);

@@ -1,7 +1,7 @@
 /** `verify` of a key-value store: how far it is, and how it is ended. What it finds is in the tests of damage. */
 import type { KvStore } from 'varve/kv';
 import { describe, expect, it } from 'vitest';
-import { codeOf, disk, openOn } from './open.ts';
+import { codeOf, disk, openOn } from './simulated-store.ts';
 
 const TABLE_COUNT = 12;
 

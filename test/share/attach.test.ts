@@ -7,7 +7,7 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { attach } from 'varve';
 import { SimulatedClock } from 'varve/testing';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { closeOpened, event, fateOf, inMemory, turns } from './calls.ts';
+import { closeOpened, event, fateOf, inMemory, turns } from './settled-calls.ts';
 import { Relay } from './relay.ts';
 import { turnsUntil } from './threads.ts';
 

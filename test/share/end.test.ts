@@ -17,7 +17,7 @@ import {
   laterFates,
   opened,
   turns,
-} from './calls.ts';
+} from './settled-calls.ts';
 import { Relay } from './relay.ts';
 import { OwnerThread, turnsUntil } from './threads.ts';
 

@@ -4,7 +4,7 @@ import { attach, type StoredEvent } from 'varve';
 import { SimulatedFileSystem } from 'varve/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { noise } from '../store/damage.ts';
-import { all, closeOpened, event, fateOf, inMemory } from './calls.ts';
+import { all, closeOpened, event, fateOf, inMemory } from './settled-calls.ts';
 import { Relay } from './relay.ts';
 import { turnsUntil } from './threads.ts';
 

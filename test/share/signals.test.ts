@@ -3,7 +3,7 @@ import { attach } from 'varve';
 import { SimulatedFileSystem } from 'varve/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { noise } from '../store/damage.ts';
-import { all, closeOpened, event, fateOf, fatesOf, inMemory, turns } from './calls.ts';
+import { all, closeOpened, event, fateOf, fatesOf, inMemory, turns } from './settled-calls.ts';
 import { turnsUntil } from './threads.ts';
 
 afterEach(closeOpened);

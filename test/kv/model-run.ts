@@ -20,9 +20,9 @@ import {
   pairOf,
   sendWrite,
   textsOf,
-} from './calls.ts';
-import { Draws } from './draws.ts';
-import { drawValue, type KeyKind } from './keys.ts';
+} from './model-calls.ts';
+import { Draws } from './model-draws.ts';
+import { drawValue, type KeyKind } from './awkward-keys.ts';
 import {
   bytesOf,
   isInRange,

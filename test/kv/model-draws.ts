@@ -1,6 +1,6 @@
 /** Draws what is asked of a store, mostly about keys that are there. */
 import type { SeededRandom } from 'varve/testing';
-import { drawKey, drawPrefix, drawValue, type KeyKind } from './keys.ts';
+import { drawKey, drawPrefix, drawValue, type KeyKind } from './awkward-keys.ts';
 import type { ModelGuard, ModelOperation, ModelRange, ModelWrite, SortedModel } from './model.ts';
 
 export class Draws {
