@@ -25,7 +25,7 @@ import { OpenIterators } from './kv-iterator.ts';
 import { KvLogEncoder } from './kv-log-encoder.ts';
 import { kvLogWriterThread } from './kv-log-writer.ts';
 import { type FileRemoval, LogTrimmer } from './log-trimmer.ts';
-import { applyOperation, KvWriter } from './kv-writer.ts';
+import { applyOperation, KvWriter, type KvWriterParts } from './kv-writer.ts';
 import { Maintenance } from './maintenance.ts';
 import type { MaintenanceSettings } from './maintenance-parts.ts';
 import { LOG_NAME, QUARANTINE_NAME } from './manifest/folder.ts';
@@ -86,16 +86,7 @@ export function startEngine(
   const trimmer =
     log && new LogTrimmer(parts.fileSystem, log.directory, log.recovered.segments, remove);
   // The journal speaks only after it has been given work, and by then all parts are there.
-  const events: JournalEvents = {
-    durable: (position) => maintenance?.durable(position),
-    roomChanged: () => writer.drain(),
-    noSpace: (cause) => writer.refuseWaiting(noRoom('write', cause)),
-    sealed: (firstPosition) => trimmer?.sealed(firstPosition),
-    failed: (error) => {
-      writer.refuseWaiting(poisoned(error.cause, 'no'));
-      maintenance?.logFailed(error);
-    },
-  };
+  const events = journalEvents(() => ({ writer, maintenance, trimmer }));
   const journal = log && startJournal(parts, options, folder, log, events);
   const numbers = CountedTableNumbers.startingAt(folder.nextTableNumber, parts.threads.usesThreads);
   const hidden = hiddenVersionsOf(parts, folder, snapshots);
@@ -113,20 +104,9 @@ export function startEngine(
     folder.state,
   );
   maintenance = started;
-  const writer = new KvWriter(
-    {
-      journal,
-      memtables,
-      clock: parts.clock,
-      pressure: () => started.pressure,
-      flushError: () => started.flushError,
-      compactionError: () => started.compactionError,
-      refusal: (batch) => guardRefusal(state, writer.lastSequence, batch.guards),
-      readers: () => readersOf(snapshots, iterators),
-      failed: (error) => started.logFailed(error),
-    },
-    lastSequence,
-  );
+  const readers = (): number[] => readersOf(snapshots, iterators);
+  const clients = { clock: parts.clock, journal, memtables, state, readers };
+  const writer = makeWriter({ ...clients, maintenance: started }, lastSequence);
   if (readOnly) {
     writer.close(readOnlyError('no'));
   } else {
@@ -147,6 +127,49 @@ export function startEngine(
     iterators,
   };
   return { ...parts, ...made, maintenance: started, cache, counters, recovery };
+}
+
+interface JournalListeners {
+  readonly writer: KvWriter;
+  readonly maintenance: Maintenance | undefined;
+  readonly trimmer: LogTrimmer | undefined;
+}
+
+function journalEvents(listeners: () => JournalListeners): JournalEvents {
+  return {
+    durable: (position) => listeners().maintenance?.durable(position),
+    roomChanged: () => listeners().writer.drain(),
+    noSpace: (cause) => listeners().writer.refuseWaiting(noRoom('write', cause)),
+    sealed: (firstPosition) => listeners().trimmer?.sealed(firstPosition),
+    failed: (error) => {
+      const { writer, maintenance } = listeners();
+      writer.refuseWaiting(poisoned(error.cause, 'no'));
+      maintenance?.logFailed(error);
+    },
+  };
+}
+
+interface WriterClients extends Pick<KvWriterParts, 'clock' | 'journal' | 'memtables' | 'readers'> {
+  readonly maintenance: Maintenance;
+  readonly state: ReadState;
+}
+
+function makeWriter(
+  { maintenance, state, ...parts }: WriterClients,
+  lastSequence: number,
+): KvWriter {
+  const writer: KvWriter = new KvWriter(
+    {
+      ...parts,
+      pressure: () => maintenance.pressure,
+      flushError: () => maintenance.flushError,
+      compactionError: () => maintenance.compactionError,
+      refusal: (batch) => guardRefusal(state, writer.lastSequence, batch.guards),
+      failed: (error) => maintenance.logFailed(error),
+    },
+    lastSequence,
+  );
+  return writer;
 }
 
 function emptyMemtables(

@@ -35,7 +35,11 @@ function readOnlyCopy(disk: SimulatedFileSystem): {
 }
 
 function crashed(disk: SimulatedFileSystem, seed: number): SimulatedFileSystem {
-  return disk.crashClone(new SeededRandom(seed), { keep: 'random', sector: 512, directory: 'ordered' });
+  return disk.crashClone(new SeededRandom(seed), {
+    keep: 'random',
+    sector: 512,
+    directory: 'ordered',
+  });
 }
 
 async function read(fileSystem: SimulatedFileSystem): Promise<EventStore> {
@@ -161,13 +165,6 @@ describe('a key-value store that is opened for reading', () => {
     return text;
   }
 
-  function pairs(kv: Awaited<ReturnType<typeof openKv>>): string {
-    return Array.from(
-      kv.iterateSync(),
-      ([key, value]) => `${Buffer.from(key).toString()}=${Buffer.from(value).toString()}`,
-    ).join();
-  }
-
   it.each([true, false])(
     'is read without a change to its folder (closed: %s)',
     async (isClosed) => {
@@ -210,3 +207,10 @@ describe('a key-value store that is opened for reading', () => {
     expect(changes).toEqual([]);
   });
 });
+
+function pairs(kv: Awaited<ReturnType<typeof openKv>>): string {
+  return Array.from(
+    kv.iterateSync(),
+    ([key, value]) => `${Buffer.from(key).toString()}=${Buffer.from(value).toString()}`,
+  ).join();
+}
