@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'IDEMPOTENCY_CONFLICT'
   | 'INVALID_ARGUMENT'
   | 'LIMIT_EXCEEDED'
+  | 'READ_ONLY'
   | 'NOT_A_STORE'
   | 'UNSUPPORTED_FORMAT'
   | 'ABORTED'
@@ -31,6 +32,7 @@ const kindOfCode: Readonly<Record<ErrorCode, ErrorKind>> = {
   IDEMPOTENCY_CONFLICT: 'conflict',
   INVALID_ARGUMENT: 'invalid',
   LIMIT_EXCEEDED: 'invalid',
+  READ_ONLY: 'invalid',
   NOT_A_STORE: 'invalid',
   UNSUPPORTED_FORMAT: 'invalid',
   ABORTED: 'invalid',
@@ -187,6 +189,16 @@ export function isExhausted(error: unknown): boolean {
 function isFailedSync(error: unknown): boolean {
   const { syscall } = error as NodeJS.ErrnoException;
   return syscall === 'fsync' || syscall === 'fdatasync';
+}
+
+/** The error of a call that would write to a store that was opened for reading. */
+export function readOnlyError(applied?: Applied): VarveError {
+  const facts = applied === undefined ? {} : { applied };
+  return new VarveError(
+    'READ_ONLY',
+    'The store was opened for reading only: open it without the option readOnly to write.',
+    facts,
+  );
 }
 
 /** Gives a failure of the operating system a code of ours; its own error is the cause. */

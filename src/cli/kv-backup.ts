@@ -16,7 +16,7 @@ export const kvBackupCommand: Command = {
   examples: ['varve kv backup ./my-kv /mnt/backup/my-kv'],
   async run({ positionals, options, terminal }) {
     const [directory, target] = positionals as [string, string];
-    return withKv(directory, terminal, async (kv) => {
+    return withKv(directory, terminal, 'to write', async (kv) => {
       await kv.backup(target);
       const { tables, size } = sizeOf(kv);
       if (options.isOn('json')) {

@@ -15,7 +15,7 @@ export const kvCompactCommand: Command = {
   ],
   examples: ['varve kv compact ./my-kv'],
   async run({ positionals, options, terminal, signal }) {
-    return withKv(positionals[0]!, terminal, async (kv) => {
+    return withKv(positionals[0]!, terminal, 'to write', async (kv) => {
       const close = (): void => void kv.close();
       signal.addEventListener('abort', close);
       const before = sizeOf(kv);

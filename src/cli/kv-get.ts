@@ -24,7 +24,7 @@ export const kvGetCommand: Command = {
     const [directory, text] = positionals as [string, string];
     const isHex = options.isOn('hex');
     const key = parseBytes(text, isHex);
-    return withKv(directory, terminal, async (kv) => {
+    return withKv(directory, terminal, 'to read', async (kv) => {
       const entry = kv.getEntrySync(key);
       if (entry === undefined) {
         throw new CommandError(`There is no key ${JSON.stringify(text)}.`, {

@@ -47,7 +47,7 @@ export const kvListCommand: Command = {
       limit: options.wholeNumber('limit'),
     });
     const isJson = options.isOn('json');
-    return withKv(directory, terminal, async (kv) => {
+    return withKv(directory, terminal, 'to read', async (kv) => {
       let count = 0;
       for (const entry of kv.list(bytesOf(prefix)!, query)) {
         if (!isJson && count === 0) {

@@ -3,14 +3,18 @@ import { CommandError, ExitCode } from './exit-code.ts';
 import { storeComponents } from './store-notes.ts';
 import type { Terminal } from './terminal.ts';
 
+/** To read it, nothing in the store's folder is changed. */
+export type Purpose = 'to read' | 'to write';
+
 /** Opens a key-value store that must be there, for as long as `work` takes. */
 export async function withKv<Result>(
   directory: string,
   terminal: Terminal,
+  purpose: Purpose,
   work: (kv: KvStore) => Promise<Result>,
 ): Promise<Result> {
   try {
-    const kv = await openExistingKv(directory, terminal);
+    const kv = await openExistingKv(directory, terminal, purpose);
     try {
       return await work(kv);
     } finally {
@@ -22,10 +26,15 @@ export async function withKv<Result>(
 }
 
 /** With a log or without one, as the store was made. */
-export async function openExistingKv(directory: string, terminal: Terminal): Promise<KvStore> {
+export async function openExistingKv(
+  directory: string,
+  terminal: Terminal,
+  purpose: Purpose,
+): Promise<KvStore> {
+  const options = { create: false, readOnly: purpose === 'to read' };
   const components = storeComponents(terminal);
   try {
-    return await openKv(directory, { create: false }, components);
+    return await openKv(directory, options, components);
   } catch (error) {
     if (!(error instanceof VarveError) || error.details['hasLog'] !== false) {
       throw error;
@@ -40,7 +49,7 @@ export async function openExistingKv(directory: string, terminal: Terminal): Pro
       'tables of this store without a log are missing or cut short; its program makes it anew',
     );
   }
-  return openKv(directory, { create: false, log: false }, components);
+  return openKv(directory, { ...options, log: false }, components);
 }
 
 /** What to do next is not what it is for an event store. */

@@ -16,7 +16,7 @@ export const kvStatsCommand: Command = {
   ],
   examples: ['varve kv stats ./my-kv', 'varve kv stats ./my-kv --json | jq .levels'],
   async run({ positionals, options, terminal }) {
-    return withKv(positionals[0]!, terminal, async (kv) => {
+    return withKv(positionals[0]!, terminal, 'to read', async (kv) => {
       const facts = factsOf(kv);
       if (options.isOn('json')) {
         await terminal.json({ ...facts, recovery: kv.recovery });

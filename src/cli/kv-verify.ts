@@ -19,7 +19,7 @@ export const kvVerifyCommand: Command = {
   positionals: { min: 1, max: 1 },
   options: {},
   details: [
-    'Opens the store, which checks its log and manifest and recovers it if it was not closed, then reads every table to its end: checksums, order, filters, digests. Where opening is refused, it says why and checks all tables that are there. Ends with 1 if there is damage.',
+    'Opens the store for reading, which checks its log and manifest, then reads every table to its end: checksums, order, filters, digests. Changes nothing. Where opening is refused, it says why and checks all tables that are there. Ends with 1 if there is damage.',
   ],
   examples: ['varve kv verify ./my-kv', "varve kv verify ./my-kv --json | jq '.problems[]'"],
   async run({ positionals, options, terminal, signal }) {
@@ -54,7 +54,7 @@ async function verify(
   options: KvVerifyOptions,
 ): Promise<KvVerifyReport> {
   try {
-    const kv = await openExistingKv(directory, terminal);
+    const kv = await openExistingKv(directory, terminal, 'to read');
     try {
       return await kv.verify(options);
     } finally {

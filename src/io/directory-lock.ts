@@ -1,7 +1,7 @@
-import { lockByExclusiveOpen } from './exclusive-open-lock.ts';
+import { checkUnlockedByExclusiveOpen, lockByExclusiveOpen } from './exclusive-open-lock.ts';
 import type { DirectoryLock } from './file-system.ts';
 import { unlockableError } from './lock-refusal.ts';
-import { lockBySocket } from './socket-lock.ts';
+import { checkUnlockedBySocket, lockBySocket } from './socket-lock.ts';
 
 /**
  * Takes the exclusive lock of a directory among all processes, threads and copies of this package, or throws `LOCKED`
@@ -14,6 +14,16 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
     throw unlockableError(directory, `Varve knows no safe lock on ${process.platform}`);
   }
   return lock(directory);
+}
+
+/**
+ * Throws `LOCKED` if somebody holds the directory, and makes nothing there: for reading, on media that can't be written, too. Nobody is kept from
+ * taking the lock afterwards.
+ */
+export async function checkDirectoryUnlocked(directory: string): Promise<void> {
+  await (process.platform === 'linux'
+    ? checkUnlockedBySocket(directory)
+    : checkUnlockedByExclusiveOpen(directory));
 }
 
 type Lock = (directory: string) => DirectoryLock | Promise<DirectoryLock>;

@@ -46,6 +46,24 @@ export function lockByExclusiveOpen(directory: string): DirectoryLock {
   };
 }
 
+/** Throws `LOCKED` if the file is held. Opens it for reading at most, and only if it is there. */
+export function checkUnlockedByExclusiveOpen(directory: string): void {
+  const path = joinPath(directory, fileName);
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) {
+    return;
+  }
+  try {
+    closeSync(openSync(path, checkFlags));
+  } catch (error) {
+    if (heldCodes.has(systemCode(error))) {
+      throw heldError(directory, readHolder(joinPath(directory, holderFileName), fileName));
+    }
+    if (systemCode(error) !== 'ENOENT') {
+      throw error;
+    }
+  }
+}
+
 const fileName = '.lock-exclusive';
 
 /** <fcntl.h> of macOS and the BSDs. */
@@ -58,6 +76,10 @@ const flags =
   constants.O_RDWR |
   constants.O_CREAT |
   (isWindows ? UV_FS_O_EXLOCK : O_EXLOCK | constants.O_NONBLOCK);
+
+/** `O_EXLOCK` refuses beside a holder; a holder on Windows lets nobody open it. */
+const checkFlags =
+  constants.O_RDONLY | (isWindows ? UV_FS_O_EXLOCK : O_EXLOCK | constants.O_NONBLOCK);
 
 const attemptCountMax = 100;
 const heldCodes: ReadonlySet<string | undefined> = new Set(['EAGAIN', 'EWOULDBLOCK', 'EBUSY']);

@@ -35,6 +35,11 @@ export interface FileSystem {
    * of its process, however it ends.
    */
   lockDirectory(path: string): Promise<DirectoryLock>;
+  /**
+   * Throws what `lockDirectory` throws where somebody holds the lock; makes and changes nothing. Where it is missing, the lock is taken and
+   * given back.
+   */
+  checkUnlocked?(path: string): Promise<void>;
 }
 
 /**

@@ -26,6 +26,7 @@ import {
 } from './file-system.ts';
 import { openDirectory } from './open-directory.ts';
 import { joinPath } from './path.ts';
+import { checkUnlocked } from './unlocked.ts';
 
 /** A locked folder, and the file system to work in it with. */
 export interface HeldFolder {
@@ -142,6 +143,10 @@ class HeldFileSystem implements HoldingFileSystem {
 
   lockDirectory(path: string): Promise<DirectoryLock> {
     return this.#base.lockDirectory(path);
+  }
+
+  checkUnlocked(path: string): Promise<void> {
+    return checkUnlocked(this.#base, path);
   }
 
   isHeld(held: HeldDirectory): boolean {

@@ -55,10 +55,15 @@ function unaskableError(
 }
 
 /** The system or the file system has nothing to lock with. */
-export function unlockableError(directory: string, reason: string, cause?: unknown): VarveError {
+export function unlockableError(
+  directory: string,
+  reason: string,
+  cause?: unknown,
+  advice = 'put the store on a local file system',
+): VarveError {
   return new VarveError(
     'UNAVAILABLE',
-    `${directory} can't be locked, because ${reason}: put the store on a local file system.`,
+    `${directory} can't be locked, because ${reason}: ${advice}.`,
     { cause, details: { directory } },
   );
 }

@@ -21,7 +21,7 @@ import {
 import { assert } from '../base/assert.ts';
 import { systemCode, VarveError } from '../base/errors.ts';
 import { identityAt } from './directory-identity.ts';
-import { lockDirectory } from './directory-lock.ts';
+import { checkDirectoryUnlocked, lockDirectory } from './directory-lock.ts';
 import type {
   Directory,
   DirectoryEntry,
@@ -113,6 +113,10 @@ export class NodeFileSystem implements HoldingFileSystem {
 
   lockDirectory(path: string): Promise<DirectoryLock> {
     return lockDirectory(path);
+  }
+
+  checkUnlocked(path: string): Promise<void> {
+    return checkDirectoryUnlocked(path);
   }
 
   isHeld(held: HeldDirectory): boolean {

@@ -135,6 +135,10 @@ async function listenIn({ directory, folder, ...claim }: ClaimFacts): Promise<Se
     if (unsupportedCodes.has(systemCode(error))) {
       throw unlockableError(directory, 'its file system has no Unix sockets', error);
     }
+    if (systemCode(error) === 'EROFS') {
+      const advice = 'open it with the option readOnly, or make it writable';
+      throw unlockableError(directory, 'its file system is read-only', error, advice);
+    }
     throw error;
   }
 }

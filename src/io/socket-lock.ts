@@ -1,5 +1,14 @@
-import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+} from 'node:fs';
 import { type ClaimPulse, claimHasListener, pulseOf } from './claim-pulse.ts';
+import { systemCode } from '../base/errors.ts';
 import { identityOf } from './directory-identity.ts';
 import type { DirectoryLock, HeldDirectory } from './file-system.ts';
 import { holderFileName, readHeldClaim, readHolder, writeHolder } from './lock-holder.ts';
@@ -68,6 +77,51 @@ export async function lockBySocket(directory: string): Promise<DirectoryLock> {
   } catch (error) {
     closeAll([descriptor, sign?.descriptor]);
     throw error;
+  }
+}
+
+/**
+ * Throws `LOCKED` if a claim in the directory is live, or might be. On a medium that can't be written no claim can have been made where it is
+ * now: those that can't be judged came with a copy, and are passed over.
+ */
+export async function checkUnlockedBySocket(directory: string): Promise<void> {
+  const descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  const folder = `/proc/self/fd/${descriptor}`;
+  try {
+    if (!existsSync(folder)) {
+      throw unlockableError(directory, '/proc is not mounted');
+    }
+    const claims = listClaims(folder).filter(({ kind }) => kind !== 'temp');
+    const place = claims.length === 0 ? undefined : placeOf(folder);
+    const doubtful: ClaimName[] = [];
+    for (const claim of claims) {
+      const pulse = claim.place === place ? await pulseOf(folder, claim) : 'doubtful';
+      if (pulse === 'live') {
+        throw heldError(directory, readHolder(joinPath(folder, holderFileName), claim.id));
+      }
+      if (pulse === 'doubtful') {
+        doubtful.push(claim);
+      }
+    }
+    if (doubtful.length > 0 && !isUnwritable(folder)) {
+      refuseIfOutOfSight(directory, folder, doubtful);
+    }
+    refuseIfNamesWereRemoved(
+      directory,
+      folder,
+      identityOf(fstatSync(descriptor, { bigint: true })),
+    );
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function isUnwritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return false;
+  } catch (error) {
+    return systemCode(error) === 'EROFS';
   }
 }
 

@@ -17,9 +17,10 @@ import { distance, LaneCell } from './lane-layout.ts';
 import { LaneProducer } from './lane.ts';
 import type { JournalSettings } from './options.ts';
 import type { PendingFrame } from './pending-frame.ts';
+import type { JournalEnd } from './recovery.ts';
 import { SegmentCursor } from './segment-cursor.ts';
 import { poisoned, writingEnded } from './write-failure.ts';
-import { type ActiveSegment, SALT_IN_FRAME, type WriterReports } from './writer.ts';
+import { SALT_IN_FRAME, type WriterReports } from './writer.ts';
 import type { StartWriter, WriterHost } from './writer-host.ts';
 
 /** What the journal tells its owner. */
@@ -102,7 +103,7 @@ export class Journal {
   constructor(
     parts: JournalParts,
     settings: JournalSettings,
-    active: Pick<ActiveSegment, 'index' | 'offset' | 'position'>,
+    active: JournalEnd,
     events: JournalEvents,
   ) {
     this.#parts = parts;

@@ -6,34 +6,28 @@
  *   x   first offset of the newest segment that holds no valid frame following its predecessor; p the position there
  *   D   greatest `durable` in any frame header of its place, before or behind x, and in the tail file
  *
- * p < D: durable data is damaged: CORRUPT. Otherwise nothing from x on was ever acknowledged.
+ * p < D: durable data is damaged: CORRUPT. Otherwise nothing proves that anything from x on was durable.
  */
-import { CorruptionError, isShortage, VarveError } from '../base/errors.ts';
+import { CorruptionError, VarveError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
-import { reached } from '../base/reached.ts';
-import { readSmallFile, removeIfThere, replaceFile } from '../io/atomic-file.ts';
+import { readSmallFile, replaceFile } from '../io/atomic-file.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
-import { readInto } from '../io/read-into.ts';
-import { runBlocking } from './disk-request.ts';
 import type { FrameEncoder, SegmentSummary } from './encoder.ts';
 import {
   decodeTail,
   encodeSegmentHeader,
   encodeTail,
-  FRAME_HEADER_SIZE,
   isRefusal,
   positionOfSegmentName,
-  SEGMENT_HEADER_SIZE,
   type SegmentHeader,
-  segmentHeaderCrc,
   segmentName,
   type Tail,
   TAIL_SIZE,
 } from './format.ts';
+import { endOf, infoOf, repairJournal, stateOf } from './journal-repair.ts';
 import { SPARE_NAME, TAIL_NAME } from './names.ts';
 import type { OffsetTable } from './offset-table.ts';
-import { setAside } from './quarantine.ts';
 import {
   type FoundFooter,
   isRefusedFooter,
@@ -49,7 +43,6 @@ import {
   scanSegment,
   type SegmentScan,
 } from './segment-scan.ts';
-import { sealSegment } from './segment-sealer.ts';
 import type { ActiveSegment } from './writer.ts';
 
 export interface RecoveryParts {
@@ -64,6 +57,8 @@ export interface RecoveryParts {
    */
   readonly retainedFrom?: number;
 }
+
+type InspectedParts = Omit<RecoveryParts, 'quarantineDirectory'>;
 
 /** Bytes of a torn tail, kept in a file of their own. */
 export interface Quarantined {
@@ -92,10 +87,19 @@ export interface RecoveredSegment extends SegmentInfo {
   readonly offsets: OffsetTable | undefined;
 }
 
-export interface RecoveredJournal {
-  readonly active: ActiveSegment;
+/** Where a journal ends: the next frame's segment, offset and position. */
+export type JournalEnd = Pick<ActiveSegment, 'index' | 'offset' | 'position'>;
+
+export interface OpenedJournal {
+  /** What a writer carries on from; undefined where the journal is only read. */
+  readonly active: ActiveSegment | undefined;
+  readonly end: JournalEnd;
   readonly segments: readonly RecoveredSegment[];
   readonly recovery: JournalRecovery;
+}
+
+export interface RecoveredJournal extends OpenedJournal {
+  readonly active: ActiveSegment;
 }
 
 /** Makes the first segment and the tail file of a new journal, durable in this order. */
@@ -115,6 +119,25 @@ export function createJournal(
 
 /** Opens an existing journal. Throws `CORRUPT`, `FOREIGN_FILE` or `UNSUPPORTED_FORMAT`, having changed nothing. */
 export function recoverJournal(parts: RecoveryParts): RecoveredJournal {
+  return repairJournal(parts, inspect(parts));
+}
+
+/**
+ * Looks at an existing journal as `recoverJournal` does and changes nothing: what that would cut or mend is left where it is, and not read.
+ * Throws the same.
+ */
+export function readJournal(parts: InspectedParts): OpenedJournal {
+  const found = inspect(parts);
+  const { scans } = found;
+  return {
+    active: undefined,
+    end: endOf(scans.at(-1)!.scan),
+    segments: scans.map((one) => infoOf(one, [])),
+    recovery: { ...stateOf(parts, found), quarantined: undefined, sealed: [] },
+  };
+}
+
+function inspect(parts: InspectedParts): Inspected {
   const { fileSystem, directory } = parts;
   const positions = retained(listSegments(fileSystem, directory), parts.retainedFrom ?? 0);
   const tail = readTail(parts);
@@ -131,9 +154,7 @@ export function recoverJournal(parts: RecoveryParts): RecoveredJournal {
   for (const [index, position] of positions.entries()) {
     scans.push(scanOne(parts, scans.at(-1)?.scan, position, positions[index + 1]));
   }
-  const last = scans.at(-1)!;
-  const rest = checkTail(parts, last, tail);
-  return repair(parts, scans, rest, tail);
+  return { scans, tail, rest: checkTail(parts, scans.at(-1)!, tail) };
 }
 
 /**
@@ -145,7 +166,15 @@ function retained(positions: readonly number[], retainedFrom: number): readonly 
   return positions.slice(Math.max(0, first));
 }
 
-interface FullScan {
+/** What looking at a journal has shown. */
+export interface Inspected {
+  readonly scans: readonly FullScan[];
+  readonly tail: Tail | 'missing' | 'damaged';
+  /** After the last whole frame. */
+  readonly rest: Rest;
+}
+
+export interface FullScan {
   readonly scan: SegmentScan;
   /** Of full segments only. */
   readonly summary: SegmentSummary | undefined;
@@ -180,7 +209,7 @@ function isOwnName(name: string): boolean {
   );
 }
 
-function readTail(parts: RecoveryParts): Tail | 'missing' | 'damaged' {
+function readTail(parts: InspectedParts): Tail | 'missing' | 'damaged' {
   const path = joinPath(parts.directory, TAIL_NAME);
   const bytes = readSmallFile(parts.fileSystem, path, TAIL_SIZE + 1);
   if (bytes === undefined) {
@@ -200,7 +229,7 @@ function readTail(parts: RecoveryParts): Tail | 'missing' | 'damaged' {
 }
 
 function scanOne(
-  parts: RecoveryParts,
+  parts: InspectedParts,
   previous: SegmentScan | undefined,
   firstPosition: number,
   successor: number | undefined,
@@ -280,7 +309,11 @@ function footerAgrees(
 }
 
 /** Decides about the newest segment's end; returns what lies behind it. */
-function checkTail(parts: RecoveryParts, last: FullScan, tail: Tail | 'missing' | 'damaged'): Rest {
+function checkTail(
+  parts: InspectedParts,
+  last: FullScan,
+  tail: Tail | 'missing' | 'damaged',
+): Rest {
   const { scan } = last;
   const file = parts.fileSystem.open(scan.path, 'read');
   let rest: Rest;
@@ -304,175 +337,4 @@ function checkTail(parts: RecoveryParts, last: FullScan, tail: Tail | 'missing' 
     );
   }
   return rest;
-}
-
-/** Everything has been checked: now, and only now, the folder is changed. */
-function repair(
-  parts: RecoveryParts,
-  scans: readonly FullScan[],
-  rest: Rest,
-  tail: Tail | 'missing' | 'damaged',
-): RecoveredJournal {
-  const { fileSystem, directory } = parts;
-  const last = scans.at(-1)!;
-  const { scan } = last;
-  const tailIsExact =
-    typeof tail === 'object' &&
-    tail.durable === scan.position &&
-    tail.segment === scan.header.firstPosition;
-  const wasClosed =
-    tailIsExact &&
-    last.fileSize === scan.end &&
-    fileSystem.stat(joinPath(directory, SPARE_NAME)) === undefined;
-  let quarantined: Quarantined | undefined;
-  if (!wasClosed) {
-    quarantined = rest.end > scan.end ? setAside(parts, scan, rest) : undefined;
-    settleTail(parts, scan, Math.max(scan.durable, rest.durable));
-    removeIfThere(fileSystem, joinPath(directory, SPARE_NAME));
-    renewEmptySegment(parts, scan);
-    fileSystem.syncDirectory(directory);
-    reached(quarantined === undefined ? 'reopened without a tear' : 'set a torn tail aside');
-  }
-  const sealed = sealFullSegments(parts, scans);
-  const tailHolds = tailIsExact || replaceTail(parts, scan);
-  const recovery: JournalRecovery = {
-    wasClosed,
-    tail: typeof tail === 'object' ? (tailIsExact ? 'exact' : 'behind') : tail,
-    quarantined,
-    sealed,
-  };
-  const segments = scans.map((one) => infoOf(one, sealed));
-  const tailDurable = tailHolds ? scan.position : 0;
-  return { active: activeOf(parts, scan, tailDurable), segments, recovery };
-}
-
-/** False if there was no space for it. */
-function replaceTail(parts: RecoveryParts, scan: SegmentScan): boolean {
-  const { fileSystem, directory, identity } = parts;
-  const tail = { identity, segment: scan.header.firstPosition, durable: scan.position };
-  try {
-    replaceFile(fileSystem, directory, TAIL_NAME, encodeTail(tail));
-    return true;
-  } catch (error) {
-    // A full disk must not stop readers; an older tail is only a weaker bound.
-    if (!isShortage(error)) {
-      throw error;
-    }
-    return false;
-  }
-}
-
-/**
- * Makes what was found durable, and nothing else. Frames above the proven bound are written again before the sync: after
- * a failed sync the kernel may show bytes it has given up writing. What lies behind the tail is cut, so that no later
- * power cut can bring any of it back.
- */
-function settleTail(parts: RecoveryParts, scan: SegmentScan, durable: number): void {
-  const { fileSystem } = parts;
-  const file = fileSystem.open(scan.path, 'write');
-  try {
-    const first = Math.max(durable, scan.header.firstPosition);
-    const start =
-      first < scan.position
-        ? scan.offsets.at(first - scan.header.firstPosition) - FRAME_HEADER_SIZE
-        : scan.end;
-    const step = Buffer.allocUnsafe(1024 * 1024);
-    for (let offset = start; offset < scan.end; offset += step.length) {
-      const bytes = step.subarray(0, Math.min(step.length, scan.end - offset));
-      readInto(file, bytes, offset);
-      if (file.write(bytes, offset) !== bytes.length) {
-        throw new VarveError('UNAVAILABLE', `${scan.path} could not be written: is the disk full?`);
-      }
-    }
-    file.truncate(scan.end);
-    file.sync();
-  } finally {
-    file.close();
-  }
-}
-
-/**
- * A newest segment without a frame gets its name once more: it is empty because the rotation to it was interrupted, and if
- * that was by a failed sync of the directory, no later sync makes the old name durable. Goes by way of the spare.
- */
-function renewEmptySegment(parts: RecoveryParts, { header, frameCount, path }: SegmentScan): void {
-  if (frameCount > 0 || header.index === 0) {
-    return;
-  }
-  const { fileSystem, directory } = parts;
-  const sparePath = joinPath(directory, SPARE_NAME);
-  const bytes = encodeSegmentHeader(header);
-  const spare = fileSystem.open(sparePath, 'create');
-  try {
-    if (spare.write(bytes, 0) !== bytes.length) {
-      throw new VarveError('UNAVAILABLE', `${path} could not be written: is the disk full?`);
-    }
-    // Order: the header is durable before the name points to it.
-    spare.sync();
-  } finally {
-    spare.close();
-  }
-  fileSystem.rename(sparePath, path);
-  reached('renewed an empty segment');
-}
-
-/** Returns the paths of segments that got a footer now. Without space they stay as they are. */
-function sealFullSegments(parts: RecoveryParts, scans: readonly FullScan[]): string[] {
-  const sealed: string[] = [];
-  for (const { scan, summary, isSealed } of scans) {
-    if (summary === undefined || isSealed) {
-      continue;
-    }
-    const file = parts.fileSystem.open(scan.path, 'write');
-    try {
-      runBlocking(
-        sealSegment({
-          file,
-          salt: scan.header.salt,
-          firstPosition: scan.header.firstPosition,
-          frameCount: scan.frameCount,
-          offsets: scan.offsets,
-          framesEnd: scan.end,
-          lastLink: scan.link,
-          summary,
-        }),
-      );
-      sealed.push(scan.path);
-      reached('sealed a full segment at open');
-    } catch (error) {
-      if (!isShortage(error)) {
-        throw error;
-      }
-    } finally {
-      file.close();
-    }
-  }
-  return sealed;
-}
-
-function activeOf(parts: RecoveryParts, scan: SegmentScan, tailDurable: number): ActiveSegment {
-  return {
-    file: parts.fileSystem.open(scan.path, 'write'),
-    index: scan.header.index,
-    firstPosition: scan.header.firstPosition,
-    salt: scan.header.salt,
-    offset: Math.max(scan.end, SEGMENT_HEADER_SIZE),
-    position: scan.position,
-    link: scan.frameCount === 0 ? segmentHeaderCrc(scan.header) : scan.link,
-    frameCount: scan.frameCount,
-    offsets: scan.offsets,
-    tailDurable,
-  };
-}
-
-function infoOf({ scan, isSealed }: FullScan, sealed: readonly string[]): RecoveredSegment {
-  const sealedNow = isSealed || sealed.includes(scan.path);
-  return {
-    path: scan.path,
-    header: scan.header,
-    count: scan.offsets.count,
-    framesEnd: scan.end,
-    isSealed: sealedNow,
-    offsets: sealedNow ? undefined : scan.offsets.clone(),
-  };
 }

@@ -1,5 +1,5 @@
 /** Puts a store together from the parts of its folder: tables, memtables filled from the log, writer, maintenance. */
-import { VarveError } from '../base/errors.ts';
+import { readOnlyError, VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import { reached } from '../base/reached.ts';
@@ -8,7 +8,8 @@ import { joinPath } from '../io/path.ts';
 import { inlineWriter } from '../journal/inline-writer.ts';
 import { Journal, type JournalEvents } from '../journal/journal.ts';
 import type { JournalSettings } from '../journal/options.ts';
-import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
+import { startNoWriter } from '../journal/no-writer.ts';
+import { type OpenedJournal, readJournal, recoverJournal } from '../journal/recovery.ts';
 import { noRoom, poisoned } from '../journal/write-failure.ts';
 import type { Background } from './compaction/background.ts';
 import { compactionSettings } from './compaction/compaction-settings.ts';
@@ -24,7 +25,7 @@ import { OpenIterators } from './kv-iterator.ts';
 import { KvLogEncoder } from './kv-log-encoder.ts';
 import { kvLogWriterThread } from './kv-log-writer.ts';
 import { type FileRemoval, LogTrimmer } from './log-trimmer.ts';
-import { applyOperation, KvWriter } from './kv-writer.ts';
+import { applyOperation, KvWriter, type KvWriterParts } from './kv-writer.ts';
 import { Maintenance } from './maintenance.ts';
 import type { MaintenanceSettings } from './maintenance-parts.ts';
 import { LOG_NAME, QUARANTINE_NAME } from './manifest/folder.ts';
@@ -43,6 +44,7 @@ import { TableSet } from './table-set.ts';
 /** A store's parts, at work. */
 export interface KvEngine extends ResolvedKvComponents {
   readonly directory: string;
+  readonly isReadOnly: boolean;
   readonly journal: Journal | undefined;
   readonly writer: KvWriter;
   readonly memtables: MemtableQueue;
@@ -68,30 +70,23 @@ export function startEngine(
 ): KvEngine {
   const cache = new BlockCache(options.blockCacheBytes, options.blockBytes);
   const counters = new ReadCounters();
-  const snapshots = new SnapshotList((sequence) => maintenance?.snapshotClosed(sequence));
+  const { readOnly } = options;
+  const upkeep = (): Maintenance | undefined => (readOnly ? undefined : maintenance);
+  const snapshots = new SnapshotList((sequence) => upkeep()?.snapshotClosed(sequence));
   const iterators = new OpenIterators();
-  const remove: FileRemoval = (paths, over) => maintenance?.remove(paths, over);
-  const scanned = (): void => maintenance?.schedule();
+  const remove: FileRemoval = (paths, over) => upkeep()?.remove(paths, over);
+  const scanned = (): void => upkeep()?.schedule();
   const tables = openTables(parts, options, folder, { cache, counters, remove, scanned });
   const state = new ReadState([], tables);
   const queue = { sizeTarget: options.memtableBytes, isShared: parts.threads.usesThreads };
-  const memtables = emptyMemtables(folder, state, queue, () => maintenance?.schedule());
+  const memtables = emptyMemtables(folder, state, queue, () => upkeep()?.schedule());
   let maintenance: Maintenance | undefined;
-  const log = options.log ? recoverLog(parts, folder, memtables) : undefined;
-  const lastSequence = Math.max(folder.state.lastSequence, log?.recovered.active.position ?? 0);
+  const log = options.log ? recoverLog(parts, folder, memtables, readOnly) : undefined;
+  const lastSequence = Math.max(folder.state.lastSequence, log?.recovered.end.position ?? 0);
   const trimmer =
     log && new LogTrimmer(parts.fileSystem, log.directory, log.recovered.segments, remove);
   // The journal speaks only after it has been given work, and by then all parts are there.
-  const events: JournalEvents = {
-    durable: (position) => maintenance?.durable(position),
-    roomChanged: () => writer.drain(),
-    noSpace: (cause) => writer.refuseWaiting(noRoom('write', cause)),
-    sealed: (firstPosition) => trimmer?.sealed(firstPosition),
-    failed: (error) => {
-      writer.refuseWaiting(poisoned(error.cause, 'no'));
-      maintenance?.logFailed(error);
-    },
-  };
+  const events = journalEvents(() => ({ writer, maintenance, trimmer }));
   const journal = log && startJournal(parts, options, folder, log, events);
   const numbers = CountedTableNumbers.startingAt(folder.nextTableNumber, parts.threads.usesThreads);
   const hidden = hiddenVersionsOf(parts, folder, snapshots);
@@ -109,26 +104,72 @@ export function startEngine(
     folder.state,
   );
   maintenance = started;
-  const writer = new KvWriter(
+  const readers = (): number[] => readersOf(snapshots, iterators);
+  const clients = { clock: parts.clock, journal, memtables, state, readers };
+  const writer = makeWriter({ ...clients, maintenance: started }, lastSequence);
+  if (readOnly) {
+    writer.close(readOnlyError('no'));
+  } else {
+    trimmer?.trim(coveredSequence(folder));
+    started.schedule();
+  }
+  const recovery = reportRecovery(folder, log, parts.logger);
+  const { directory } = folder;
+  const made = {
+    directory,
+    isReadOnly: readOnly,
+    journal,
+    writer,
+    memtables,
+    state,
+    tables,
+    snapshots,
+    iterators,
+  };
+  return { ...parts, ...made, maintenance: started, cache, counters, recovery };
+}
+
+interface JournalListeners {
+  readonly writer: KvWriter;
+  readonly maintenance: Maintenance | undefined;
+  readonly trimmer: LogTrimmer | undefined;
+}
+
+function journalEvents(listeners: () => JournalListeners): JournalEvents {
+  return {
+    durable: (position) => listeners().maintenance?.durable(position),
+    roomChanged: () => listeners().writer.drain(),
+    noSpace: (cause) => listeners().writer.refuseWaiting(noRoom('write', cause)),
+    sealed: (firstPosition) => listeners().trimmer?.sealed(firstPosition),
+    failed: (error) => {
+      const { writer, maintenance } = listeners();
+      writer.refuseWaiting(poisoned(error.cause, 'no'));
+      maintenance?.logFailed(error);
+    },
+  };
+}
+
+interface WriterClients extends Pick<KvWriterParts, 'clock' | 'journal' | 'memtables' | 'readers'> {
+  readonly maintenance: Maintenance;
+  readonly state: ReadState;
+}
+
+function makeWriter(
+  { maintenance, state, ...parts }: WriterClients,
+  lastSequence: number,
+): KvWriter {
+  const writer: KvWriter = new KvWriter(
     {
-      journal,
-      memtables,
-      clock: parts.clock,
-      pressure: () => started.pressure,
-      flushError: () => started.flushError,
-      compactionError: () => started.compactionError,
+      ...parts,
+      pressure: () => maintenance.pressure,
+      flushError: () => maintenance.flushError,
+      compactionError: () => maintenance.compactionError,
       refusal: (batch) => guardRefusal(state, writer.lastSequence, batch.guards),
-      readers: () => readersOf(snapshots, iterators),
-      failed: (error) => started.logFailed(error),
+      failed: (error) => maintenance.logFailed(error),
     },
     lastSequence,
   );
-  trimmer?.trim(coveredSequence(folder));
-  started.schedule();
-  const recovery = reportRecovery(folder, log, parts.logger);
-  const { directory } = folder;
-  const made = { directory, journal, writer, memtables, state, tables, snapshots, iterators };
-  return { ...parts, ...made, maintenance: started, cache, counters, recovery };
+  return writer;
 }
 
 function emptyMemtables(
@@ -187,7 +228,7 @@ function hiddenVersionsOf(
 
 interface OpenedLog {
   readonly directory: string;
-  readonly recovered: RecoveredJournal;
+  readonly recovered: OpenedJournal;
   readonly replayedCount: number;
 }
 
@@ -196,6 +237,7 @@ function recoverLog(
   { fileSystem }: ResolvedKvComponents,
   { directory, state }: OpenedFolder,
   memtables: MemtableQueue,
+  isReadOnly: boolean,
 ): OpenedLog {
   const logDirectory = joinPath(directory, LOG_NAME);
   const { flushedSequence, lastSequence } = state;
@@ -211,17 +253,20 @@ function recoverLog(
       replayedCount += 1;
     }
   }, flushedSequence);
-  const recovered = recoverJournal({
+  const place = {
     fileSystem,
     directory: logDirectory,
-    quarantineDirectory: joinPath(directory, QUARANTINE_NAME),
     identity: state.identity,
     encoder,
     retainedFrom: flushedSequence,
-  });
-  const { position, file } = recovered.active;
+  };
+  const quarantineDirectory = joinPath(directory, QUARANTINE_NAME);
+  const recovered = isReadOnly
+    ? readJournal(place)
+    : recoverJournal({ ...place, quarantineDirectory });
+  const { position } = recovered.end;
   if (position < lastSequence) {
-    file.close();
+    recovered.active?.file.close();
     throw new VarveError(
       'CORRUPT',
       `The log in ${logDirectory} ends with write ${position}, and tables hold write ${lastSequence}: it is not the log of these tables.`,
@@ -247,14 +292,19 @@ function startJournal(
     frameSizeMax: limits.batchFrameSizeMax,
   };
   const place = { directory, identity: state.identity };
-  const { active } = recovered;
+  const { active, end } = recovered;
+  const common = { clock, random, logger };
+  if (active === undefined) {
+    const none = { startWriter: startNoWriter, startInline: startNoWriter };
+    return new Journal({ ...common, ...none }, settings, end, events);
+  }
   const encoder = new KvLogEncoder();
   const startInline = inlineWriter({ ...place, fileSystem, encoder, clock }, settings, active);
   const { threads, held } = parts;
   const startWriter = threads.usesThreads
     ? kvLogWriterThread({ ...place, threads, held, startInline }, settings, active)
     : startInline;
-  return new Journal({ clock, random, logger, startWriter, startInline }, settings, active, events);
+  return new Journal({ ...common, startWriter, startInline }, settings, end, events);
 }
 
 function startBackground(

@@ -38,12 +38,13 @@ export function openFolder(
   directory: string,
 ): OpenedFolder {
   const { fileSystem } = parts;
-  const check = checkFolder(fileSystem, directory, { log: options.log });
+  const { log, readOnly } = options;
+  const check = checkFolder(fileSystem, directory, { log, readOnly });
   if (check.outcome === 'intact') {
     return keep(fileSystem, directory, check);
   }
   if (check.outcome === 'new') {
-    if (!options.create) {
+    if (!options.create || readOnly) {
       throw new VarveError(
         'NOT_A_STORE',
         `There is no store: one in ${directory} does not exist.`,

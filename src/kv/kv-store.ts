@@ -1,6 +1,5 @@
 import { rejectUnknownNames, checkRange } from '../base/arguments.ts';
-import { Ending } from '../base/ending.ts';
-import { asVarveError, VarveError } from '../base/errors.ts';
+import { asVarveError, readOnlyError, VarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../io/clock.ts';
 import type { DirectoryLock } from '../io/file-system.ts';
@@ -30,6 +29,7 @@ import type {
   KvWriteOptions,
 } from './contract.ts';
 import { type Found, makeFound } from './cursor.ts';
+import { closeEngine } from './close-engine.ts';
 import { closedError, notWriting, writing } from './call-errors.ts';
 import type { BatchBody } from './batch-body.ts';
 import { CopySlab } from './copy-slab.ts';
@@ -73,6 +73,9 @@ export interface KvStoreParts<Value> extends StatsParts, BackupParts {
   readonly logger: Logger;
   readonly lock: Pick<DirectoryLock, 'release'>;
   readonly codec: ValueCodec<Value>;
+  readonly isReadOnly: boolean;
+  /** Of a store that is only read: throws if somebody has it open now. */
+  readonly recheck?: () => Promise<void>;
   readonly journal: Journal | undefined;
   readonly writer: KvWriter;
   readonly memtables: MemtableQueue;
@@ -90,14 +93,6 @@ type IngestedEntries<Value> =
 
 /** What a value that is kept may keep from being reclaimed. */
 const COPY_SLAB_SIZE = 8 * 1024;
-/**
- * Memtables that hold less than this come back from the log at the next open rather than being flushed when the store is closed: reading so
- * much takes about as long as a flush, 5 to 10 ms.
- */
-const REPLAYED_SIZE_MAX = 256 * 1024;
-/** The same where nothing was flushed before: to start the thread that does it takes far longer. */
-const REPLAYED_SIZE_MAX_AT_FIRST = 1024 * 1024;
-
 export class LocalKvStore<Value> implements KvStore<Value> {
   readonly recovery: KvRecovery;
   readonly #parts: KvStoreParts<Value>;
@@ -267,6 +262,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   ): Promise<number> {
     rejectUnknownNames(options, optionNames.ingest, 'option');
     this.#checkOpen();
+    this.#checkWritable();
     const { position } = options;
     if (position !== undefined) {
       this.#calls.checkPosition(position);
@@ -372,6 +368,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   flush(): Promise<void> {
     return notWriting(async () => {
       this.#checkOpen();
+      this.#checkWritable();
       const { memtables, maintenance } = this.#parts;
       await this.#writer.settled();
       memtables.freeze();
@@ -384,6 +381,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   compact(range: KvRange = {}): Promise<void> {
     return notWriting(async () => {
       this.#checkOpen();
+      this.#checkWritable();
       checkRangeObject(range);
       const bounds = boundsOf(range);
       if (bounds !== undefined) {
@@ -396,13 +394,21 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   settled(): Promise<void> {
     return notWriting(async () => {
       this.#checkOpen();
-      await this.#parts.maintenance.settled();
+      if (!this.#parts.isReadOnly) {
+        await this.#parts.maintenance.settled();
+      }
     });
   }
 
   async verify(options: KvVerifyOptions = {}): Promise<KvVerifyReport> {
     this.#checkOpen();
-    return verifyTables(this.#parts.tables, this.#parts.clock, options);
+    const { tables, clock, recheck } = this.#parts;
+    const report = await verifyTables(tables, clock, options);
+    if (!report.ok) {
+      // What an owner does who has come meanwhile may look like damage.
+      await recheck?.();
+    }
+    return report;
   }
 
   backup(directory: string): Promise<void> {
@@ -428,37 +434,15 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   async close(): Promise<void> {
-    this.#closing ??= this.#close();
+    if (this.#closing === undefined) {
+      this.#iterators.closeAll();
+      this.#closing = closeEngine(this.#parts);
+    }
     await this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  async #close(): Promise<void> {
-    const { journal, maintenance, memtables, tables, lock, logger } = this.#parts;
-    // Writes that came before are answered; nobody is let in any more.
-    this.#iterators.closeAll();
-    const ending = new Ending(logger);
-    await this.#writer.settled();
-    this.#writer.close(closedError('no'));
-    await ending.attempt(async () => journal?.drain());
-    if (journal === undefined) {
-      await ending.attempt(() => maintenance.flushRest());
-    } else if (journal.failure === undefined && memtables.size > this.#replayedSizeMax) {
-      await ending.tryTo('flush what is in memory', () => maintenance.flushRest());
-    }
-    await ending.tryTo('end the work in the background', () => maintenance.close());
-    tables.close();
-    await ending.attempt(async () => journal?.close(), 'leave the log at rest');
-    await ending.attempt(async () => lock.release());
-    ending.throwFirst('The store was closed, and not everything could be put in order');
-  }
-
-  get #replayedSizeMax(): number {
-    const { flushes } = this.#parts.maintenance.counts;
-    return flushes > 0 ? REPLAYED_SIZE_MAX : REPLAYED_SIZE_MAX_AT_FIRST;
   }
 
   #find(key: KvBytes, options: KvReadOptions | undefined): Found | undefined {
@@ -489,6 +473,12 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       );
     }
     return snapshot.version;
+  }
+
+  #checkWritable(): void {
+    if (this.#parts.isReadOnly) {
+      throw readOnlyError();
+    }
   }
 
   #checkOpen(): void {

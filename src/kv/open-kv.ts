@@ -3,6 +3,7 @@ import { type ResolvedComponents, resolveComponents } from '../io/components.ts'
 import { makeFolders, syncParents } from '../io/folders.ts';
 import { holdFolder } from '../io/held-folder.ts';
 import { absolutePath } from '../io/path.ts';
+import { checkUnlocked } from '../io/unlocked.ts';
 import { chooseThreads, type ThreadChoice } from '../io/thread-choice.ts';
 import type { KvStore } from './contract.ts';
 import { openFolder } from './kv-folder.ts';
@@ -84,10 +85,14 @@ async function openLocked<Value>(
   codec: ValueCodec<Value>,
 ): Promise<KvStore<Value>> {
   const { fileSystem } = parts;
-  if (!options.create && fileSystem.stat(directory) === undefined) {
+  const mayCreate = options.create && !options.readOnly;
+  if (!mayCreate && fileSystem.stat(directory) === undefined) {
     throw new VarveError('NOT_A_STORE', `There is no store: ${directory} does not exist.`, {
       details: { directory },
     });
+  }
+  if (options.readOnly) {
+    return openToRead(parts, options, directory, codec);
   }
   makeFolders(fileSystem, directory);
   syncParents(fileSystem, directory);
@@ -100,4 +105,19 @@ async function openLocked<Value>(
     await lock.release();
     throw error;
   }
+}
+
+async function openToRead<Value>(
+  parts: ResolvedKvComponents,
+  options: ResolvedKvOptions,
+  directory: string,
+  codec: ValueCodec<Value>,
+): Promise<KvStore<Value>> {
+  const { fileSystem } = parts;
+  await checkUnlocked(fileSystem, directory);
+  const folder = openFolder(parts, options, directory);
+  const lock = { release: () => Promise.resolve() };
+  const engine = startEngine({ ...parts, held: undefined }, options, folder);
+  const recheck = (): Promise<void> => checkUnlocked(fileSystem, directory);
+  return new LocalKvStore({ ...engine, lock, codec, recheck });
 }

@@ -1,10 +1,10 @@
 import {
+  checkBoolean,
   checkChoice,
   checkRange,
   rejectUnknownNames,
   withoutUndefined,
 } from '../base/arguments.ts';
-import { VarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import type { Clock } from '../io/clock.ts';
@@ -21,6 +21,12 @@ const MiB = 1024 * KiB;
 export interface KvOptions {
   /** Make the store if the folder is missing or empty. Default true; false throws `NOT_A_STORE` instead. */
   readonly create?: boolean;
+  /**
+   * Open the store for reading only: nothing in the folder is changed, no lock is taken and nothing is recovered, so it works on media that can't be
+   * written. Calls that write reject with `READ_ONLY`. Throws `LOCKED` if somebody has the store open now; an owner that comes later may remove
+   * tables that are still read here, whose reads fail then. Default false.
+   */
+  readonly readOnly?: boolean;
   /**
    * Keep a log, so that writes are durable one by one. Default true. Without one, what isn't flushed is lost when the process ends: for
    * stores derived from a log elsewhere, whose owner replays that from `flushedPosition` on. Fixed when the store is made.
@@ -85,6 +91,7 @@ export type ResolvedKvOptions = Readonly<Required<KvOptions>>;
 
 export const kvDefaults: ResolvedKvOptions = Object.freeze({
   create: true,
+  readOnly: false,
   log: true,
   values: 'bytes',
   memtableBytes: 32 * MiB,
@@ -109,8 +116,8 @@ export const KV_SEGMENT_SIZE_MAX: number = 16 * MiB;
 export function resolveKvOptions(given: KvOptions): ResolvedKvOptions {
   rejectUnknownNames(given, new Set(Object.keys(kvDefaults)), 'option');
   const options = { ...kvDefaults, ...withoutUndefined(given) };
-  if (typeof options.create !== 'boolean' || typeof options.log !== 'boolean') {
-    throw new VarveError('INVALID_ARGUMENT', 'The options create and log must be true or false.');
+  for (const name of ['create', 'log', 'readOnly'] as const) {
+    checkBoolean(name, options[name]);
   }
   checkChoice('values', options.values, ['bytes', 'json']);
   checkChoice('compression', options.compression, ['none', 'deflate', 'zstd']);

@@ -4,6 +4,7 @@ import { resolveComponents } from '../io/components.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { holdFolder } from '../io/held-folder.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
+import { checkUnlocked } from '../io/unlocked.ts';
 import {
   type KvRepairOptions,
   type KvRepairReport,
@@ -42,16 +43,28 @@ export async function repairKv(
   try {
     // Order: looked at before the lock leaves a file in a folder that is not ours.
     inspectFolder(fileSystem, path);
+    if (options.apply !== true) {
+      await checkUnlocked(fileSystem, path);
+      return repairWith(fileSystem, path, options);
+    }
     const lock = await holdFolder(fileSystem, path);
     try {
-      const hasLog = lock.fileSystem.stat(joinPath(path, LOG_NAME)) !== undefined;
-      return { ...repairLocked(lock.fileSystem, path, options), hasLog };
+      return repairWith(lock.fileSystem, path, options);
     } finally {
       await lock.release();
     }
   } catch (error) {
     throw asVarveError(error, `The store in ${path} can't be repaired`);
   }
+}
+
+function repairWith(
+  fileSystem: FileSystem,
+  directory: string,
+  options: KvRepairOptions,
+): KvFolderRepairReport {
+  const hasLog = fileSystem.stat(joinPath(directory, LOG_NAME)) !== undefined;
+  return { ...repairLocked(fileSystem, directory, options), hasLog };
 }
 
 function inspectFolder(fileSystem: FileSystem, directory: string): void {

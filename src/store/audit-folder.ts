@@ -1,13 +1,13 @@
 import { checkBoolean, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
-import { asVarveError, CorruptionError, VarveError } from '../base/errors.ts';
+import { asVarveError, VarveError } from '../base/errors.ts';
 import { resolveComponents } from '../io/components.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
+import { checkUnlocked } from '../io/unlocked.ts';
 import { type AuditOptions, type AuditReport, auditLog } from '../log/audit.ts';
 import { CodecRegistry } from '../log/codecs.ts';
 import type { VerifyOptions } from './contract.ts';
-import { readIdentity } from './identity.ts';
 import type { StoreComponents } from './options.ts';
-import { inspectFolder, LOG_DIRECTORY_NAME } from './store-folder.ts';
+import { existingIdentity, inspectFolder, LOG_DIRECTORY_NAME } from './store-folder.ts';
 
 const componentNames = new Set(['fileSystem', 'clock', 'codecs']);
 const verifyOptionNames = new Set(['payloads', 'onProgress', 'signal']);
@@ -43,22 +43,24 @@ export async function audit(
   const { fileSystem, clock } = await resolveComponents(components, componentNames);
   const codecs = new CodecRegistry(components.codecs);
   const path = absolutePath(directory);
-  inspectFolder(fileSystem, path, false);
-  const lock = await fileSystem.lockDirectory(path);
   try {
-    const identity = readIdentity(fileSystem, path);
-    if (identity === undefined) {
-      throw new CorruptionError(joinPath(path, 'store.json'), undefined, 'the file is missing');
+    inspectFolder(fileSystem, path, false);
+    await checkUnlocked(fileSystem, path);
+    const identity = existingIdentity(fileSystem, path);
+    const parts = {
+      fileSystem,
+      clock,
+      directory: joinPath(path, LOG_DIRECTORY_NAME),
+      identity: identity.bytes,
+      codecs,
+    };
+    const report = await auditLog(parts, checked);
+    if (!report.ok) {
+      // What an owner does who has come meanwhile may look like damage.
+      await checkUnlocked(fileSystem, path);
     }
-    const log = joinPath(path, LOG_DIRECTORY_NAME);
-    if (fileSystem.stat(log) === undefined) {
-      throw new CorruptionError(log, undefined, 'the folder of the log is missing');
-    }
-    const parts = { fileSystem, clock, codecs, directory: log, identity: identity.bytes };
-    return await auditLog(parts, checked);
+    return report;
   } catch (error) {
     throw asVarveError(error, `The store in ${path} can't be read`);
-  } finally {
-    await lock.release();
   }
 }

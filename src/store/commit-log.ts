@@ -4,7 +4,13 @@
  * flight is delivered when that commit is durable, and becomes its failure if it is lost: nobody is told of an event that
  * then never existed.
  */
-import { asVarveError, RevisionConflictError, VarveError, withApplied } from '../base/errors.ts';
+import {
+  asVarveError,
+  readOnlyError,
+  RevisionConflictError,
+  VarveError,
+  withApplied,
+} from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
@@ -34,6 +40,8 @@ export interface CommitLogParts {
   readonly keys: IdempotencyIndex;
   readonly ids: IdempotencyIndex;
   readonly duplicates: DuplicateFinder;
+  /** Every commit is refused. */
+  readonly isReadOnly: boolean;
 }
 
 /** What a commit gets from the clock and from random: one time, and a salt for each event. */
@@ -80,6 +88,10 @@ export class CommitLog {
 
   /** The same, with the answer given by `pending`. False if the commit has to wait: only then it is still needed. */
   take(commit: PreparedCommit, pending: PendingCommit): boolean {
+    if (this.#parts.isReadOnly) {
+      pending.reject(readOnlyError('no'));
+      return true;
+    }
     if (this.#waiting.count > 0 || !this.#decide(commit, pending)) {
       this.#wait(commit, pending);
       return false;

@@ -7,19 +7,22 @@ import type { FileSystem } from '../io/file-system.ts';
 import { makeFolders } from '../io/folders.ts';
 import { type HeldFolder, holdFolder } from '../io/held-folder.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
+import { checkUnlocked } from '../io/unlocked.ts';
 import { chooseThreads, type ThreadChoice } from '../io/thread-choice.ts';
 import { inlineWriter } from '../journal/inline-writer.ts';
-import { Journal, type JournalEvents } from '../journal/journal.ts';
+import { Journal, type JournalEvents, type JournalParts } from '../journal/journal.ts';
 import type { JournalSettings } from '../journal/options.ts';
-import { recoverJournal, type RecoveredJournal } from '../journal/recovery.ts';
+import { startNoWriter } from '../journal/no-writer.ts';
+import { type JournalRecovery, readJournal, recoverJournal } from '../journal/recovery.ts';
 import { noRoom, poisoned } from '../journal/write-failure.ts';
+import type { ActiveSegment } from '../journal/writer.ts';
 import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
 import { EventLog } from '../log/event-log.ts';
 import type { RecordView } from '../log/format.ts';
 import { MemoryLeafStore } from '../log/leaf-store.ts';
 import { LogEncoder } from '../log/log-encoder.ts';
-import { logWriterThread } from '../log/log-writer.ts';
+import { type LogWriterParts, logWriterThread } from '../log/log-writer.ts';
 import { CommitLog } from './commit-log.ts';
 import type { EventStore, StoreRecovery } from './contract.ts';
 import { DuplicateFinder } from './duplicate-finder.ts';
@@ -32,6 +35,7 @@ import {
   type StoreOptions,
 } from './options.ts';
 import {
+  existingIdentity,
   inspectFolder,
   LOG_DIRECTORY_NAME,
   openIdentity,
@@ -85,7 +89,10 @@ async function openFolder<Event extends NewEvent>(
   options: ResolvedOptions,
   directory: string,
 ): Promise<EventStore<Event>> {
-  inspectFolder(parts.fileSystem, directory, options.create);
+  inspectFolder(parts.fileSystem, directory, options.create && !options.readOnly);
+  if (options.readOnly) {
+    return openToRead<Event>(parts, options, directory);
+  }
   makeFolders(parts.fileSystem, directory);
   const folder = await holdFolder(parts.fileSystem, directory);
   try {
@@ -98,11 +105,23 @@ async function openFolder<Event extends NewEvent>(
   }
 }
 
+/** Nobody is kept away: an owner that comes later appends, and changes nothing that is read here. */
+async function openToRead<Event extends NewEvent>(
+  parts: Components,
+  options: ResolvedOptions,
+  directory: string,
+): Promise<EventStore<Event>> {
+  await checkUnlocked(parts.fileSystem, directory);
+  const folder = { held: undefined, release: () => Promise.resolve() };
+  const identity = existingIdentity(parts.fileSystem, directory);
+  return assemble<Event>(parts, options, directory, folder, identity, false);
+}
+
 function assemble<Event extends NewEvent>(
   parts: Components,
   options: ResolvedOptions,
   directory: string,
-  folder: HeldFolder,
+  folder: Pick<HeldFolder, 'held' | 'release'>,
   identity: StoreIdentity,
   isNew: boolean,
 ): EventStore<Event> {
@@ -115,11 +134,14 @@ function assemble<Event extends NewEvent>(
   const encoder = new LogEncoder(new MemoryLeafStore(), (record) => replay.observe(record));
   const place = { fileSystem, directory: logDirectory, identity: identity.bytes, encoder };
   const quarantineDirectory = joinPath(directory, QUARANTINE_DIRECTORY_NAME);
-  const recovered = recoverJournal({ ...place, quarantineDirectory });
-  if (recovered.active.position === 0 && !isNew) {
-    renewOrClose(fileSystem, directory, recovered);
+  const recovered = options.readOnly
+    ? readJournal(place)
+    : recoverJournal({ ...place, quarantineDirectory });
+  const { active, end } = recovered;
+  if (active?.position === 0 && !isNew) {
+    renewOrClose(fileSystem, directory, active);
   }
-  const recovery = reportRecovery(recovered, isNew, logger);
+  const recovery = reportRecovery(recovered.recovery, end.position, isNew, logger);
   const log = new EventLog(fileSystem, logDirectory, recovered.segments, options.maxOpenFiles);
   const duplicates = new DuplicateFinder(log, keys, ids, codecs);
   // The journal speaks only after it has been given work, and by then all parts are there.
@@ -134,18 +156,13 @@ function assemble<Event extends NewEvent>(
     },
   };
   const settings = journalSettings(options);
-  const startInline = inlineWriter({ ...place, clock }, settings, recovered.active);
-  const { threads } = parts;
-  const { held } = folder;
-  const startWriter = threads.usesThreads
-    ? logWriterThread({ ...place, threads, held, startInline }, settings, recovered.active)
-    : startInline;
-  const journalParts = { clock, random, logger, startWriter, startInline };
-  const journal = new Journal(journalParts, settings, recovered.active, events);
+  const writers = writersOf({ ...parts, ...place, held: folder.held }, settings, active);
+  const journal = new Journal({ clock, random, logger, ...writers }, settings, end, events);
   duplicates.attach(journal);
   const gate = new VisibilityGate(journal);
   const state = { log, streams, keys, ids, journal, duplicates };
-  const commits = new CommitLog({ ...parts, ...state }, replay.lastTime);
+  const isReadOnly = options.readOnly;
+  const commits = new CommitLog({ ...parts, ...state, isReadOnly }, replay.lastTime);
   const payloads = {
     codec: codecs.named(options.compression),
     compressionMinBytes: options.compressionMinBytes,
@@ -154,11 +171,26 @@ function assemble<Event extends NewEvent>(
   return new LocalEventStore<Event>({ ...parts, ...state, ...rest });
 }
 
-function renewOrClose(
-  fileSystem: FileSystem,
-  directory: string,
-  { active }: RecoveredJournal,
-): void {
+type WriterPlace = Pick<LogWriterParts, 'directory' | 'identity' | 'held' | 'encoder' | 'threads'> &
+  Pick<Components, 'fileSystem' | 'clock'>;
+
+/** How the log gets its writer; without a segment to write in, it has none. */
+function writersOf(
+  place: WriterPlace,
+  settings: JournalSettings,
+  active: ActiveSegment | undefined,
+): Pick<JournalParts, 'startWriter' | 'startInline'> {
+  if (active === undefined) {
+    return { startWriter: startNoWriter, startInline: startNoWriter };
+  }
+  const startInline = inlineWriter(place, settings, active);
+  const startWriter = place.threads.usesThreads
+    ? logWriterThread({ ...place, startInline }, settings, active)
+    : startInline;
+  return { startWriter, startInline };
+}
+
+function renewOrClose(fileSystem: FileSystem, directory: string, active: ActiveSegment): void {
   try {
     renewNames(fileSystem, directory);
   } catch (error) {
@@ -210,7 +242,8 @@ class Replay {
 }
 
 function reportRecovery(
-  { recovery, active }: RecoveredJournal,
+  recovery: JournalRecovery,
+  events: number,
   isNew: boolean,
   logger: Logger,
 ): StoreRecovery {
@@ -219,8 +252,8 @@ function reportRecovery(
       level: recovery.quarantined === undefined ? 'info' : 'warn',
       event: 'recovered',
       message: 'The store was not closed before and has been recovered.',
-      details: { events: active.position, ...recovery },
+      details: { events, ...recovery },
     });
   }
-  return { ...recovery, isNew, events: active.position };
+  return { ...recovery, isNew, events };
 }

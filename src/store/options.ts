@@ -1,4 +1,9 @@
-import { checkRange, rejectUnknownNames, withoutUndefined } from '../base/arguments.ts';
+import {
+  checkBoolean,
+  checkRange,
+  rejectUnknownNames,
+  withoutUndefined,
+} from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
@@ -14,6 +19,12 @@ import type { Codec } from '../log/codecs.ts';
 export interface StoreOptions {
   /** Make the store if the folder is missing or empty. Default true; false throws `NOT_A_STORE` instead. */
   readonly create?: boolean;
+  /**
+   * Open the store for reading only: nothing in the folder is changed, no lock is taken and nothing is recovered, so it works on media that can't be
+   * written. What a crash has left is read as the next open will recover it. Calls that write reject with `READ_ONLY`. Throws `LOCKED` if
+   * somebody has the store open for writing now. Default false.
+   */
+  readonly readOnly?: boolean;
   /**
    * Codec for new payloads: `none` (default), `deflate`, `zstd` (Node ≥ 22.15) or one that you register. A payload is
    * stored compressed only where that is smaller. Costs the caller's thread time.
@@ -61,6 +72,7 @@ export type ResolvedOptions = Readonly<Required<StoreOptions>>;
 
 const defaults: ResolvedOptions = Object.freeze({
   create: true,
+  readOnly: false,
   compression: 'none',
   compressionMinBytes: 512,
   maxSegmentBytes: journalDefaults.segmentSizeMax,
@@ -75,9 +87,8 @@ const defaults: ResolvedOptions = Object.freeze({
 export function resolveOptions(given: StoreOptions = {}): ResolvedOptions {
   rejectUnknownNames(given, new Set(Object.keys(defaults)), 'option');
   const options = { ...defaults, ...withoutUndefined(given) };
-  if (typeof options.create !== 'boolean') {
-    throw new VarveError('INVALID_ARGUMENT', 'The option create must be true or false.');
-  }
+  checkBoolean('create', options.create);
+  checkBoolean('readOnly', options.readOnly);
   checkRange('compressionMinBytes', options.compressionMinBytes, 0, limits.plainSizeMax);
   checkRange(
     'maxSegmentBytes',

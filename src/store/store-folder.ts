@@ -98,6 +98,23 @@ export function openIdentity(
   return { identity: readIdentity(fileSystem, directory)!, isNew: true };
 }
 
+/** The identity of a store that is only read. Throws `CORRUPT` if it is missing: `inspectFolder` has found events. */
+export function existingIdentity(fileSystem: FileSystem, directory: string): StoreIdentity {
+  const found = readIdentity(fileSystem, directory);
+  const logDirectory = joinPath(directory, LOG_DIRECTORY_NAME);
+  if (found !== undefined && fileSystem.stat(logDirectory) !== undefined) {
+    return found;
+  }
+  if (found !== undefined) {
+    throw new CorruptionError(logDirectory, undefined, 'the folder of the log is missing');
+  }
+  throw new CorruptionError(
+    joinPath(directory, IDENTITY_NAME),
+    undefined,
+    'the file is missing beside a log with events',
+  );
+}
+
 /** The log first, the identity last: a folder without identity was never a store, unless its log holds events. */
 function create({ fileSystem, clock, random }: FolderParts, directory: string): void {
   const logDirectory = joinPath(directory, LOG_DIRECTORY_NAME);

@@ -198,9 +198,7 @@ export class SimulatedFileSystem implements HoldingFileSystem {
   async lockDirectory(path: string): Promise<DirectoryLock> {
     const directory = this.#tree.directoryAt(path, 'lock');
     if (this.#locks.has(directory)) {
-      throw new VarveError('LOCKED', `Directory ${path} is locked by this simulated process.`, {
-        details: { path },
-      });
+      throw lockedError(path);
     }
     this.#lockCount += 1;
     const sign = this.#lockCount;
@@ -213,6 +211,12 @@ export class SimulatedFileSystem implements HoldingFileSystem {
         }
       },
     };
+  }
+
+  async checkUnlocked(path: string): Promise<void> {
+    if (this.#locks.has(this.#tree.directoryAt(path, 'lock'))) {
+      throw lockedError(path);
+    }
   }
 
   isHeld({ sign }: HeldDirectory): boolean {
@@ -431,4 +435,10 @@ export class SimulatedFileSystem implements HoldingFileSystem {
     const place = this.#tree.placeOf(path, 'write');
     this.#tree.change([{ ...place, before: 'anything', after: node }], true);
   }
+}
+
+function lockedError(path: string): VarveError {
+  return new VarveError('LOCKED', `Directory ${path} is locked by this simulated process.`, {
+    details: { path },
+  });
 }

@@ -23,6 +23,8 @@ import { planOrphans, reclaimOrphans } from './orphans.ts';
 export interface FolderOptions {
   /** Whether the store keeps a log of its own. */
   readonly log: boolean;
+  /** Nothing may be changed. */
+  readonly readOnly?: boolean;
 }
 
 export type FolderCheck =
@@ -61,11 +63,12 @@ export function checkFolder(
       return checkWithoutManifest(fileSystem, directory);
     }
     checkLogOption(directory, state, options);
-    return tidyUp(fileSystem, directory, state);
+    return tidyUp(fileSystem, directory, state, options.readOnly === true);
   } catch (error) {
     // A log is a store's own: what has one can't be made again from elsewhere.
     const hasLog = fileSystem.stat(joinPath(directory, LOG_NAME)) !== undefined;
-    if (!options.log && !hasLog && error instanceof CorruptionError) {
+    const mayDiscard = !options.log && options.readOnly !== true;
+    if (mayDiscard && !hasLog && error instanceof CorruptionError) {
       return { outcome: 'discarded', reason: error };
     }
     throw error;
@@ -169,7 +172,12 @@ function checkWithoutManifest(fileSystem: FileSystem, directory: string): Folder
   return { outcome: 'new' };
 }
 
-function tidyUp(fileSystem: FileSystem, directory: string, state: ManifestState): FolderCheck {
+function tidyUp(
+  fileSystem: FileSystem,
+  directory: string,
+  state: ManifestState,
+  isReadOnly: boolean,
+): FolderCheck {
   const found = listTables(fileSystem, directory);
   for (const table of state.levels) {
     checkTable(directory, table, found.get(table.number));
@@ -178,7 +186,7 @@ function tidyUp(fileSystem: FileSystem, directory: string, state: ManifestState)
   const orphans = [...found.keys()].filter((number) => !named.has(number));
   const plan = planOrphans(fileSystem, directory, orphans, state.identity);
   // Order: the name of this manifest is durable before what only an older one needs is gone, tables here and then the log.
-  const isNameDurable = isNameRenewed(fileSystem, directory, state);
+  const isNameDurable = !isReadOnly && isNameRenewed(fileSystem, directory, state);
   if (isNameDurable) {
     reclaimOrphans(fileSystem, directory, plan);
   }
