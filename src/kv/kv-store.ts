@@ -385,8 +385,8 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       checkRangeObject(range);
       const bounds = boundsOf(range);
       if (bounds !== undefined) {
-        await this.flush();
-        await this.#parts.maintenance.compactRange(bounds.start, bounds.end);
+        const { maintenance } = this.#parts;
+        await maintenance.compactRange(bounds.start, bounds.end, () => this.flush());
       }
     });
   }

@@ -26,6 +26,9 @@ import { rejectAll, resolveAll, type Waiter } from './waiter.ts';
 import { noWork, type WorkCounts } from './work-counts.ts';
 import { WorkLoop } from './work-loop.ts';
 
+/** The end of a range; undefined where it has none. */
+type Key = Uint8Array | undefined;
+
 export class Maintenance {
   readonly counts: WorkCounts = noWork();
   pressure: Pressure;
@@ -144,16 +147,16 @@ export class Maintenance {
     await settled;
   }
 
-  /** Merges the tables of a range of keys, both ends included, level by level. */
-  async compactRange(from: Uint8Array | undefined, to: Uint8Array | undefined): Promise<void> {
+  /** Merges the tables of a range of keys, both ends included, level by level, once `before` has ended. */
+  async compactRange(from: Key, to: Key, before: () => Promise<void>): Promise<void> {
     const { hidden, clock } = this.#parts;
-    const unknown = [...this.state.levels.inRange(from, to)].filter((table) =>
-      hidden.isUnknown(table),
-    );
     let merged: Promise<void>;
     // Order: who waits until nothing is left to do must not be told so in between.
     this.#lookingCount += 1;
     try {
+      await before();
+      const tables = [...this.state.levels.inRange(from, to)];
+      const unknown = tables.filter((table) => hidden.isUnknown(table));
       if (unknown.length > 0) {
         await hidden.lookAt(unknown, clock, () => this.#isClosing);
       }

@@ -146,7 +146,7 @@ describe('several threads', () => {
       outcome: 'duplicate',
     });
     const one = await clients[0].commit([parts[0]!, parts[0]!]);
-    expect(one.streams).toEqual([{ stream: 'x', revision: 2 }]);
+    expect(one.streams).toEqual([{ stream: 'x', firstRevision: 1, revision: 2 }]);
   });
 
   it('read what the others append, while they do', async () => {

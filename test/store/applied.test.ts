@@ -177,7 +177,7 @@ describe.each(['the owner', 'a client'])('an event store, by %s', (who) => {
         getById: () => store.getById(''),
         streams: () => readAll(store.streams({ limit: -1 })),
         streamHead: () => store.streamHead(''),
-        waitFor: () => store.waitFor(-1),
+        waitFor: () => store.waitFor(-2),
       },
       'INVALID_ARGUMENT',
       undefined,
