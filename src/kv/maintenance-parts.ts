@@ -33,3 +33,6 @@ export interface MaintenanceSettings {
   readonly tables: TableSettings;
   readonly compaction: CompactionSettings;
 }
+
+/** The end of a range of keys; undefined where it has none. */
+export type RangeEnd = Uint8Array | undefined;

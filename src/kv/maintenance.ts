@@ -19,15 +19,12 @@ import { compacted, levelForNew } from './levels-change.ts';
 import { FileRemover } from './file-remover.ts';
 import { notApplied } from './ingest-failure.ts';
 import { LogDurability } from './log-durability.ts';
-import type { MaintenanceParts, MaintenanceSettings } from './maintenance-parts.ts';
+import type { MaintenanceParts, MaintenanceSettings, RangeEnd } from './maintenance-parts.ts';
 import type { Memtable } from './memtable.ts';
 import type { TableMeta } from './table-meta.ts';
 import { rejectAll, resolveAll, type Waiter } from './waiter.ts';
 import { noWork, type WorkCounts } from './work-counts.ts';
 import { WorkLoop } from './work-loop.ts';
-
-/** The end of a range; undefined where it has none. */
-type Key = Uint8Array | undefined;
 
 export class Maintenance {
   readonly counts: WorkCounts = noWork();
@@ -148,7 +145,7 @@ export class Maintenance {
   }
 
   /** Merges the tables of a range of keys, both ends included, level by level, once `before` has ended. */
-  async compactRange(from: Key, to: Key, before: () => Promise<void>): Promise<void> {
+  async compactRange(from: RangeEnd, to: RangeEnd, before: () => Promise<void>): Promise<void> {
     const { hidden, clock } = this.#parts;
     let merged: Promise<void>;
     // Order: who waits until nothing is left to do must not be told so in between.
