@@ -366,16 +366,18 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   flush(): Promise<void> {
-    return notWriting(async () => {
-      this.#checkOpen();
-      this.#checkWritable();
-      const { memtables, maintenance } = this.#parts;
-      await this.#writer.settled();
-      memtables.freeze();
-      if (memtables.frozenCount > 0) {
-        await maintenance.whenFlushed(memtables.active.maxSequence);
-      }
-    });
+    return notWriting(() => this.#flush());
+  }
+
+  async #flush(): Promise<void> {
+    this.#checkOpen();
+    this.#checkWritable();
+    const { memtables, maintenance } = this.#parts;
+    await this.#writer.settled();
+    memtables.freeze();
+    if (memtables.frozenCount > 0) {
+      await maintenance.whenFlushed(memtables.active.maxSequence);
+    }
   }
 
   compact(range: KvRange = {}): Promise<void> {
@@ -385,7 +387,8 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       checkRangeObject(range);
       const bounds = boundsOf(range);
       if (bounds !== undefined) {
-        await this.flush();
+        // Order: the compaction is asked for in the step after its flush, before whoever waits for `settled` hears that all is done.
+        await this.#flush();
         await this.#parts.maintenance.compactRange(bounds.start, bounds.end);
       }
     });
@@ -414,7 +417,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   backup(directory: string): Promise<void> {
     return notWriting(async () => {
       this.#checkOpen();
-      await this.flush();
+      await this.#flush();
       try {
         await backupKv(this.#parts, directory);
       } catch (error) {
