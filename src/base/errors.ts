@@ -173,8 +173,8 @@ export function isNoSpace(error: unknown): boolean {
 }
 
 /**
- * True if the operating system had not enough of something (space, descriptors, memory) and did nothing: it may have more later. A sync
- * that fails has failed, whatever it says.
+ * True if the operating system had not enough of something (space, descriptors, memory): it may have more later. Of a sync that fails for want of
+ * descriptors or memory nothing can be told, so that is none.
  */
 export function isShortage(error: unknown): boolean {
   return isNoSpace(error) || (isExhausted(error) && !isFailedSync(error));

@@ -10,6 +10,7 @@ export interface LogEntry {
     | 'thread-unavailable'
     | 'background-failed'
     | 'not-at-rest'
+    | 'not-closed'
     | 'component-failed'
     | 'poisoned';
   readonly message: string;

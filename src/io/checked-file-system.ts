@@ -3,7 +3,7 @@
  * disk. Failures of its own pass through, as the operating system's do.
  */
 import { VarveError } from '../base/errors.ts';
-import type { File, FileSystem } from './file-system.ts';
+import type { File, FileSystem, HoldingFileSystem } from './file-system.ts';
 
 /** What a file system must have; a part that a newer version adds is looked for where it is used. */
 const methodNames = [
@@ -17,6 +17,15 @@ const methodNames = [
   'syncDirectory',
   'lockDirectory',
 ] as const;
+
+/** What it may have besides. */
+const optionalNames = [
+  'anchorDirectory',
+  'checkUnlocked',
+  'identify',
+  'isHeld',
+  'realPath',
+] as const satisfies readonly (keyof HoldingFileSystem)[];
 
 /** The name of a method that an object misses to be a file system, or undefined if it is one. */
 export function missingMethodOf(given: object): string | undefined {
@@ -47,15 +56,30 @@ export function checkedFileSystem(given: FileSystem): FileSystem {
     },
   };
   // Everything else is the caller's, called on its own object.
-  return new Proxy(given, {
-    get: (target, name) => {
-      if (Object.hasOwn(checked, name)) {
-        return checked[name as keyof typeof checked];
-      }
-      const part: unknown = Reflect.get(target, name);
-      return typeof part === 'function' ? (part.bind(target) as unknown) : part;
-    },
+  const rest = [...methodNames, ...optionalNames].flatMap((name) => {
+    const method: unknown = (given as Partial<HoldingFileSystem>)[name];
+    return typeof method === 'function' ? [[name, method.bind(given) as unknown]] : [];
   });
+  return { ...(Object.fromEntries(rest) as FileSystem), ...checked, ...checkedDirectories(given) };
+}
+
+/** Of an object without the method: none, so that directories are synced by their paths. */
+function checkedDirectories(given: FileSystem): Pick<FileSystem, 'openDirectory'> {
+  if (typeof given.openDirectory !== 'function') {
+    return {};
+  }
+  return {
+    openDirectory: (path) => {
+      const directory = given.openDirectory!(path);
+      if (typeof directory?.sync !== 'function' || typeof directory.close !== 'function') {
+        refuse('openDirectory', directory, path);
+      }
+      return {
+        sync: () => checkNoPromise('sync', directory.sync(), path),
+        close: () => directory.close(),
+      };
+    },
+  };
 }
 
 class CheckedFile implements File {

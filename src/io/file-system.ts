@@ -40,6 +40,13 @@ export interface FileSystem {
    * given back.
    */
   checkUnlocked?(path: string): Promise<void>;
+  /** Keeps hold of a directory to read in it, wherever it is moved. Where it is missing, paths are all there is to go by. */
+  anchorDirectory?(path: string): Anchor;
+}
+
+/** A directory that is kept hold of. */
+export interface Anchor extends Pick<HeldDirectory, 'anchor' | 'identity'> {
+  close(): void;
 }
 
 /**

@@ -11,7 +11,7 @@
  * the next one. Before every write, and after every sync, the lock itself is looked at: whoever has removed its names lets
  * another owner in, whose frames this one would overwrite. See docs/decisions/0013-the-folder-is-held.md.
  */
-import { VarveError } from '../base/errors.ts';
+import { CorruptionError, VarveError } from '../base/errors.ts';
 import {
   canHold,
   type Directory,
@@ -46,13 +46,65 @@ export async function holdFolder(fileSystem: FileSystem, directory: string): Pro
     fileSystem: view,
     held,
     release: async () => {
-      // Order: the anchor may lead to anything once the lock is released.
-      if (view instanceof HeldFileSystem) {
-        view.end();
-      }
+      endView(view);
       await lock.release();
     },
   };
+}
+
+/**
+ * Reads in a folder that nobody has locked, wherever it is moved meanwhile. Throws `LOCKED` if somebody has it. One who comes during the work
+ * may make a whole store look damaged: what fails is looked at once more, and fails as `LOCKED` then.
+ */
+export async function readingFolder<Result>(
+  fileSystem: FileSystem,
+  directory: string,
+  work: (folder: HeldFolder) => Promise<Result> | Result,
+): Promise<Result> {
+  for (let attempt = 1; ; attempt += 1) {
+    await checkUnlocked(fileSystem, directory);
+    const folder = anchorFolder(fileSystem, directory);
+    try {
+      return await work(folder);
+    } catch (error) {
+      await folder.release();
+      await checkUnlocked(fileSystem, directory);
+      // An owner may have come and gone.
+      if (attempt === 2 || !(error instanceof CorruptionError)) {
+        throw error;
+      }
+    }
+  }
+}
+
+function anchorFolder(fileSystem: FileSystem, directory: string): HeldFolder {
+  const anchored = fileSystem.anchorDirectory?.(directory);
+  if (anchored === undefined) {
+    return { fileSystem, held: undefined, release: () => Promise.resolve() };
+  }
+  const { anchor, identity } = anchored;
+  const held = { path: directory, anchor, identity, names: [], sign: undefined };
+  const view = heldFileSystem(fileSystem, held);
+  let isReleased = false;
+  return {
+    fileSystem: view,
+    // No thread works for a reader.
+    held: undefined,
+    release: async () => {
+      if (!isReleased) {
+        isReleased = true;
+        endView(view);
+        anchored.close();
+      }
+    },
+  };
+}
+
+function endView(view: FileSystem): void {
+  // Order: the anchor may lead to anything once it is given back.
+  if (view instanceof HeldFileSystem) {
+    view.end();
+  }
 }
 
 /** A file system for work in a folder that this process holds, in any of its threads. */

@@ -21,8 +21,10 @@ import {
 import { assert } from '../base/assert.ts';
 import { systemCode, VarveError } from '../base/errors.ts';
 import { identityAt } from './directory-identity.ts';
+import { identityOf } from './directory-identity.ts';
 import { checkDirectoryUnlocked, lockDirectory } from './directory-lock.ts';
 import type {
+  Anchor,
   Directory,
   DirectoryEntry,
   DirectoryLock,
@@ -113,6 +115,23 @@ export class NodeFileSystem implements HoldingFileSystem {
 
   lockDirectory(path: string): Promise<DirectoryLock> {
     return lockDirectory(path);
+  }
+
+  anchorDirectory(path: string): Anchor {
+    const identity = identityOf(statSync(path, { bigint: true }));
+    if (process.platform !== 'linux') {
+      return { anchor: path, identity, close: () => {} };
+    }
+    const descriptor = openSync(path, 'r');
+    const close = (): void => closeSync(descriptor);
+    try {
+      // Order: of what is open, for the path may have got another directory.
+      const opened = identityOf(fstatSync(descriptor, { bigint: true }));
+      return { anchor: `/proc/self/fd/${descriptor}`, identity: opened, close };
+    } catch (error) {
+      close();
+      throw error;
+    }
   }
 
   checkUnlocked(path: string): Promise<void> {

@@ -16,7 +16,7 @@ import {
 } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { packError, type PackedError, unpackError } from '../base/error-transfer.ts';
-import { VarveError } from '../base/errors.ts';
+import { isExhausted, VarveError } from '../base/errors.ts';
 import { VERSION } from '../base/version.ts';
 import type { Timer } from './clock.ts';
 import { nodeClock } from './node-clock.ts';
@@ -228,14 +228,28 @@ class StartedThread implements Thread {
   }
 }
 
+/** True if a thread could not be started for want of descriptors or memory: there may be some later. */
+export function isStartShortage(error: VarveError): boolean {
+  return error.details['isShort'] === true;
+}
+
+/** Node says it in the message of an error of its own, too. */
+function isShortOfHandles(cause: unknown): boolean {
+  return isExhausted(cause) || /\b(?:EMFILE|ENFILE|ENOMEM)\b/.test(String(cause));
+}
+
 function startFailure({ name }: WorkerFile, cause: unknown): VarveError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   // Node's messages may go on with a list of modules.
   const [line = ''] = reason.split('\n', 1);
+  const isShort = isShortOfHandles(cause);
+  const advice = isShort
+    ? 'free file descriptors or memory, or raise the limit'
+    : 'in a bundled program name its file in the component workers, or choose "auto", which goes on without threads';
   return new VarveError(
     'UNAVAILABLE',
-    `The thread ${name} can't be started (${line.replace(/\.$/, '')}): in a bundled program name its file in the component workers, or choose "auto", which goes on without threads.`,
-    { cause, details: { worker: name }, applied: 'no' },
+    `The thread ${name} can't be started (${line.replace(/\.$/, '')}): ${advice}.`,
+    { cause, details: { worker: name, isShort }, applied: 'no' },
   );
 }
 

@@ -19,7 +19,7 @@ import type { JournalSettings } from './options.ts';
 import type { PendingFrame } from './pending-frame.ts';
 import type { JournalEnd } from './recovery.ts';
 import { SegmentCursor } from './segment-cursor.ts';
-import { poisoned, writingEnded } from './write-failure.ts';
+import { poisoned, scarcityOf, writingEnded } from './write-failure.ts';
 import { SALT_IN_FRAME, type WriterReports } from './writer.ts';
 import type { StartWriter, WriterHost } from './writer-host.ts';
 
@@ -326,7 +326,7 @@ export class Journal {
           logger({
             level: 'warn',
             event: 'no-space',
-            message: 'There is no space for more events: appends are refused until there is.',
+            message: scarcityOf(cause),
             details: { cause },
           });
         }

@@ -3,7 +3,8 @@
  *
  *   starting ── ready ──▶ running        the owner gives away the file and what the encoder knows, then the orders kept so far
  *      └───── failed ───▶ inline         nothing was given away and no frame has a place yet: the owner goes on where it stands
- *                    └──▶ (ended)        the same, where a thread was insisted on: writing ends before it began
+ *                    ├──▶ (ended)        the same, where a thread was insisted on: writing ends before it began
+ *                    └──▶ resting        the same, for want of descriptors or memory: the next wish for space starts another
  *
  * A frame gets its place when space for it was reported, so until the thread runs the lane is empty.
  */
@@ -13,7 +14,7 @@ import { VarveError } from '../base/errors.ts';
 import { reached } from '../base/reached.ts';
 import { type ComponentModule, sendComponent } from '../io/component.ts';
 import type { HeldDirectory } from '../io/file-system.ts';
-import { startThread, type Thread } from '../io/thread.ts';
+import { isStartShortage, startThread, type Thread } from '../io/thread.ts';
 import type { ThreadChoice } from '../io/thread-choice.ts';
 import type { WorkerFile } from '../io/worker-modules.ts';
 import { AtomicCells, type Cells } from './cells.ts';
@@ -90,7 +91,7 @@ class ThreadWriter implements WriterHost {
   /** The owner's until it is given away. */
   readonly #active: ActiveSegment;
   readonly #data: WriterThreadData;
-  readonly #thread: Thread;
+  #thread: Thread;
   readonly #cells: Cells;
   readonly #hub: Cells;
   readonly #reports: WriterReports;
@@ -98,8 +99,10 @@ class ThreadWriter implements WriterHost {
   /** What was wanted while the thread starts; undefined once that is over. */
   #early: Wish[] | undefined = [];
   /** Resolves when the start is over. */
-  readonly #started: Promise<void>;
+  #started!: Promise<void>;
   #startIsOver!: () => void;
+  /** There was not enough of something to start the thread. */
+  #isResting = false;
   /** Works instead of the thread. */
   #inline: WriterHost | undefined;
   /** Settles `close`. */
@@ -122,15 +125,7 @@ class ThreadWriter implements WriterHost {
     this.#hub = new AtomicCells(data.hubWords);
     this.#reports = reports;
     this.#onDefect = onDefect;
-    this.#started = new Promise<void>((resolve) => {
-      this.#startIsOver = resolve;
-    });
-    this.#thread = startThread(parts.worker, data, {
-      ready: () => this.#guarded(() => this.#handOver()),
-      failed: (cause) => this.#guarded(() => this.#goOnWithout(cause)),
-      message: (message) => this.#guarded(() => this.#hear(message as WriterMessage)),
-      ended: (error) => this.#ended(error),
-    });
+    this.#thread = this.#startThread();
   }
 
   get isThread(): boolean {
@@ -163,6 +158,11 @@ class ThreadWriter implements WriterHost {
 
   async close(): Promise<void> {
     await this.#started;
+    if (this.#isResting) {
+      // Nothing was written: the next open finds everything as it is.
+      this.#active.file.close();
+      return;
+    }
     if (this.#inline !== undefined) {
       await this.#thread.terminate();
       await this.#inline.close();
@@ -182,6 +182,18 @@ class ThreadWriter implements WriterHost {
     if (cause !== undefined) {
       throw cause;
     }
+  }
+
+  #startThread(): Thread {
+    this.#started = new Promise<void>((resolve) => {
+      this.#startIsOver = resolve;
+    });
+    return startThread(this.#parts.worker, this.#data, {
+      ready: () => this.#guarded(() => this.#handOver()),
+      failed: (cause) => this.#guarded(() => this.#goOnWithout(cause)),
+      message: (message) => this.#guarded(() => this.#hear(message as WriterMessage)),
+      ended: (error) => this.#ended(error),
+    });
   }
 
   /** The thread is ready, and from here on it writes. */
@@ -207,6 +219,12 @@ class ThreadWriter implements WriterHost {
   #goOnWithout(cause: VarveError): void {
     const early = this.#takeEarly();
     const { otherwise } = this.#parts;
+    if (otherwise === undefined && isStartShortage(cause)) {
+      reached('a thread was not started for want of something');
+      this.#isResting = true;
+      this.#reports.noSpace(cause);
+      return;
+    }
     if (otherwise === undefined) {
       this.#hasEnded = true;
       this.#active.file.close();
@@ -233,7 +251,14 @@ class ThreadWriter implements WriterHost {
   }
 
   #order(order: Wish): void {
-    if (this.#early !== undefined) {
+    if (this.#isResting) {
+      if (order.order === 'space') {
+        this.#isResting = false;
+        this.#early = [order];
+        this.#thread = this.#startThread();
+        this.#thread.hold(true);
+      }
+    } else if (this.#early !== undefined) {
       this.#early.push(order);
     } else if (this.#inline === undefined) {
       this.#send(order);

@@ -1,10 +1,17 @@
 import { type Applied, isExhausted, VarveError } from '../base/errors.ts';
 import { isHoldLost } from '../io/held-folder.ts';
-import { isStartFailure } from '../io/thread.ts';
+import { isStartFailure, isStartShortage } from '../io/thread.ts';
+
+/** What the operator is told once, while writes are refused. */
+export function scarcityOf(cause: unknown): string {
+  return isOutOfHandles(cause)
+    ? 'There are no file descriptors or memory left: writes are refused until there are.'
+    : 'There is no space: writes are refused until there is.';
+}
 
 /** The error of a write that found no room to be prepared: nothing was changed, and a later one tries again. */
 export function noRoom(what: 'append' | 'write', cause: unknown): VarveError {
-  const message = isExhausted(cause)
+  const message = isOutOfHandles(cause)
     ? `There are no file descriptors or memory left for this ${what}: free some, or raise the limit, and retry.`
     : `There is no space for this ${what}: free some and retry.`;
   return new VarveError('UNAVAILABLE', `${message} Nothing was changed.`, { cause, applied: 'no' });
@@ -32,4 +39,8 @@ export function poisoned(cause: unknown, applied: Applied): VarveError {
     ? `Writing to the store could not begin, and this append ${what}. ${cause.message}`
     : `Writing to the store has failed, and this append ${what}: close the store, open it again and retry.`;
   return new VarveError('POISONED', message, { cause, applied });
+}
+
+function isOutOfHandles(cause: unknown): boolean {
+  return isExhausted(cause) || (cause instanceof VarveError && isStartShortage(cause));
 }

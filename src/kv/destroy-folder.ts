@@ -2,6 +2,7 @@
 import { asVarveError, VarveError } from '../base/errors.ts';
 import { joinPath, absolutePath } from '../io/path.ts';
 import type { FileSystem } from '../io/file-system.ts';
+import { holdFolder } from '../io/held-folder.ts';
 import { NodeFileSystem } from '../io/node-file-system.ts';
 import { removeFolderIfEmpty } from '../io/remove-folder.ts';
 import { positionOfSegmentName } from '../journal/format.ts';
@@ -26,10 +27,10 @@ export async function destroyFolder(directory: string): Promise<void> {
     if (fileSystem.list(path).length > 0) {
       // Order: looked at before the lock leaves a file in a folder that is not ours.
       checkIsStore(fileSystem, path);
-      const lock = await fileSystem.lockDirectory(path);
+      const lock = await holdFolder(fileSystem, path);
       try {
-        checkIsStore(fileSystem, path);
-        removeStore(fileSystem, path);
+        checkIsStore(lock.fileSystem, path);
+        removeStore(lock.fileSystem, path);
       } finally {
         await lock.release();
       }

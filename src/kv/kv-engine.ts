@@ -1,5 +1,5 @@
 /** Puts a store together from the parts of its folder: tables, memtables filled from the log, writer, maintenance. */
-import { readOnlyError, VarveError } from '../base/errors.ts';
+import { CorruptionError, readOnlyError, systemCode, VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import { reached } from '../base/reached.ts';
@@ -113,7 +113,7 @@ export function startEngine(
     trimmer?.trim(coveredSequence(folder));
     started.schedule();
   }
-  const recovery = reportRecovery(folder, log, parts.logger);
+  const recovery = reportRecovery(folder, log, readOnly, parts.logger);
   const { directory } = folder;
   const made = {
     directory,
@@ -204,7 +204,11 @@ function openTables(
     {
       open: (meta) => {
         const path = tablePath(directory, meta.number);
-        return TableReader.open(fileSystem, path, meta, identity, cache, counters);
+        try {
+          return TableReader.open(fileSystem, path, meta, identity, cache, counters);
+        } catch (error) {
+          throw options.readOnly ? asReplaced(error, path) : error;
+        }
       },
       unused: ({ number }) => remove([tablePath(directory, number)]),
       scanned,
@@ -224,6 +228,18 @@ function hiddenVersionsOf(
     keyCountOf: (meta) =>
       readKeyCount(fileSystem, tablePath(directory, meta.number), meta, state.identity),
   });
+}
+
+/** All tables were there when the store was opened for reading: an owner has come, and has removed what it replaced. */
+function asReplaced(error: unknown, path: string): unknown {
+  const isMissing = error instanceof CorruptionError && systemCode(error.cause) === 'ENOENT';
+  return isMissing
+    ? new VarveError(
+        'UNAVAILABLE',
+        `The table ${path} is gone: somebody has opened the store for writing and replaced it; open the store again.`,
+        { cause: error, details: { file: path } },
+      )
+    : error;
 }
 
 interface OpenedLog {
@@ -357,6 +373,7 @@ function readersOf(snapshots: SnapshotList, iterators: OpenIterators): number[] 
 function reportRecovery(
   { isNew, orphans, discarded }: OpenedFolder,
   log: OpenedLog | undefined,
+  isReadOnly: boolean,
   logger: Logger,
 ): KvRecovery {
   const found = log?.recovered.recovery;
@@ -371,8 +388,10 @@ function reportRecovery(
     reached('recovered a key-value store');
     logger({
       level: quarantined === undefined && discarded === undefined ? 'info' : 'warn',
-      event: 'recovered',
-      message: 'The key-value store was not closed before and has been recovered.',
+      event: isReadOnly ? 'not-closed' : 'recovered',
+      message: isReadOnly
+        ? 'The key-value store was not closed before, and is read as the next open will recover it.'
+        : 'The key-value store was not closed before and has been recovered.',
       details: recovery,
     });
   }

@@ -366,16 +366,18 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   flush(): Promise<void> {
-    return notWriting(async () => {
-      this.#checkOpen();
-      this.#checkWritable();
-      const { memtables, maintenance } = this.#parts;
-      await this.#writer.settled();
-      memtables.freeze();
-      if (memtables.frozenCount > 0) {
-        await maintenance.whenFlushed(memtables.active.maxSequence);
-      }
-    });
+    return notWriting(() => this.#flush());
+  }
+
+  async #flush(): Promise<void> {
+    this.#checkOpen();
+    this.#checkWritable();
+    const { memtables, maintenance } = this.#parts;
+    await this.#writer.settled();
+    memtables.freeze();
+    if (memtables.frozenCount > 0) {
+      await maintenance.whenFlushed(memtables.active.maxSequence);
+    }
   }
 
   compact(range: KvRange = {}): Promise<void> {
@@ -386,7 +388,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       const bounds = boundsOf(range);
       if (bounds !== undefined) {
         const { maintenance } = this.#parts;
-        await maintenance.compactRange(bounds.start, bounds.end, () => this.flush());
+        await maintenance.compactRange(bounds.start, bounds.end, () => this.#flush());
       }
     });
   }
@@ -414,7 +416,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   backup(directory: string): Promise<void> {
     return notWriting(async () => {
       this.#checkOpen();
-      await this.flush();
+      await this.#flush();
       try {
         await backupKv(this.#parts, directory);
       } catch (error) {

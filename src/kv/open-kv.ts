@@ -1,7 +1,7 @@
 import { asVarveError, VarveError } from '../base/errors.ts';
 import { type ResolvedComponents, resolveComponents } from '../io/components.ts';
 import { makeFolders, syncParents } from '../io/folders.ts';
-import { holdFolder } from '../io/held-folder.ts';
+import { holdFolder, readingFolder } from '../io/held-folder.ts';
 import { absolutePath } from '../io/path.ts';
 import { checkUnlocked } from '../io/unlocked.ts';
 import { chooseThreads, type ThreadChoice } from '../io/thread-choice.ts';
@@ -107,17 +107,16 @@ async function openLocked<Value>(
   }
 }
 
-async function openToRead<Value>(
+function openToRead<Value>(
   parts: ResolvedKvComponents,
   options: ResolvedKvOptions,
   directory: string,
   codec: ValueCodec<Value>,
 ): Promise<KvStore<Value>> {
-  const { fileSystem } = parts;
-  await checkUnlocked(fileSystem, directory);
-  const folder = openFolder(parts, options, directory);
-  const lock = { release: () => Promise.resolve() };
-  const engine = startEngine({ ...parts, held: undefined }, options, folder);
-  const recheck = (): Promise<void> => checkUnlocked(fileSystem, directory);
-  return new LocalKvStore({ ...engine, lock, codec, recheck });
+  const recheck = (): Promise<void> => checkUnlocked(parts.fileSystem, directory);
+  return readingFolder(parts.fileSystem, directory, (lock) => {
+    const own = { ...parts, fileSystem: lock.fileSystem, held: undefined };
+    const folder = openFolder(own, options, directory);
+    return new LocalKvStore({ ...startEngine(own, options, folder), lock, codec, recheck });
+  });
 }

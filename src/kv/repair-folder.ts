@@ -2,9 +2,8 @@ import { rejectUnknownNames } from '../base/arguments.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
 import { resolveComponents } from '../io/components.ts';
 import type { FileSystem } from '../io/file-system.ts';
-import { holdFolder } from '../io/held-folder.ts';
+import { holdFolder, readingFolder } from '../io/held-folder.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
-import { checkUnlocked } from '../io/unlocked.ts';
 import {
   type KvRepairOptions,
   type KvRepairReport,
@@ -44,8 +43,11 @@ export async function repairKv(
     // Order: looked at before the lock leaves a file in a folder that is not ours.
     inspectFolder(fileSystem, path);
     if (options.apply !== true) {
-      await checkUnlocked(fileSystem, path);
-      return repairWith(fileSystem, path, options);
+      return await readingFolder(fileSystem, path, async (folder) => {
+        const report = repairWith(folder.fileSystem, path, options);
+        await folder.release();
+        return report;
+      });
     }
     const lock = await holdFolder(fileSystem, path);
     try {

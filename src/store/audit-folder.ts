@@ -1,6 +1,7 @@
 import { checkBoolean, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
 import { resolveComponents } from '../io/components.ts';
+import { readingFolder } from '../io/held-folder.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
 import { checkUnlocked } from '../io/unlocked.ts';
 import { type AuditOptions, type AuditReport, auditLog } from '../log/audit.ts';
@@ -45,21 +46,18 @@ export async function audit(
   const path = absolutePath(directory);
   try {
     inspectFolder(fileSystem, path, false);
-    await checkUnlocked(fileSystem, path);
-    const identity = existingIdentity(fileSystem, path);
-    const parts = {
-      fileSystem,
-      clock,
-      directory: joinPath(path, LOG_DIRECTORY_NAME),
-      identity: identity.bytes,
-      codecs,
-    };
-    const report = await auditLog(parts, checked);
-    if (!report.ok) {
-      // What an owner does who has come meanwhile may look like damage.
-      await checkUnlocked(fileSystem, path);
-    }
-    return report;
+    return await readingFolder(fileSystem, path, async (folder) => {
+      const { bytes: identity } = existingIdentity(folder.fileSystem, path);
+      const log = { fileSystem: folder.fileSystem, directory: joinPath(path, LOG_DIRECTORY_NAME) };
+      const parts = { ...log, clock, identity, codecs };
+      const report = await auditLog(parts, checked);
+      if (!report.ok) {
+        // What an owner does who has come meanwhile may look like damage.
+        await checkUnlocked(fileSystem, path);
+      }
+      await folder.release();
+      return report;
+    });
   } catch (error) {
     throw asVarveError(error, `The store in ${path} can't be read`);
   }

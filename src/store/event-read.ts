@@ -129,6 +129,7 @@ export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
       this.stopped = 'limit';
       return;
     }
+    parts.checkReadable();
     const records = recordsOf(parts, plan);
     let count = 0;
     for (const record of records) {

@@ -3,11 +3,9 @@ import type { Logger } from '../base/logger.ts';
 import { StreamIndex } from '../event-index/stream-index.ts';
 import { MemoryIdempotencyIndex } from '../idempotency/memory-index.ts';
 import { type ResolvedComponents, resolveComponents } from '../io/components.ts';
-import type { FileSystem } from '../io/file-system.ts';
 import { makeFolders } from '../io/folders.ts';
-import { type HeldFolder, holdFolder } from '../io/held-folder.ts';
+import { type HeldFolder, holdFolder, readingFolder } from '../io/held-folder.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
-import { checkUnlocked } from '../io/unlocked.ts';
 import { chooseThreads, type ThreadChoice } from '../io/thread-choice.ts';
 import { inlineWriter } from '../journal/inline-writer.ts';
 import { Journal, type JournalEvents, type JournalParts } from '../journal/journal.ts';
@@ -106,15 +104,16 @@ async function openFolder<Event extends NewEvent>(
 }
 
 /** Nobody is kept away: an owner that comes later appends, and changes nothing that is read here. */
-async function openToRead<Event extends NewEvent>(
+function openToRead<Event extends NewEvent>(
   parts: Components,
   options: ResolvedOptions,
   directory: string,
 ): Promise<EventStore<Event>> {
-  await checkUnlocked(parts.fileSystem, directory);
-  const folder = { held: undefined, release: () => Promise.resolve() };
-  const identity = existingIdentity(parts.fileSystem, directory);
-  return assemble<Event>(parts, options, directory, folder, identity, false);
+  return readingFolder(parts.fileSystem, directory, (folder) => {
+    const { fileSystem } = folder;
+    const identity = existingIdentity(fileSystem, directory);
+    return assemble<Event>({ ...parts, fileSystem }, options, directory, folder, identity, false);
+  });
 }
 
 function assemble<Event extends NewEvent>(
@@ -138,37 +137,44 @@ function assemble<Event extends NewEvent>(
     ? readJournal(place)
     : recoverJournal({ ...place, quarantineDirectory });
   const { active, end } = recovered;
-  if (active?.position === 0 && !isNew) {
-    renewOrClose(fileSystem, directory, active);
-  }
-  const recovery = reportRecovery(recovered.recovery, end.position, isNew, logger);
-  const log = new EventLog(fileSystem, logDirectory, recovered.segments, options.maxOpenFiles);
-  const duplicates = new DuplicateFinder(log, keys, ids, codecs);
-  // The journal speaks only after it has been given work, and by then all parts are there.
-  const events: JournalEvents = {
-    durable: (position) => gate.advanced(position),
-    roomChanged: () => commits.drainWaiting(),
-    noSpace: (cause) => commits.refuseWaiting(noRoom('append', cause)),
-    sealed: (firstPosition) => log.sealed(firstPosition),
-    failed: (error) => {
-      commits.refuseWaiting(poisoned(error.cause, 'no'));
-      gate.close(error);
-    },
-  };
-  const settings = journalSettings(options);
-  const writers = writersOf({ ...parts, ...place, held: folder.held }, settings, active);
-  const journal = new Journal({ clock, random, logger, ...writers }, settings, end, events);
-  duplicates.attach(journal);
-  const gate = new VisibilityGate(journal);
-  const state = { log, streams, keys, ids, journal, duplicates };
-  const isReadOnly = options.readOnly;
-  const commits = new CommitLog({ ...parts, ...state, isReadOnly }, replay.lastTime);
-  const payloads = {
-    codec: codecs.named(options.compression),
-    compressionMinBytes: options.compressionMinBytes,
-  };
-  const rest = { directory, lock: folder, identity, commits, gate, payloads, recovery };
-  return new LocalEventStore<Event>({ ...parts, ...state, ...rest });
+  return closingIfItFails(active, () => {
+    if (active?.position === 0 && !isNew) {
+      renewNames(fileSystem, directory);
+    }
+    const recovery = reportRecovery(
+      recovered.recovery,
+      end.position,
+      { isNew, isReadOnly: options.readOnly },
+      logger,
+    );
+    const log = new EventLog(fileSystem, logDirectory, recovered.segments, options.maxOpenFiles);
+    const duplicates = new DuplicateFinder(log, keys, ids, codecs);
+    // The journal speaks only after it has been given work, and by then all parts are there.
+    const events: JournalEvents = {
+      durable: (position) => gate.advanced(position),
+      roomChanged: () => commits.drainWaiting(),
+      noSpace: (cause) => commits.refuseWaiting(noRoom('append', cause)),
+      sealed: (firstPosition) => log.sealed(firstPosition),
+      failed: (error) => {
+        commits.refuseWaiting(poisoned(error.cause, 'no'));
+        gate.close(error);
+      },
+    };
+    const settings = journalSettings(options);
+    const writers = writersOf({ ...parts, ...place, held: folder.held }, settings, active);
+    const journal = new Journal({ clock, random, logger, ...writers }, settings, end, events);
+    duplicates.attach(journal);
+    const gate = new VisibilityGate(journal);
+    const state = { log, streams, keys, ids, journal, duplicates };
+    const isReadOnly = options.readOnly;
+    const commits = new CommitLog({ ...parts, ...state, isReadOnly }, replay.lastTime);
+    const payloads = {
+      codec: codecs.named(options.compression),
+      compressionMinBytes: options.compressionMinBytes,
+    };
+    const rest = { directory, lock: folder, identity, commits, gate, payloads, recovery };
+    return new LocalEventStore<Event>({ ...parts, ...state, ...rest });
+  });
 }
 
 type WriterPlace = Pick<LogWriterParts, 'directory' | 'identity' | 'held' | 'encoder' | 'threads'> &
@@ -190,11 +196,12 @@ function writersOf(
   return { startWriter, startInline };
 }
 
-function renewOrClose(fileSystem: FileSystem, directory: string, active: ActiveSegment): void {
+/** The segment to write in is nobody's if the store is not made. */
+function closingIfItFails<Store>(active: ActiveSegment | undefined, make: () => Store): Store {
   try {
-    renewNames(fileSystem, directory);
+    return make();
   } catch (error) {
-    active.file.close();
+    active?.file.close();
     throw error;
   }
 }
@@ -244,14 +251,16 @@ class Replay {
 function reportRecovery(
   recovery: JournalRecovery,
   events: number,
-  isNew: boolean,
+  { isNew, isReadOnly }: { readonly isNew: boolean; readonly isReadOnly: boolean },
   logger: Logger,
 ): StoreRecovery {
   if (!recovery.wasClosed && !isNew) {
     logger({
       level: recovery.quarantined === undefined ? 'info' : 'warn',
-      event: 'recovered',
-      message: 'The store was not closed before and has been recovered.',
+      event: isReadOnly ? 'not-closed' : 'recovered',
+      message: isReadOnly
+        ? 'The store was not closed before, and is read as the next open will recover it.'
+        : 'The store was not closed before and has been recovered.',
       details: { events, ...recovery },
     });
   }

@@ -60,6 +60,7 @@ export class StreamListing {
     clock: Clock,
     checkReadable: () => void,
   ): AsyncGenerator<StreamEntry, void, undefined> {
+    checkReadable();
     const names = this.#inOrder();
     let index = firstAtOrBehind(names, prefix);
     if (after !== undefined) {

@@ -14,6 +14,7 @@ import { assert } from '../base/assert.ts';
 import { VarveError } from '../base/errors.ts';
 import { SeededRandom } from '../base/random.ts';
 import type {
+  Anchor,
   Directory,
   DirectoryEntry,
   DirectoryLock,
@@ -170,18 +171,24 @@ export class SimulatedFileSystem implements HoldingFileSystem {
   }
 
   syncDirectory(path: string): void {
-    this.#syncDirectory(path, false);
+    this.#syncDirectory(path);
   }
 
   openDirectory(path: string): Directory {
-    this.#runner.run({ kind: 'open', path }, () => this.#tree.directoryAt(path, 'open'));
-    return { sync: () => this.#syncDirectory(path, true), close: () => {} };
+    const directory = this.#runner.run({ kind: 'open', path }, () =>
+      this.#tree.directoryAt(path, 'open'),
+    );
+    return { sync: () => this.#syncDirectory(path, directory), close: () => {} };
   }
 
-  #syncDirectory(path: string, isOpen: boolean): void {
-    const facts = { kind: 'syncDirectory', path, ...(isOpen && { isOpen }) } as const;
+  #syncDirectory(path: string, opened?: SimulatedDirectory): void {
+    const facts = {
+      kind: 'syncDirectory',
+      path,
+      ...(opened && ({ isOpen: true } as const)),
+    } as const;
     this.#runner.run(facts, (_sequence, fault) => {
-      const directory = this.#tree.directoryAt(path, 'fsync');
+      const directory = opened ?? this.#tree.directoryAt(path, 'fsync');
       if (fault?.kind === 'EMFILE') {
         throw systemError('EMFILE', 'open', path);
       }
@@ -211,6 +218,11 @@ export class SimulatedFileSystem implements HoldingFileSystem {
         }
       },
     };
+  }
+
+  anchorDirectory(path: string): Anchor {
+    const identity = this.#identityOf(this.#tree.directoryAt(path, 'open'));
+    return { anchor: path, identity, close: () => {} };
   }
 
   async checkUnlocked(path: string): Promise<void> {

@@ -1,12 +1,12 @@
 /** What `import` refuses, how it goes on, and what `export` gives back. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   historyPath,
   linesOf,
   type Ran,
-  startVarve,
+  interruptedVarve,
   temporaryFolder,
   varveIn,
   varveWith,
@@ -173,12 +173,8 @@ describe('import', () => {
   it('is stopped by Ctrl-C, leaves the store at rest, and goes on when it is run again', async () => {
     const lines = Array.from({ length: 200_000 }, (_, n) => `{"stream":"s/${n % 100}","type":"T"}`);
     write('long.ndjson', lines);
-    const { child, ended } = startVarve(folder, 'import', 'long.ndjson', 'long');
-    const segment = join(folder, 'long', 'log', '00000000000000000000.seg');
-    await expect.poll(() => existsSync(segment), { timeout: 10_000, interval: 20 }).toBe(true);
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    child.kill('SIGINT');
-    const { status, error } = await ended;
+    const at = { call: 'read', number: 20 } as const;
+    const { status, error } = await interruptedVarve(folder, at, 'import', 'long.ndjson', 'long');
     expect(status).toBe(130);
     expect(error).toContain('run the same command again to go on');
     const { events, recovery } = JSON.parse(varve('stats', 'long', '--json').out);

@@ -4,7 +4,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } 
 import { join } from 'node:path';
 import { type KvStore, openKv } from 'varve/kv';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { linesOf, mainPath, startVarve, temporaryFolder, varveIn } from './run-varve.ts';
+import { interruptedVarve, linesOf, mainPath, temporaryFolder, varveIn } from './run-varve.ts';
 
 const folder = temporaryFolder();
 const varve = varveIn(folder);
@@ -312,15 +312,12 @@ describe('kv verify', () => {
       Array.from({ length: 20_000 }, (_, index) => [String(index).padStart(6, '0'), value]),
     );
     await many.close();
-    const { child, ended } = startVarve(folder, 'kv', 'verify', 'many');
-    const lock = join(folder, 'many', 'LOCK');
-    await expect.poll(() => existsSync(lock), { timeout: 20_000, interval: 5 }).toBe(true);
-    child.kill('SIGINT');
-    const { status, out, error } = await ended;
+    const at = { call: 'readSync', number: 500 } as const;
+    const { status, out, error } = await interruptedVarve(folder, at, 'kv', 'verify', 'many');
     expect(status).toBe(130);
     expect(out).toBe('');
     expect(error).toContain('Stopped before everything was checked.');
-    expect(existsSync(lock)).toBe(false);
+    expect(existsSync(join(folder, 'many', 'LOCK'))).toBe(false);
     expect(varve('kv', 'verify', 'many').out).toContain('The store is whole.');
   }, 60_000);
 });

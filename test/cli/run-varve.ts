@@ -42,22 +42,28 @@ export function varveWith(
   return { status: ran.status, out: ran.stdout, error: ran.stderr };
 }
 
-/** A command that runs while the test goes on. */
-export function startVarve(folder: string, ...args: readonly string[]): Running {
-  const child = spawn(process.execPath, [mainPath, ...args], { cwd: folder });
-  let out = '';
-  let error = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (error += text));
-  const ended = new Promise<Ran>((resolve) => {
-    child.on('close', (status) => resolve({ status, out, error }));
+/** A command that gets Ctrl-C at the n-th call of a function of node:fs. */
+export async function interruptedVarve(
+  folder: string,
+  at: { readonly call: 'read' | 'readSync'; readonly number: number },
+  ...args: readonly string[]
+): Promise<Ran> {
+  const fixture = new URL('../fixtures/interrupt-itself.js', import.meta.url).href;
+  const child = spawn(process.execPath, ['--import', fixture, mainPath, ...args], {
+    cwd: folder,
+    env: { ...process.env, INTERRUPT_AT: `${at.call} ${at.number}` },
   });
-  return { child, ended };
+  return endOf(child);
 }
 
-export interface Running {
-  readonly child: ReturnType<typeof spawn>;
-  readonly ended: Promise<Ran>;
+function endOf(child: ReturnType<typeof spawn>): Promise<Ran> {
+  let out = '';
+  let error = '';
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => (out += text));
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => (error += text));
+  return new Promise((resolve) => {
+    child.on('close', (status) => resolve({ status, out, error }));
+  });
 }
 
 /** Lines of JSON, or of text that is none. */

@@ -1,14 +1,17 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
+import { SeededRandom } from 'varve/testing';
+import { turns } from '../turns.ts';
 
 export interface RaceOptions {
   readonly moduleUrl: string;
   readonly directory: string;
   /** Elsewhere than `directory`: it must not depend on what is tested. */
   readonly detectorDirectory: string;
-  readonly seconds: number;
+  /** How often somebody is killed or stopped. */
+  readonly disturbances: number;
+  readonly seed: number;
 }
 
 export interface RaceResult {
@@ -36,11 +39,9 @@ export async function raceForLock(options: RaceOptions): Promise<RaceResult> {
   for (let count = 0; count < 4; count += 1) {
     race.start();
   }
-  const endMs = performance.now() + options.seconds * 1_000;
-  while (performance.now() < endMs) {
-    // This paces the disturbance; nothing is waited for.
-    await setTimeout(Math.random() * 120);
-    race.disturb();
+  for (let count = 0; count < options.disturbances; count += 1) {
+    await race.nextDisturbance();
+    await race.disturb();
   }
   return race.end();
 }
@@ -55,11 +56,14 @@ interface Racer {
 
 class Race {
   readonly #options: RaceOptions;
+  readonly #random: SeededRandom;
   readonly #detectorPath: string;
   readonly #racers = new Map<string, Racer>();
   readonly #doubleHolders: string[] = [];
   readonly #failures: string[] = [];
   #acquiredCount = 0;
+  /** Called when a racer has said something, or ended. */
+  #tellNews: () => void = () => {};
   #killedCount = 0;
   #killedHolderCount = 0;
   #stoppedCount = 0;
@@ -67,14 +71,18 @@ class Race {
 
   constructor(options: RaceOptions) {
     this.#options = options;
+    this.#random = new SeededRandom(options.seed);
     this.#detectorPath = join(options.detectorDirectory, 'detector');
   }
 
   start(): void {
     const name = `racer-${this.#racers.size}`;
+    const seed = String(this.#random.uint32());
     const { moduleUrl, directory, detectorDirectory } = this.#options;
     const path = join(import.meta.dirname, '..', 'fixtures', 'lock-racer.js');
-    const child = fork(path, [moduleUrl, directory, detectorDirectory, name], { execArgv: [] });
+    const child = fork(path, [moduleUrl, directory, detectorDirectory, name, seed], {
+      execArgv: [],
+    });
     const exited = new Promise<void>((resolve) => {
       child.once('exit', (code, signal) => {
         this.#onExit(racer, code, signal);
@@ -86,24 +94,41 @@ class Race {
     this.#racers.set(name, racer);
   }
 
+  /** Some turns after somebody has had the lock: so often that it is held, waited for, and free. */
+  async nextDisturbance(): Promise<void> {
+    const wanted = this.#acquiredCount + 1 + this.#random.below(8);
+    while (this.#acquiredCount < wanted && this.#failures.length === 0) {
+      await new Promise<void>((resolve) => (this.#tellNews = resolve));
+    }
+    await turns(this.#random.below(2_000));
+  }
+
   /** Kills one, or stops one for a while. */
-  disturb(): void {
-    const living = [...this.#racers.values()].filter((racer) => racer.killedAtNs === undefined);
+  async disturb(): Promise<void> {
     // Half the time the holder, if there is one: it is the one that matters.
-    const owner = Math.random() < 0.5 ? this.#detectorOwner() : undefined;
+    const owner = this.#random.chance(0.5) ? await this.#nextOwner() : undefined;
+    const living = [...this.#racers.values()].filter((racer) => racer.killedAtNs === undefined);
     const racer =
-      living.find(({ name }) => name === owner) ??
-      living[Math.floor(Math.random() * living.length)];
+      living.find(({ name }) => name === owner) ?? living[this.#random.below(living.length)];
     if (racer === undefined) {
       return;
     }
-    if (Math.random() < 0.6) {
+    if (this.#random.chance(0.6)) {
       this.#kill(racer);
     } else {
       this.#stoppedCount += 1;
       racer.child.kill('SIGSTOP');
-      void setTimeout(Math.random() * 40).then(() => racer.child.kill('SIGCONT'));
+      void turns(this.#random.below(5_000)).then(() => racer.child.kill('SIGCONT'));
     }
+  }
+
+  async #nextOwner(): Promise<string | undefined> {
+    let owner = this.#detectorOwner();
+    for (let turn = 0; turn < 10_000 && owner === undefined; turn += 1) {
+      await turns(1);
+      owner = this.#detectorOwner();
+    }
+    return owner;
   }
 
   async end(): Promise<RaceResult> {
@@ -141,7 +166,9 @@ class Race {
       this.#killedHolderCount += 1;
       unlinkSync(this.#detectorPath);
     }
-    if (!this.#hasEnded) {
+    this.#tellNews();
+    // Where racers end by themselves, more of them would, too.
+    if (!this.#hasEnded && this.#failures.length === 0) {
       this.start();
     }
   }
@@ -149,8 +176,10 @@ class Race {
   async #onMessage(racer: Racer, message: Message): Promise<void> {
     if (message.event === 'acquired') {
       this.#acquiredCount += 1;
+      this.#tellNews();
     } else if (message.event === 'failed') {
       this.#failures.push(message.message);
+      this.#tellNews();
     } else {
       await this.#judge(racer, message.owner, BigInt(message.atNs));
     }

@@ -51,6 +51,48 @@ describe('a store whose thread can not be started', () => {
     await again.close();
   });
 
+  it('refuses appends while there are no descriptors for a thread that is insisted on, and starts it later', async () => {
+    const fault = {
+      kind: 'open',
+      path: '.seg',
+      where: 'thread',
+      count: 1,
+      does: 'EMFILE',
+    } as const;
+    const disk = new PlannedDisk([fault]);
+    disk.arm();
+    const directory = newFolder();
+    const store = await open(directory, { writer: 'thread' }, { fileSystem: disk.component });
+    const refused = store.append('s', [{ type: 'Refused' }]);
+    await expect(refused).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      applied: 'no',
+      message: expect.stringContaining('file descriptors') as string,
+    });
+    await store.append('s', [{ type: 'Taken' }]);
+    expect(store.stats().failure).toBeUndefined();
+    expect(disk.count('threadCount')).toBe(2);
+    await store.close();
+    const again = await open(directory, { writer: 'inline' });
+    expect((await eventsOf(again)).map(({ type }) => type)).toEqual(['Taken']);
+    expect(again.recovery.wasClosed).toBe(true);
+    await again.close();
+  });
+
+  it('can be closed while a thread waits for descriptors', async () => {
+    const disk = new PlannedDisk([{ kind: 'open', path: '.seg', where: 'thread', does: 'EMFILE' }]);
+    disk.arm();
+    const directory = newFolder();
+    const store = await open(directory, { writer: 'thread' }, { fileSystem: disk.component });
+    await expect(store.append('s', [{ type: 'Refused' }])).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    });
+    await store.close();
+    const again = await open(directory, { writer: 'inline' });
+    expect(again.head).toBe(0);
+    await again.close();
+  });
+
   it('can be closed while the thread is being started', async () => {
     const disk = new PlannedDisk([{ kind: 'create', does: 'throw' }]);
     disk.arm();

@@ -40,6 +40,7 @@ export interface PlannedFault {
   readonly does:
     | 'EIO'
     | 'ENOSPC'
+    | 'EMFILE'
     | 'short'
     | 'throw'
     | 'throw later'

@@ -2,7 +2,8 @@
 import type { VarveError } from 'varve/kv';
 import { FaultPlan, SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
-import { codeOf, contentOf, disk, lossy, openOn, text, turns } from './simulated-store.ts';
+import { turns } from '../turns.ts';
+import { codeOf, contentOf, disk, lossy, openOn, text } from './simulated-store.ts';
 
 /** Of an ingest of a few entries, with some to spare. */
 const TURN_COUNT = 14;

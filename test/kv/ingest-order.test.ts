@@ -5,7 +5,8 @@
 import type { KvOptions, KvStore } from 'varve/kv';
 import { SeededRandom, type SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
-import { codeOf, contentOf, disk, lossy, openOn, text, turns } from './simulated-store.ts';
+import { turns } from '../turns.ts';
+import { codeOf, contentOf, disk, lossy, openOn, text } from './simulated-store.ts';
 
 /** Of an ingest of a few entries, with some to spare. */
 const TURN_COUNT = 14;
@@ -232,8 +233,7 @@ describe('beside an ingest', () => {
       await kv.settled();
       // One that came to wait while writes were held has not been asked for yet.
       if (kv.stats().pending.waiting === 0) {
-        // Its promise is settled a few steps after its work; no work is done in so few.
-        await steps(10);
+        await steps(1);
         expect(isCompacted, `delay ${delay}`).toBe(true);
       }
       await Promise.all([ingested, compacted]);

@@ -12,6 +12,7 @@ import { createInterface } from 'node:readline';
 import { type KvStore, openKv } from 'varve/kv';
 import { SeededRandom } from 'varve/testing';
 import { afterAll, describe, expect, it } from 'vitest';
+import { turns } from '../turns.ts';
 
 const rounds = Number(process.env['VARVE_KILL_ROUNDS'] ?? 9);
 const seed = Number(process.env['VARVE_SEED'] ?? 1);
@@ -52,8 +53,9 @@ async function runAndKill(directory: string, ledger: Ledger, random: SeededRando
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   const wanted = 1 + random.below(1_500);
-  const delayMs = random.chance(0.3) ? random.below(10) : 0;
-  await readAcks(child, ledger, wanted, delayMs);
+  // A few milliseconds, but counted in what happens, not in time.
+  const turnCount = random.chance(0.3) ? random.below(2_000) : 0;
+  await readAcks(child, ledger, wanted, turnCount);
   await exited;
   expect(child.signalCode).toBe('SIGKILL');
   const last = Math.max(-1, ...ledger.acknowledged.keys());
@@ -65,7 +67,7 @@ async function readAcks(
   child: ChildProcess,
   { acknowledged }: Ledger,
   wanted: number,
-  delayMs: number,
+  turnCount: number,
 ): Promise<void> {
   let ackCount = 0;
   let highest = Math.max(0, ...acknowledged.values());
@@ -80,7 +82,7 @@ async function readAcks(
       acknowledged.set(Number(number), Number(version));
       ackCount += 1;
       if (ackCount === wanted) {
-        setTimeout(() => child.kill('SIGKILL'), delayMs);
+        void turns(turnCount).then(() => child.kill('SIGKILL'));
       }
     }
   }

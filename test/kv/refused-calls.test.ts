@@ -1,7 +1,8 @@
 /** What is refused at the door, and what is taken instead. */
 import { openKv } from 'varve/kv';
 import { describe, expect, it } from 'vitest';
-import { codeOf, disk, openOn, turns } from './simulated-store.ts';
+import { turns } from '../turns.ts';
+import { codeOf, disk, openOn } from './simulated-store.ts';
 
 function failOnPurpose(): never {
   throw new RangeError('on purpose');

@@ -57,13 +57,6 @@ export function keysOf(kv: KvStore, range: KvRange = {}): string[] {
   );
 }
 
-/** Turns of the event loop. */
-export async function turns(count: number): Promise<void> {
-  for (let turn = 0; turn < count; turn += 1) {
-    await new Promise(setImmediate);
-  }
-}
-
 /** A disk with faults that strike while they are armed. */
 export function faulty(strikes: (operation: Operation) => boolean): {
   readonly fileSystem: SimulatedFileSystem;

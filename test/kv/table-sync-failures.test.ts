@@ -2,6 +2,7 @@
 import type { KvStore } from 'varve/kv';
 import { type Operation, SimulatedClock } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
+import { turns } from '../turns.ts';
 import {
   afterPowerCut,
   codeOf,
@@ -11,7 +12,6 @@ import {
   openOn,
   smallTables,
   tablesOn,
-  turns,
 } from './simulated-store.ts';
 
 function syncsTables({ kind, path }: Operation): boolean {

@@ -8,7 +8,8 @@ import {
   SimulatedFileSystem,
 } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
-import { codeOf, disk, faulty, openOn, text, turns } from './simulated-store.ts';
+import { turns } from '../turns.ts';
+import { codeOf, disk, faulty, openOn, text } from './simulated-store.ts';
 
 const tiny: KvOptions = {
   memtableBytes: 4_096,

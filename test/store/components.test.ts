@@ -416,3 +416,71 @@ describe('a logger that fails', () => {
     expect(unhandled).toEqual([]);
   });
 });
+
+describe('a file system that somebody else has made', () => {
+  it('may be frozen', async () => {
+    const disk = new SimulatedFileSystem();
+    const methods = ['open', 'list', 'stat', 'makeDirectory', 'rename', 'link', 'remove'] as const;
+    const rest = ['syncDirectory', 'lockDirectory'] as const;
+    const bound = [...methods, ...rest].map((name) => [name, disk[name].bind(disk)]);
+    const fileSystem = Object.freeze(Object.fromEntries(bound)) as SimulatedFileSystem;
+    const store = await open('/store', {}, { fileSystem });
+    await store.append('s', [{ type: 'One' }]);
+    await store.close();
+    const reader = await open('/store', { readOnly: true }, { fileSystem });
+    expect(reader.head).toBe(1);
+    await reader.close();
+  });
+
+  it('is refused where an opened directory gives a promise for its sync', async () => {
+    const disk = new SimulatedFileSystem();
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): unknown => unhandled.push(error);
+    process.on('unhandledRejection', note);
+    class Promising extends SimulatedFileSystem {
+      override openDirectory(path: string): ReturnType<SimulatedFileSystem['openDirectory']> {
+        const directory = super.openDirectory(path);
+        const sync = (): never => Promise.reject(new Error('EIO')) as never;
+        return { ...directory, sync };
+      }
+    }
+    const store = await open('/store', {}, { fileSystem: new Promising() });
+    const data = new Uint8Array(700 * 1024);
+    const outcomes = [];
+    for (let number = 0; number < 4; number += 1) {
+      const outcome = store.append('s', [{ type: 'Large', data }]);
+      outcomes.push(await outcome.then(() => 'appended', codeOf));
+    }
+    expect(outcomes).toContain('POISONED');
+    await store.close().catch(() => {});
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
+    expect(disk.openCount).toBe(0);
+  });
+
+  it('has every file closed when opening fails after recovery', async () => {
+    const disk = new SimulatedFileSystem();
+    await (await open('/store', {}, { fileSystem: disk, random: new SeededRandom(1) })).close();
+    for (let good = 0; good < 6; good += 1) {
+      let draws = 0;
+      const random = {
+        fill: (bytes: Uint8Array) => {
+          draws += 1;
+          if (draws > good) {
+            throw new Error('no randomness');
+          }
+          bytes.fill(draws);
+        },
+      };
+      const result = await open('/store', {}, { fileSystem: disk, random }).catch(codeOf);
+      if (typeof result !== 'string') {
+        await result.close();
+      }
+      expect(disk.openCount, `after ${good} draws`).toBe(0);
+    }
+  });
+});
+
+function codeOf(error: unknown): string {
+  return error instanceof VarveError ? error.code : String(error);
+}

@@ -61,6 +61,16 @@ describe('reads that are begun and left', () => {
     expect(disk.opened.size).toBe(0);
   });
 
+  it('end with CLOSED when they are first asked after the store was closed', async () => {
+    const store = await openOn(new CountedFileSystem());
+    await store.append('s', [{ type: 'One' }, { type: 'Two' }]);
+    const reads = [store.read(), store.read({ stream: 's' }), store.streams()];
+    await store.close();
+    for (const events of reads) {
+      await expect(events.next()).rejects.toMatchObject({ code: 'CLOSED' });
+    }
+  });
+
   it('end with CLOSED when the store is closed', async () => {
     const store = await openOn(new CountedFileSystem());
     await store.append('s', [{ type: 'One' }, { type: 'Two' }]);

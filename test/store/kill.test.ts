@@ -12,6 +12,7 @@ import { createInterface } from 'node:readline';
 import { audit, type EventStore, open } from 'varve';
 import { SeededRandom } from 'varve/testing';
 import { afterAll, describe, expect, it } from 'vitest';
+import { turns } from '../turns.ts';
 
 const rounds = Number(process.env['VARVE_KILL_ROUNDS'] ?? 50);
 const seed = Number(process.env['VARVE_SEED'] ?? 1);
@@ -65,8 +66,9 @@ async function runAndKill(directory: string, ledger: Ledger, random: SeededRando
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   const wanted = 1 + random.below(150);
-  const delayMs = random.chance(0.3) ? random.below(10) : 0;
-  const ackCount = await readAcks(child, ledger, wanted, delayMs);
+  // A few milliseconds, but counted in what happens, not in time.
+  const turnCount = random.chance(0.3) ? random.below(2_000) : 0;
+  const ackCount = await readAcks(child, ledger, wanted, turnCount);
   await exited;
   expect(child.signalCode).toBe('SIGKILL');
   expect(ackCount).toBeGreaterThanOrEqual(wanted);
@@ -79,7 +81,7 @@ async function readAcks(
   child: ChildProcess,
   ledger: Ledger,
   wanted: number,
-  delayMs: number,
+  turnCount: number,
 ): Promise<number> {
   let ackCount = 0;
   for await (const line of createInterface({ input: child.stdout! })) {
@@ -89,7 +91,7 @@ async function readAcks(
       noteAck(ledger, Number(number), Number(position));
       ackCount += 1;
       if (ackCount === wanted) {
-        setTimeout(() => child.kill('SIGKILL'), delayMs);
+        void turns(turnCount).then(() => child.kill('SIGKILL'));
       }
     }
   }

@@ -1,9 +1,12 @@
 /** Stores that are opened for reading: on evidence, on media that can't be written, and what is refused. */
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { audit, type EventStore, open } from 'varve';
 import { openKv, repairKv } from 'varve/kv';
 import { type Operation, SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import { appendDozen, eventsOf, openDisk, textOf } from './damage.ts';
+import { appendDozen, eventsOf, openDisk, SEGMENT_0, textOf } from './damage.ts';
 
 const changing: ReadonlySet<string> = new Set([
   'create',
@@ -140,6 +143,65 @@ describe('an event store that is opened for reading', () => {
     await owner.close();
     disk.flipBit('/store/log/00000000000000000000.seg', 300, 1);
     await expect(read(disk)).rejects.toMatchObject({ code: 'CORRUPT' });
+  });
+});
+
+describe('a reader beside others', () => {
+  async function makeStore(directory: string, type: string): Promise<void> {
+    const owner = await open(directory);
+    await owner.append('s', [{ type }]);
+    await owner.close();
+  }
+
+  it('goes on in the folder that it opened when another one comes to its path', async () => {
+    const parent = mkdtempSync(join(tmpdir(), 'varve-read-only-'));
+    const path = join(parent, 'a');
+    await makeStore(path, 'Ours');
+    await makeStore(join(parent, 'b'), 'Theirs');
+    const store = await open(path, { readOnly: true });
+    opened.push(store);
+    renameSync(path, join(parent, 'moved'));
+    renameSync(join(parent, 'b'), path);
+    expect((await store.get(0))?.type).toBe('Ours');
+    expect((await eventsOf(store)).map(({ type }) => type)).toEqual(['Ours']);
+    await store.close();
+    rmSync(parent, { recursive: true });
+  });
+
+  it('is told LOCKED, not of damage, when an owner comes while it opens', async () => {
+    const disk = new SimulatedFileSystem();
+    const owner = await openDisk(disk);
+    await appendDozen(owner);
+    await owner.close();
+    let coming: Promise<unknown> | undefined;
+    const shared = disk.clone({
+      onOperation: ({ kind, path }) => {
+        if (coming === undefined && kind === 'read' && path.endsWith('store.json')) {
+          // The owner has the lock, and changes files under the reader's eyes.
+          coming = shared.lockDirectory('/store');
+          shared.removeFile(SEGMENT_0);
+        }
+      },
+    });
+    await expect(read(shared)).rejects.toMatchObject({ code: 'LOCKED' });
+    await coming;
+  });
+
+  it('of a key-value store hears that a table was replaced, not that it is damaged', async () => {
+    const disk = new SimulatedFileSystem();
+    const components = { fileSystem: disk, random: new SeededRandom(3) };
+    const owner = await openKv('/kv', { background: 'inline' }, components);
+    await owner.put('a', 'b');
+    await owner.flush();
+    await owner.close();
+    const reader = await openKv('/kv', { readOnly: true }, { fileSystem: disk });
+    const next = await openKv('/kv', { background: 'inline' }, components);
+    await next.put('a', 'c');
+    await next.compact();
+    await next.settled();
+    expect(() => reader.getSync('a')).toThrow(/open the store again/);
+    await reader.close();
+    await next.close();
   });
 });
 
