@@ -67,3 +67,16 @@ export function checkSignal(signal: AbortSignal | undefined): void {
     );
   }
 }
+
+/** A path that can be one: text, not empty, without a zero byte. `ask` says what to give. */
+export function checkPath(path: unknown, ask: string): asserts path is string {
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+    throw new VarveError('INVALID_ARGUMENT', ask);
+  }
+}
+
+export function checkCallback(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'function') {
+    throw new VarveError('INVALID_ARGUMENT', `${name} must be a function.`);
+  }
+}

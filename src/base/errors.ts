@@ -60,7 +60,7 @@ export class VarveError extends Error {
   readonly code: ErrorCode;
   readonly kind: ErrorKind;
   /** Present on failed writes only. */
-  readonly applied?: Applied;
+  declare readonly applied?: Applied;
   /** The facts behind the message. */
   readonly details: Readonly<Record<string, unknown>>;
 
@@ -101,7 +101,7 @@ export class CorruptionError extends VarveError {
   readonly offset: number | undefined;
   readonly reason: string;
   /** Of the event, or of a write to a key-value store, that the damage is in, if it is in one. */
-  readonly position?: number;
+  declare readonly position?: number;
 
   constructor(
     file: string,

@@ -10,10 +10,10 @@ export type ClaimPulse = 'live' | 'dead' | 'gone' | 'doubtful';
 /** Whether the process that made a claim still lives. */
 export async function pulseOf(folder: string, claim: ClaimName): Promise<ClaimPulse> {
   const pulse = await probe(joinPath(folder, claim.name));
-  if (pulse !== 'refused') {
+  if (pulse === 'live' || pulse === 'gone') {
     return pulse;
   }
-  return refusalProvesDeath() ? 'dead' : secondOpinion(claim);
+  return pulse === 'refused' && refusalProvesDeath() ? 'dead' : secondOpinion(claim);
 }
 
 /** The kernel's list of sockets shows those of this network namespace, and every system begins with an empty one. */

@@ -24,8 +24,8 @@ export function listenAt(path: string): Promise<Server> {
   });
 }
 
-/** `gone`: the name was removed meanwhile, by its owner or by somebody who found it dead. */
-export type Pulse = 'live' | 'refused' | 'gone';
+/** `denied`: this user may not ask. `gone`: the name was removed meanwhile, by its owner or by somebody who found it dead. */
+export type Pulse = 'live' | 'refused' | 'denied' | 'gone';
 
 /**
  * Whether a refusal is the kernel's: nobody listens. Bun reports one also for a listener whose queue of connections is full
@@ -52,6 +52,8 @@ export function probe(path: string): Promise<Pulse> {
         reject(error);
       } else if (code === 'ECONNREFUSED') {
         resolve('refused');
+      } else if (code === 'EACCES' || code === 'EPERM') {
+        resolve('denied');
       } else if (code === 'ENOENT') {
         resolve('gone');
       } else {

@@ -10,6 +10,6 @@ const mountRootNames: ReadonlySet<string> = new Set([
 /** What to do about a name that is in the way: nobody can move away what a file system keeps in its root. */
 export function adviceAbout(name: string, directory: string, otherwise: string): string {
   return mountRootNames.has(name)
-    ? `it is the root of a file system, so use a folder in it, such as ${joinPath(directory, 'store')}`
+    ? `the root of a file system has one, so if this is one, use a folder in it, such as ${joinPath(directory, 'store')}`
     : otherwise;
 }

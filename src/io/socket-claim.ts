@@ -139,6 +139,10 @@ async function listenIn({ directory, folder, ...claim }: ClaimFacts): Promise<Se
       const advice = 'open it with the option readOnly, or make it writable';
       throw unlockableError(directory, 'its file system is read-only', error, advice);
     }
+    if (systemCode(error) === 'EACCES') {
+      const advice = 'open it with the option readOnly, or have its folder made writable';
+      throw unlockableError(directory, 'this user may not write there', error, advice);
+    }
     throw error;
   }
 }

@@ -54,7 +54,7 @@ export function repairJournal(parts: RecoveryParts, found: Inspected): Recovered
     active,
     end: active,
     segments,
-    recovery: { wasClosed, tail, quarantined, sealed },
+    recovery: { wasClosed, tail, quarantined, torn: undefined, sealed },
   };
 }
 

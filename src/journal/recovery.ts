@@ -60,15 +60,19 @@ export interface RecoveryParts {
 
 type InspectedParts = Omit<RecoveryParts, 'quarantineDirectory'>;
 
-/** Bytes of a torn tail, kept in a file of their own. */
-export interface Quarantined {
+/** Bytes after the last whole commit, which nothing proves durable. */
+export interface TornTail {
   readonly segment: string;
   readonly offset: number;
   readonly size: number;
-  /** The file that holds them now. */
-  readonly file: string;
   /** First position that is missing from the log because of it; appends go on from here. */
   readonly position: number;
+}
+
+/** Bytes of a torn tail, kept in a file of their own. */
+export interface Quarantined extends TornTail {
+  /** The file that holds them now. */
+  readonly file: string;
 }
 
 /** What opening a journal found and did. */
@@ -78,6 +82,8 @@ export interface JournalRecovery {
   /** The tail file: `exact`, `behind` what was found, or unusable and so no bound at all. */
   readonly tail: 'exact' | 'behind' | 'missing' | 'damaged';
   readonly quarantined: Quarantined | undefined;
+  /** Of a store that is only read: bytes that the next open will set aside. */
+  readonly torn: TornTail | undefined;
   /** Full segments that got their footer only now. */
   readonly sealed: readonly string[];
 }
@@ -133,8 +139,20 @@ export function readJournal(parts: InspectedParts): OpenedJournal {
     active: undefined,
     end: endOf(scans.at(-1)!.scan),
     segments: scans.map((one) => infoOf(one, [])),
-    recovery: { ...stateOf(parts, found), quarantined: undefined, sealed: [] },
+    recovery: {
+      ...stateOf(parts, found),
+      quarantined: undefined,
+      torn: tornTailOf(found),
+      sealed: [],
+    },
   };
+}
+
+function tornTailOf({ scans, rest }: Inspected): TornTail | undefined {
+  const { path, end, position } = scans.at(-1)!.scan;
+  return rest.end > end
+    ? { segment: path, offset: end, size: rest.end - end, position }
+    : undefined;
 }
 
 function inspect(parts: InspectedParts): Inspected {

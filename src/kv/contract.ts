@@ -138,7 +138,7 @@ export interface KvAsyncIterator<Item> extends AsyncIterableIterator<Item> {
 /** What opening found. */
 export interface KvRecovery {
   readonly isNew: boolean;
-  /** False if the process or machine stopped before `close`. */
+  /** False if the process or machine stopped before `close`. Of a store without a log it can't be told: always true. */
   readonly wasClosed: boolean;
   /** Writes that came back from the log. */
   readonly replayed: number;

@@ -1,3 +1,4 @@
+import { checkPath } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { replaceFile } from '../io/atomic-file.ts';
@@ -29,9 +30,7 @@ export interface BackupParts {
  */
 export async function backupKv(parts: BackupParts, target: string): Promise<void> {
   const { fileSystem, tables, maintenance, random } = parts;
-  if (typeof target !== 'string' || target === '') {
-    throw new VarveError('INVALID_ARGUMENT', 'Give the folder to back up to.');
-  }
+  checkPath(target, 'Give the folder to back up to.');
   const path = absolutePath(target);
   checkTarget(parts, path);
   const { state } = maintenance;

@@ -1,4 +1,4 @@
-import { checkSignal, rejectUnknownNames } from '../base/arguments.ts';
+import { checkCallback, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { CorruptionError, VarveError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 import type { KvVerifyOptions, KvVerifyReport } from './contract.ts';
@@ -15,6 +15,7 @@ export async function verifyTables(
 ): Promise<KvVerifyReport> {
   rejectUnknownNames(options, optionNames.verify, 'option');
   checkSignal(options.signal);
+  checkCallback('onProgress', options.onProgress);
   const { onProgress, signal } = options;
   const view = tables.pin(tables.current);
   const handles = view.handles.flat();

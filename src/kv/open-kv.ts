@@ -1,3 +1,4 @@
+import { checkPath } from '../base/arguments.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
 import { type ResolvedComponents, resolveComponents } from '../io/components.ts';
 import { makeFolders, syncParents } from '../io/folders.ts';
@@ -54,9 +55,7 @@ export async function openKv(
   components: KvComponents = {},
 ): Promise<KvStore<never>> {
   const resolved = resolveKvOptions(options);
-  if (typeof directory !== 'string' || directory === '') {
-    throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
-  }
+  checkPath(directory, 'Give the folder of the store.');
   const parts = await resolveKvComponents(resolved, components);
   const path = absolutePath(directory);
   const codec: ValueCodec<unknown> = resolved.values === 'json' ? jsonCodec : bytesCodec;
@@ -86,7 +85,13 @@ async function openLocked<Value>(
 ): Promise<KvStore<Value>> {
   const { fileSystem } = parts;
   const mayCreate = options.create && !options.readOnly;
-  if (!mayCreate && fileSystem.stat(directory) === undefined) {
+  const found = fileSystem.stat(directory);
+  if (found !== undefined && found.kind !== 'directory') {
+    throw new VarveError('NOT_A_STORE', `${directory} is not a folder.`, {
+      details: { directory },
+    });
+  }
+  if (!mayCreate && found === undefined) {
     throw new VarveError('NOT_A_STORE', `There is no store: ${directory} does not exist.`, {
       details: { directory },
     });

@@ -1,4 +1,4 @@
-import { rejectUnknownNames } from '../base/arguments.ts';
+import { checkPath, rejectUnknownNames } from '../base/arguments.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
 import { resolveComponents } from '../io/components.ts';
 import type { FileSystem } from '../io/file-system.ts';
@@ -34,9 +34,7 @@ export async function repairKv(
   components: Pick<KvComponents, 'fileSystem'> = {},
 ): Promise<KvFolderRepairReport> {
   rejectUnknownNames(options, optionNames, 'option');
-  if (typeof directory !== 'string' || directory === '') {
-    throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
-  }
+  checkPath(directory, 'Give the folder of the store.');
   const { fileSystem } = await resolveComponents(components, componentNames);
   const path = absolutePath(directory);
   try {

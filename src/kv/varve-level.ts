@@ -16,7 +16,7 @@ import {
   type AbstractPutOptions,
   AbstractSnapshot,
 } from 'abstract-level';
-import { checkRange } from '../base/arguments.ts';
+import { checkPath, checkRange } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
 import { checkComponents } from '../io/components.ts';
 import { nodeClock } from '../io/node-clock.ts';
@@ -465,9 +465,7 @@ class LevelIterator<Database, K, V> extends AbstractIterator<Database, K, V> {
 }
 
 function checkLocation(location: string): void {
-  if (typeof location !== 'string' || location === '') {
-    throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the database.');
-  }
+  checkPath(location, 'Give the folder of the database.');
 }
 
 /** Programs of the family look for one code: another process has the database open. */

@@ -1,5 +1,11 @@
-import { checkBoolean, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
-import { asVarveError, VarveError } from '../base/errors.ts';
+import {
+  checkPath,
+  checkBoolean,
+  checkCallback,
+  checkSignal,
+  rejectUnknownNames,
+} from '../base/arguments.ts';
+import { asVarveError } from '../base/errors.ts';
 import { resolveComponents } from '../io/components.ts';
 import { readingFolder } from '../io/held-folder.ts';
 import { absolutePath, joinPath } from '../io/path.ts';
@@ -19,6 +25,7 @@ export function checkVerifyOptions(
 ): Pick<AuditOptions, 'payloads' | 'onProgress' | 'signal'> {
   rejectUnknownNames(options, verifyOptionNames, 'option');
   checkBoolean('payloads', options.payloads);
+  checkCallback('onProgress', options.onProgress);
   checkSignal(options.signal);
   const { payloads, onProgress, signal } = options;
   return { payloads, onProgress, signal };
@@ -38,9 +45,7 @@ export async function audit(
   components: Pick<StoreComponents, 'fileSystem' | 'clock' | 'codecs'> = {},
 ): Promise<AuditReport> {
   const checked = checkVerifyOptions(options);
-  if (typeof directory !== 'string' || directory === '') {
-    throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
-  }
+  checkPath(directory, 'Give the folder of the store.');
   const { fileSystem, clock } = await resolveComponents(components, componentNames);
   const codecs = new CodecRegistry(components.codecs);
   const path = absolutePath(directory);

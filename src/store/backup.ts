@@ -15,6 +15,8 @@ export interface BackupParts {
   readonly fileSystem: FileSystem;
   readonly clock: Clock;
   readonly log: EventLog;
+  /** A hard link is noted in the file's own entry: not for a source that nothing may be written to. */
+  readonly mayLink: boolean;
   /** Throws if the backup must end. */
   readonly checkContinue: () => void;
 }
@@ -44,7 +46,8 @@ export async function backupStore(
   for (const [index, segment] of segments.entries()) {
     const path = joinPath(logDirectory, segmentName(segment.firstPosition));
     const isLast = index === segments.length - 1;
-    const isLinked = !isLast && segment.isSealed && tryLink(fileSystem, segment.path, path);
+    const mayLink = parts.mayLink && !isLast && segment.isSealed;
+    const isLinked = mayLink && tryLink(fileSystem, segment.path, path);
     if (!isLinked) {
       // A full segment may be getting its footer now: only its frames are copied, and the copy's first open seals it.
       const successor = segments[index + 1]?.firstPosition ?? end;

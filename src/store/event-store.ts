@@ -1,6 +1,6 @@
 /** The store of one folder, open: checks calls, hands commits to the commit log, reads through the visibility gate. */
-import { checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
-import { asFailedWrite, asVarveError, VarveError } from '../base/errors.ts';
+import { checkPath, checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
+import { asFailedWrite, asVarveError, readOnlyError, VarveError } from '../base/errors.ts';
 import { sha256 } from '../base/digest.ts';
 import { Ending } from '../base/ending.ts';
 import type { Logger } from '../base/logger.ts';
@@ -78,6 +78,7 @@ export interface StoreParts {
   readonly gate: VisibilityGate;
   readonly payloads: PayloadSettings;
   readonly recovery: StoreRecovery;
+  readonly isReadOnly: boolean;
 }
 
 export class LocalEventStore<Event extends NewEvent> implements EventStore<Event> {
@@ -214,15 +215,21 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     checkRange('position', position, -1, Number.MAX_SAFE_INTEGER);
     rejectUnknownNames(options, waitOptionNames, 'option');
     checkSignal(options.signal);
+    if (this.#parts.isReadOnly && position >= this.head) {
+      // Nothing ever becomes visible here.
+      throw readOnlyError();
+    }
     await this.#parts.gate.waitFor(position, options.signal);
   }
 
   backup(directory: string): Promise<void> {
     return this.#whileOpen(`The backup to ${directory} failed`, async () => {
+      checkPath(directory, 'Give the folder to back up to.');
       const { fileSystem, clock, log } = this.#parts;
       const source = { directory: this.#parts.directory, identity: this.#parts.identity.bytes };
       const checkContinue = (): void => this.#checkOpen();
-      const parts = { fileSystem, clock, log, checkContinue };
+      const mayLink = !this.#parts.isReadOnly;
+      const parts = { fileSystem, clock, log, mayLink, checkContinue };
       await backupStore(parts, source, absolutePath(directory), this.head);
     });
   }

@@ -1,4 +1,5 @@
-import { asVarveError, VarveError } from '../base/errors.ts';
+import { checkPath } from '../base/arguments.ts';
+import { asVarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { StreamIndex } from '../event-index/stream-index.ts';
 import { MemoryIdempotencyIndex } from '../idempotency/memory-index.ts';
@@ -63,9 +64,7 @@ export async function open<Event extends NewEvent = NewEvent>(
   components: StoreComponents = {},
 ): Promise<EventStore<Event>> {
   const resolved = resolveOptions(options);
-  if (typeof directory !== 'string' || directory === '') {
-    throw new VarveError('INVALID_ARGUMENT', 'Give the folder of the store.');
-  }
+  checkPath(directory, 'Give the folder of the store.');
   const given = await resolveComponents(components, componentNames);
   const parts: Components = {
     ...given,
@@ -172,7 +171,16 @@ function assemble<Event extends NewEvent>(
       codec: codecs.named(options.compression),
       compressionMinBytes: options.compressionMinBytes,
     };
-    const rest = { directory, lock: folder, identity, commits, gate, payloads, recovery };
+    const rest = {
+      directory,
+      lock: folder,
+      identity,
+      commits,
+      gate,
+      payloads,
+      recovery,
+      isReadOnly,
+    };
     return new LocalEventStore<Event>({ ...parts, ...state, ...rest });
   });
 }
@@ -256,7 +264,7 @@ function reportRecovery(
 ): StoreRecovery {
   if (!recovery.wasClosed && !isNew) {
     logger({
-      level: recovery.quarantined === undefined ? 'info' : 'warn',
+      level: (recovery.quarantined ?? recovery.torn) === undefined ? 'info' : 'warn',
       event: isReadOnly ? 'not-closed' : 'recovered',
       message: isReadOnly
         ? 'The store was not closed before, and is read as the next open will recover it.'

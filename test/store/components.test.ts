@@ -440,8 +440,7 @@ describe('a file system that somebody else has made', () => {
     class Promising extends SimulatedFileSystem {
       override openDirectory(path: string): ReturnType<SimulatedFileSystem['openDirectory']> {
         const directory = super.openDirectory(path);
-        const sync = (): never => Promise.reject(new Error('EIO')) as never;
-        return { ...directory, sync };
+        return { ...directory, sync: promising };
       }
     }
     const store = await open('/store', {}, { fileSystem: new Promising() });
@@ -480,6 +479,10 @@ describe('a file system that somebody else has made', () => {
     }
   });
 });
+
+function promising(): never {
+  return Promise.reject(new Error('EIO')) as never;
+}
 
 function codeOf(error: unknown): string {
   return error instanceof VarveError ? error.code : String(error);

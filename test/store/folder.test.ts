@@ -97,7 +97,7 @@ describe('the root of a file system', () => {
     await expect(openStore('/mnt', disk)).rejects.toMatchObject({
       code: 'FOREIGN_FILE',
       message:
-        '/mnt/lost+found is not a file of this store: it is the root of a file system, so use a folder in it, such as /mnt/store.',
+        '/mnt/lost+found is not a file of this store: the root of a file system has one, so if this is one, use a folder in it, such as /mnt/store.',
     });
   });
 });

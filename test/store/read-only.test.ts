@@ -104,6 +104,7 @@ describe('an event store that is opened for reading', () => {
     const { fileSystem, changes } = readOnlyCopy(disk);
     const store = await read(fileSystem);
     opened.push(store);
+    await expect(store.waitFor(store.head)).rejects.toMatchObject({ code: 'READ_ONLY' });
     const refused = { code: 'READ_ONLY', kind: 'invalid', applied: 'no' };
     await expect(store.append('a', [{ type: 'A' }])).rejects.toMatchObject(refused);
     await expect(store.commit([{ stream: 'a', events: [{ type: 'A' }] }])).rejects.toMatchObject(
@@ -147,12 +148,6 @@ describe('an event store that is opened for reading', () => {
 });
 
 describe('a reader beside others', () => {
-  async function makeStore(directory: string, type: string): Promise<void> {
-    const owner = await open(directory);
-    await owner.append('s', [{ type }]);
-    await owner.close();
-  }
-
   it('goes on in the folder that it opened when another one comes to its path', async () => {
     const parent = mkdtempSync(join(tmpdir(), 'varve-read-only-'));
     const path = join(parent, 'a');
@@ -275,4 +270,10 @@ function pairs(kv: Awaited<ReturnType<typeof openKv>>): string {
     kv.iterateSync(),
     ([key, value]) => `${Buffer.from(key).toString()}=${Buffer.from(value).toString()}`,
   ).join();
+}
+
+async function makeStore(directory: string, type: string): Promise<void> {
+  const owner = await open(directory);
+  await owner.append('s', [{ type }]);
+  await owner.close();
 }
