@@ -133,7 +133,7 @@ describe('a merger of lanes', () => {
         drain();
         strictEqual(hub.merger.fallAsleep(), true);
       }),
-      { numRuns: 150 },
+      { numRuns: 200 },
     );
   });
 

@@ -80,7 +80,7 @@ describe('a merge of cursors', () => {
         const model = new ListCursor(distinct(lists.flat()));
         checkSameMoves(mergeCursors(cursors), model, list);
       }),
-      { numRuns: 150 },
+      { numRuns: 300 },
     );
   });
 
@@ -146,7 +146,7 @@ describe('the cursor of a level', () => {
         const metas = tables.map(({ meta }) => meta);
         checkSameMoves(new LevelCursor(metas, open), model, list);
       }),
-      { numRuns: 150 },
+      { numRuns: 300 },
     );
   });
 

@@ -105,7 +105,7 @@ describe('an uncovered cursor', () => {
           strictEqual(shown(cursor), shown(expected));
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 300 },
     );
   });
 

@@ -117,7 +117,7 @@ describe('the filter of a merge', () => {
           strictEqual(ask(kept), ask(upper));
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 250 },
     );
   });
 
