@@ -13,7 +13,7 @@ import { copyBytes, type ViewedBytes } from '../base/copy-bytes.ts';
 import { Arena } from '../radix/arena.ts';
 import { RadixTree } from '../radix/radix-tree.ts';
 import { EntryKind, type Found } from './cursor.ts';
-import { KeySample } from './key-sample.ts';
+import { KeySample } from './sampled-keys.ts';
 import { MemtableCursor } from './memtable-cursor.ts';
 import { type RangeTombstone, RangeTombstones } from './range-tombstones.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../base/random.ts';
-import { KeySample, SAMPLE_SIZE } from './key-sample.ts';
+import { KeySample, SAMPLE_SIZE } from './sampled-keys.ts';
 
 const text = new TextEncoder();
 
