@@ -3,7 +3,7 @@
  * is wrong. Also what looks like damage and is none: payloads made of pieces of the store's own log.
  */
 import type { EventStore, StoredEvent } from 'varve';
-import { SeededRandom, SimulatedFileSystem } from 'varve/testing';
+import { SimulatedFileSystem } from 'varve/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { isInStride, stridedBits, strideTitle } from '../stride.ts';
 import { encodeFrame, frameSizeOf, PlaceTag } from '../../src/journal/format.ts';
