@@ -1,3 +1,4 @@
+import { deepStrictEqual, strictEqual } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { OffsetTable } from './offset-table.ts';
@@ -28,8 +29,8 @@ describe('an offset table', () => {
         const one = tableOf(
           given.flatMap(([offset, count]) => Array.from({ length: count }, () => offset)),
         );
-        expect(table.count).toBe(one.count);
-        expect(table.toBytes()).toEqual(one.toBytes());
+        strictEqual(table.count, one.count);
+        deepStrictEqual(table.toBytes(), one.toBytes());
       }),
       { numRuns: 30 },
     );

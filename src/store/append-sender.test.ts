@@ -153,7 +153,7 @@ describe('the client’s end of a lane', () => {
         strictEqual(pair.inFlight, 0);
         await pair.sender.settled();
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 

@@ -368,7 +368,7 @@ function sizeWith(compression: 'none' | 'deflate', value: Uint8Array): number {
   const settings = { compression, blockSize: 1_024 };
   const fileSystem = new SimulatedFileSystem();
   const meta = makeSample(fileSystem, samplePath, entries, { settings });
-  expect(scanAll(openSample(fileSystem, meta).cursor())).toEqual(entries);
+  deepStrictEqual(scanAll(openSample(fileSystem, meta).cursor()), entries);
   return meta.size;
 }
 
