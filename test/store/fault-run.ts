@@ -306,17 +306,40 @@ export async function strikeEach(
 ): Promise<string[]> {
   collectGoals(goals);
   const failures: string[] = [];
-  const operations = await sweepOne(0, fault, program);
-  const strikable = operations.filter(({ index, kind }) => {
-    // Not covered: a folder whose sync failed, and that nobody may remove and make again.
-    const isNewFolder = kind === 'syncDirectory' && operations[index - 2]?.kind === 'makeDirectory';
-    return canFail(kind, fault) && !isNewFolder;
-  });
-  for (const { index } of stridedOperations(strikable, stride)) {
+  for (const { index } of stridedOperations(await strikableBy(program, fault), stride)) {
     await sweepOne(index, fault, program).catch((error: unknown) => failures.push(String(error)));
   }
   collectGoals(undefined);
   return failures;
+}
+
+/** Strikes writes that the stride has left out, until every goal was reached: what is wanted of a sweep is not left to chance. */
+export async function strikeUntil(
+  program: Program,
+  faults: readonly PlannedFault[],
+  wanted: readonly string[],
+): Promise<void> {
+  collectGoals(goals);
+  for (const fault of faults.toReversed()) {
+    for (const { index, kind } of await strikableBy(program, fault)) {
+      if (wanted.every((goal) => goals.has(goal))) {
+        break;
+      }
+      if (kind === 'write' || kind === 'sync') {
+        await sweepOne(index, fault, program);
+      }
+    }
+  }
+  collectGoals(undefined);
+}
+
+async function strikableBy(program: Program, fault: PlannedFault): Promise<Operation[]> {
+  const operations = await sweepOne(0, fault, program);
+  return operations.filter(({ index, kind }) => {
+    // Not covered: a folder whose sync failed, and that nobody may remove and make again.
+    const isNewFolder = kind === 'syncDirectory' && operations[index - 2]?.kind === 'makeDirectory';
+    return canFail(kind, fault) && !isNewFolder;
+  });
 }
 
 /** Ends the process before operations of a program. */
