@@ -14,7 +14,7 @@ export const readCommand: Command = {
     stream: { value: 'name', help: 'Only events of this stream' },
     'from-revision': { value: 'n', help: 'With --stream: from this revision on' },
     'to-revision': { value: 'n', help: 'With --stream: up to this revision' },
-    after: { value: 'position', help: 'Only events behind this position; -1: all' },
+    after: { value: 'position', help: 'Only events after this position; -1: all' },
     before: { value: 'position', help: 'Only events in front of this position' },
     backwards: { help: 'Newest first' },
     limit: { value: 'n', help: 'At most this many events' },

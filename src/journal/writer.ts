@@ -9,6 +9,7 @@ import { assert } from '../base/assert.ts';
 import { isShortage } from '../base/errors.ts';
 import { replaceFile } from '../io/atomic-file.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
+import { isHoldLost } from '../io/held-folder.ts';
 import { joinPath } from '../io/path.ts';
 import { reached } from '../base/reached.ts';
 import { type DiskWork, writeAll } from './disk-request.ts';
@@ -375,7 +376,8 @@ export class JournalWriter {
       this.#hasTailTrouble = false;
     } catch (error) {
       // An older tail is a weaker bound, not a wrong one. It stays owed, and is tried again.
-      if (!this.#hasTailTrouble) {
+      // A folder that is lost ends writing, whatever was told before.
+      if (!this.#hasTailTrouble || isHoldLost(error)) {
         this.#reports.derivedFailed('the tail file', error);
       }
       this.#hasTailTrouble = true;
