@@ -11,11 +11,11 @@
  * }
  * await kv.close();
  */
-export { openKv } from './kv/open-kv.ts';
-export type { KvComponents, KvOptions } from './kv/options.ts';
-export { type KvFolderRepairReport, repairKv } from './kv/repair-folder.ts';
-export type { KvRepairOptions, KvRepairReport } from './kv/kv-repair.ts';
-export type * from './kv/contract.ts';
+export { openKv } from './kv/store/open-kv.ts';
+export type { KvComponents, KvOptions } from './kv/store/options.ts';
+export { type KvFolderRepairReport, repairKv } from './kv/store/repair-folder.ts';
+export type { KvRepairOptions, KvRepairReport } from './kv/store/kv-repair.ts';
+export type * from './kv/store/contract.ts';
 export type { WorkerModules } from './io/worker-modules.ts';
 export { CorruptionError, VarveError } from './base/errors.ts';
 export type { ErrorCode, ErrorKind } from './base/errors.ts';

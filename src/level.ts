@@ -15,4 +15,4 @@ export {
   type VarveLevelOptions,
   type VarveRangeOptions,
   type VarveWriteOptions,
-} from './kv/varve-level.ts';
+} from './kv/store/varve-level.ts';

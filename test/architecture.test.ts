@@ -6,6 +6,16 @@ import { describe, expect, it } from 'vitest';
 
 const source = fileURLToPath(new URL('../src', import.meta.url));
 
+/** The key-value engine without a log, from the bottom to the top. */
+const treeOfKv: readonly string[] = [
+  'kv/entries',
+  'kv/sstable',
+  'kv/manifest',
+  'kv/memtable',
+  'kv/compaction',
+  'kv/tree',
+];
+
 /** What each folder of src/ may import besides itself. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   base: [],
@@ -14,23 +24,38 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   radix: ['base'],
   journal: ['base', 'io', 'collections'],
   log: ['base', 'io', 'journal'],
-  kv: ['base', 'io', 'collections', 'radix', 'journal'],
-  idempotency: ['base', 'io', 'collections', 'kv'],
-  'event-index': ['base', 'io', 'collections', 'radix', 'log', 'kv'],
-  store: [
+  'kv/entries': ['base', 'collections'],
+  'kv/sstable': ['base', 'io', 'collections', 'kv/entries'],
+  'kv/manifest': ['base', 'io', 'kv/entries', 'kv/sstable'],
+  'kv/memtable': ['base', 'io', 'collections', 'radix', 'kv/entries', 'kv/sstable', 'kv/manifest'],
+  'kv/compaction': [
+    'base',
+    'io',
+    'collections',
+    'kv/entries',
+    'kv/sstable',
+    'kv/manifest',
+    'kv/memtable',
+  ],
+  // The engine, which knows no log, no lock and no caller's arguments.
+  'kv/tree': [
     'base',
     'io',
     'collections',
     'radix',
-    'journal',
-    'log',
-    'kv',
-    'idempotency',
-    'event-index',
+    'kv/entries',
+    'kv/sstable',
+    'kv/manifest',
+    'kv/memtable',
+    'kv/compaction',
   ],
-  testing: ['base', 'io', 'store', 'kv'],
+  'kv/store': ['base', 'io', 'collections', 'radix', 'journal', ...treeOfKv],
+  idempotency: ['base', 'io', 'collections'],
+  'event-index': ['base', 'io', 'collections', 'radix', 'log'],
+  store: ['base', 'io', 'collections', 'radix', 'journal', 'log', 'idempotency', 'event-index'],
+  testing: ['base', 'io', 'store', 'kv/entries', 'kv/store'],
   cli: ['doors'],
-  doors: ['base', 'io', 'journal', 'log', 'kv', 'store', 'testing'],
+  doors: ['base', 'io', 'journal', 'log', 'kv/store', 'store', 'testing'],
 };
 
 /** Modules of Node that reach the operating system: only io/ and the command line import them. */
@@ -70,7 +95,10 @@ function importsOf(file: string): Import[] {
 
 function layerOf(file: string): string {
   const parts = file.split('/');
-  return parts.length === 1 ? 'doors' : parts[0]!;
+  if (parts.length === 1) {
+    return 'doors';
+  }
+  return parts[0] === 'kv' ? `kv/${parts[1]!}` : parts[0]!;
 }
 
 describe('the architecture', () => {
@@ -111,7 +139,7 @@ describe('the architecture', () => {
     );
     // An optional peer, behind a door of its own.
     expect(packages.map(({ file, specifier }) => `${file}: ${specifier}`)).toEqual([
-      'kv/varve-level.ts: abstract-level',
+      'kv/store/varve-level.ts: abstract-level',
     ]);
     const manifest = readFileSync(join(dirname(source), 'package.json'), 'utf8');
     expect(JSON.parse(manifest)).not.toHaveProperty('dependencies');
@@ -130,7 +158,7 @@ describe('the architecture', () => {
   });
 
   it('keeps each durable format beside its page', () => {
-    for (const folder of ['journal', 'log', 'kv', 'kv/sstable', 'kv/manifest']) {
+    for (const folder of ['journal', 'log', 'kv/store', 'kv/sstable', 'kv/manifest']) {
       expect(files).toContain(`${folder}/format.ts`);
     }
   });

@@ -20,7 +20,6 @@ import {
   frameBodySizeMax,
   type FrameHeader,
   frameSizeOf,
-  isRefusal,
   JOURNAL_FORMAT_VERSION,
   PlaceTag,
   positionOfSegmentName,
@@ -33,6 +32,7 @@ import {
   type Tail,
   TAIL_SIZE,
 } from './format.ts';
+import { isRefusal } from '../base/refusal.ts';
 
 const uint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 const bytesOf = (size: number): fc.Arbitrary<Uint8Array> =>

@@ -12,6 +12,7 @@ import { crc32At } from '../base/crc32.ts';
 import { HalfSipHash } from '../base/half-sip-hash.ts';
 import { align8, firstNonZero, readUint64, viewOf, writeUint64 } from '../base/integers.ts';
 import { limits } from '../base/limits.ts';
+import type { Refusal } from '../base/refusal.ts';
 
 // Format: persisted; never renumber.
 export const JOURNAL_FORMAT_VERSION = 1;
@@ -40,16 +41,6 @@ export interface SegmentHeader {
   readonly firstPosition: number;
   /** Header CRC of the last frame before this segment; 0 in the first one. */
   readonly link: number;
-}
-
-/** Why bytes are not what they should be: a reason for people, and whether a newer version wrote them. */
-export interface Refusal {
-  readonly reason: string;
-  readonly version?: number;
-  /** Where in the structure, if it is one place. */
-  readonly at?: number;
-  /** The checksum is right, so no torn write and no flipped bit explains it: the bytes were written like this. */
-  readonly isIntact?: true;
 }
 
 export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
@@ -366,10 +357,6 @@ export function decodeTail(bytes: Uint8Array): Tail | Refusal {
   return durable < segment
     ? { reason: 'the tail file contradicts itself', at: 24, isIntact: true }
     : { identity: bytes.slice(8, 24), segment, durable };
-}
-
-export function isRefusal(decoded: object): decoded is Refusal {
-  return 'reason' in decoded;
 }
 
 /** Digits of a position in a segment's file name: fixed, so that names sort as numbers. */

@@ -9,8 +9,8 @@ import {
   type FrameHeader,
   frameSizeOf,
   PlaceTag,
-  type Refusal,
 } from './format.ts';
+import type { Refusal } from '../base/refusal.ts';
 
 export interface WalkStart {
   /** Offset of a frame. */

@@ -1,7 +1,7 @@
 /** The writer in the owner's event loop: the same steps, with nothing that blocks for long. */
 import type { Clock, Timer } from '../io/clock.ts';
 import { AtomicCells, type Cells } from './cells.ts';
-import { runAsync } from './disk-request.ts';
+import { runAsync } from '../io/disk-request.ts';
 import { HubCell, makeHubWords, makeLaneMemory } from './lane-layout.ts';
 import { LaneConsumer } from './lane.ts';
 import { type JournalSettings, laneSizeOf } from './options.ts';

@@ -7,7 +7,7 @@ import { reached } from '../base/reached.ts';
 import { removeIfThere, replaceFile } from '../io/atomic-file.ts';
 import { joinPath } from '../io/path.ts';
 import { readInto } from '../io/read-into.ts';
-import { runBlocking } from './disk-request.ts';
+import { runBlocking } from '../io/disk-request.ts';
 import {
   encodeSegmentHeader,
   encodeTail,

@@ -18,13 +18,13 @@ import {
   decodeTail,
   encodeSegmentHeader,
   encodeTail,
-  isRefusal,
   positionOfSegmentName,
   type SegmentHeader,
   segmentName,
   type Tail,
   TAIL_SIZE,
 } from './format.ts';
+import { isRefusal, refused } from '../base/refusal.ts';
 import { endOf, infoOf, repairJournal, stateOf } from './journal-repair.ts';
 import { SPARE_NAME, TAIL_NAME } from './names.ts';
 import type { OffsetTable } from './offset-table.ts';
@@ -37,7 +37,6 @@ import {
 } from './segment-info.ts';
 import {
   readSegmentHeader,
-  refused,
   type Rest,
   scanRest,
   scanSegment,

@@ -4,13 +4,12 @@ import { crc32 } from '../base/crc32.ts';
 import {
   decodeSegmentFooter,
   FOOTER_SALT_AT,
-  isRefusal,
-  type Refusal,
   SEGMENT_FOOTER_SIZE,
   SEGMENT_HEADER_SIZE,
   type SegmentFooter,
   type SegmentHeader,
 } from './format.ts';
+import { isRefusal, type Refusal } from '../base/refusal.ts';
 
 /** What is known of one segment that holds no more than it will ever hold, or of the active one as far as it is durable. */
 export interface SegmentInfo {

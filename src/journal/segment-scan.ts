@@ -1,4 +1,5 @@
-import { CorruptionError, VarveError } from '../base/errors.ts';
+import { CorruptionError } from '../base/errors.ts';
+import { refused, isRefusal, type Refusal } from '../base/refusal.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
 import { readInto } from '../io/read-into.ts';
@@ -9,9 +10,7 @@ import {
   decodeSegmentHeader,
   FRAME_HEADER_SIZE,
   type FrameHeader,
-  isRefusal,
   PlaceTag,
-  type Refusal,
   SEGMENT_HEADER_SIZE,
   type SegmentHeader,
   segmentHeaderCrc,
@@ -71,26 +70,6 @@ export function readSegmentHeader(
     );
   }
   return header;
-}
-
-export function unsupportedFormat(path: string, version: number): VarveError {
-  return new VarveError(
-    'UNSUPPORTED_FORMAT',
-    `${path} has format version ${version}, which this version of varve can't read: use a newer one.`,
-    { details: { file: path, version } },
-  );
-}
-
-/** The error for bytes at `offset` that are not what they should be; what a newer version wrote is not damage. */
-export function refused(
-  path: string,
-  offset: number,
-  { reason, version, at = 0 }: Refusal,
-  position?: number,
-): VarveError {
-  return version === undefined
-    ? new CorruptionError(path, offset + at, reason, undefined, position)
-    : unsupportedFormat(path, version);
 }
 
 /** Walks every frame of a segment; the encoder checks each. */

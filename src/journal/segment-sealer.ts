@@ -1,6 +1,6 @@
 import { crc32 } from '../base/crc32.ts';
 import type { File } from '../io/file-system.ts';
-import { type DiskWork, writeAll } from './disk-request.ts';
+import { type DiskWork, writeAll } from '../io/disk-request.ts';
 import type { SegmentSummary } from './encoder.ts';
 import { encodeSegmentFooter, SEGMENT_FOOTER_SIZE } from './format.ts';
 import type { OffsetTable } from './offset-table.ts';

@@ -10,7 +10,7 @@ import { removeIfThere } from '../io/atomic-file.ts';
 import type { Directory, File, FileSystem } from '../io/file-system.ts';
 import { openDirectory } from '../io/open-directory.ts';
 import { joinPath } from '../io/path.ts';
-import { type DiskWork, writeAll } from './disk-request.ts';
+import { type DiskWork, writeAll } from '../io/disk-request.ts';
 import { SPARE_NAME } from './names.ts';
 
 const zeros = new Uint8Array(limits.prepareStepSize);

@@ -11,7 +11,7 @@ import { elapsedMs } from '../io/node-clock.ts';
 import { joinPath } from '../io/path.ts';
 import { hasSeveralProcessors, type ThreadStarter } from '../io/thread.ts';
 import { AtomicCells, type Cells } from './cells.ts';
-import { runBlocking, runOverlapped } from './disk-request.ts';
+import { runBlocking, runOverlapped } from '../io/disk-request.ts';
 import type { FrameEncoder } from './encoder.ts';
 import { segmentName } from './format.ts';
 import { distance, HubCell, LaneCell } from './lane-layout.ts';

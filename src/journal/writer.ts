@@ -12,7 +12,7 @@ import type { File, FileSystem } from '../io/file-system.ts';
 import { isHoldLost } from '../io/held-folder.ts';
 import { joinPath } from '../io/path.ts';
 import { reached } from '../base/reached.ts';
-import { type DiskWork, writeAll } from './disk-request.ts';
+import { type DiskWork, writeAll } from '../io/disk-request.ts';
 import type { FrameEncoder } from './encoder.ts';
 import { encodeSegmentHeader, encodeTail, segmentHeaderCrc, segmentName } from './format.ts';
 import type { LaneConsumer } from './lane.ts';

@@ -13,7 +13,6 @@ import {
   decodeSegmentHeader,
   decodeTail,
   FRAME_HEADER_SIZE,
-  isRefusal,
   SEGMENT_HEADER_SIZE,
   type SegmentHeader,
   segmentHeaderCrc,
@@ -21,12 +20,13 @@ import {
   type Tail,
   TAIL_SIZE,
 } from '../journal/format.ts';
+import { isRefusal, unsupportedFormat } from '../base/refusal.ts';
 import { FrameWalker } from '../journal/frame-walker.ts';
 import { TAIL_NAME } from '../journal/names.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
 import { listSegments } from '../journal/recovery.ts';
 import { isRefusedFooter, readFooter, sameBytes } from '../journal/segment-info.ts';
-import { type Rest, scanRest, unsupportedFormat } from '../journal/segment-scan.ts';
+import { type Rest, scanRest } from '../journal/segment-scan.ts';
 import type { CodecRegistry } from './codecs.ts';
 import { type Finding, FindingList } from './finding-list.ts';
 import { RecordView } from './format.ts';

@@ -22,13 +22,13 @@ import {
   frameBodyIsIntact,
   type FrameHeader,
   frameSizeOf,
-  isRefusal,
   PlaceTag,
   SEGMENT_FOOTER_SIZE,
   SEGMENT_HEADER_SIZE,
   type SegmentFooter,
   segmentHeaderCrc,
 } from '../journal/format.ts';
+import { isRefusal } from '../base/refusal.ts';
 import { sameBytes } from '../journal/segment-info.ts';
 import { eventIdOf } from './event-decoder.ts';
 import { ContentType, RecordView } from './format.ts';

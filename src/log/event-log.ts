@@ -13,16 +13,15 @@ import { readInto } from '../io/read-into.ts';
 import {
   decodeSegmentHeader,
   FRAME_HEADER_SIZE,
-  isRefusal,
   SEGMENT_FOOTER_SIZE,
   SEGMENT_HEADER_SIZE,
   segmentHeaderCrc,
   segmentName,
 } from '../journal/format.ts';
+import { isRefusal, refused } from '../base/refusal.ts';
 import { FrameWalker } from '../journal/frame-walker.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
 import type { RecoveredSegment } from '../journal/recovery.ts';
-import { refused } from '../journal/segment-scan.ts';
 import { RecordView } from './format.ts';
 import { checkCrc, checkDigest } from './log-encoder.ts';
 

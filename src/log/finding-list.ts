@@ -1,5 +1,4 @@
-import type { Refusal } from '../journal/format.ts';
-import { unsupportedFormat } from '../journal/segment-scan.ts';
+import { type Refusal, unsupportedFormat } from '../base/refusal.ts';
 
 /** Something that is not as it must be. */
 export interface Finding {

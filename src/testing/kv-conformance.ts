@@ -1,4 +1,4 @@
-import type { KvStore } from '../kv/contract.ts';
+import type { KvStore } from '../kv/store/contract.ts';
 import { codeOfAsync } from './code-of.ts';
 import type { TestFunctions } from './file-system-conformance.ts';
 import { kvReadConformance } from './kv-read-conformance.ts';

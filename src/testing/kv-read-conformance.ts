@@ -1,5 +1,5 @@
 /** What reads of a `KvStore` must do. */
-import type { KvStore } from '../kv/contract.ts';
+import type { KvStore } from '../kv/store/contract.ts';
 import { codeOf, codeOfAsync } from './code-of.ts';
 import type { TestFunctions } from './file-system-conformance.ts';
 import { keysOf, type KvTest, text } from './kv-test.ts';

@@ -1,4 +1,4 @@
-import type { KvIterateOptions, KvStore } from '../kv/contract.ts';
+import type { KvIterateOptions, KvStore } from '../kv/store/contract.ts';
 import type { KvUnderTest } from './kv-conformance.ts';
 
 /** Makes the body of a test of work on a store of its own. */

@@ -1,6 +1,6 @@
 /** The plainest source of entries: a sorted list. Models of cursors are made of it. */
 import { assert } from '../base/assert.ts';
-import { type Cursor, EntryKind } from '../kv/cursor.ts';
+import { type Cursor, EntryKind } from '../kv/entries/cursor.ts';
 
 /** An entry as tests write it down; each character of key and value is a byte. */
 export interface ListEntry {

@@ -9,7 +9,8 @@ import { audit, type CorruptionError, open } from 'varve';
 import { openKv } from 'varve/kv';
 import { FaultPlan, SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
 import { afterAll, describe, expect, it } from 'vitest';
-import { decodeTail, isRefusal } from '../../src/journal/format.ts';
+import { decodeTail } from '../../src/journal/format.ts';
+import { isRefusal } from '../../src/base/refusal.ts';
 
 const SECOND_MS = 1_000;
 const PAUSE_MS = 110;

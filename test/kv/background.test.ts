@@ -7,16 +7,12 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { IngestEntry } from '../../dist/kv/compaction/ingest-pieces.js';
-import type {
-  CompactJob,
-  FlushJob,
-  IngestJob,
-  TableSettings,
-} from '../../dist/kv/compaction/job.js';
+import type { CompactJob, FlushJob, IngestJob } from '../../dist/kv/compaction/job.js';
+import type { TableSettings } from '../../dist/kv/sstable/table-settings.js';
 import { CountedTableNumbers } from '../../dist/kv/compaction/table-numbers.js';
 import { ThreadBackground } from '../../dist/kv/compaction/thread-background.js';
-import { EntryKind } from '../../dist/kv/cursor.js';
-import { Memtable } from '../../dist/kv/memtable.js';
+import { EntryKind } from '../../dist/kv/entries/cursor.js';
+import { Memtable } from '../../dist/kv/memtable/memtable.js';
 import { Arena } from '../../dist/radix/arena.js';
 import { PlannedDisk, type PlannedFault } from '../journal/planned-disk.ts';
 

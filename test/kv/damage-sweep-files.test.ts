@@ -5,7 +5,7 @@
 import { openKv } from 'varve/kv';
 import { SimulatedClock, SimulatedFileSystem } from 'varve/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { repairKv } from '../../dist/kv/kv-repair.js';
+import { repairKv } from '../../dist/kv/store/kv-repair.js';
 import { isInStride, strideTitle } from '../stride.ts';
 import {
   checkDamaged,

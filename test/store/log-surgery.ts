@@ -9,11 +9,11 @@ import {
   encodeFrame,
   encodeTail,
   frameSizeOf,
-  isRefusal,
   PlaceTag,
   type SegmentHeader,
   segmentHeaderCrc,
 } from '../../src/journal/format.ts';
+import { isRefusal } from '../../src/base/refusal.ts';
 
 const SEGMENT_HEADER_SIZE = 128;
 const FRAME_HEADER_SIZE = 48;

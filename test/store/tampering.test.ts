@@ -21,10 +21,10 @@ import {
   encodeSegmentHeader,
   encodeTail,
   frameSizeOf,
-  isRefusal,
   type SegmentFooter,
   type SegmentHeader,
 } from '../../src/journal/format.ts';
+import { isRefusal } from '../../src/base/refusal.ts';
 import {
   auditDisk,
   checkDamaged,

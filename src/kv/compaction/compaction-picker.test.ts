@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { LEVEL_COUNT, Levels } from '../manifest/levels.ts';
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 import {
   type CompactionPlan,
   type Kept,

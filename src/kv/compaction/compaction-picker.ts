@@ -18,7 +18,7 @@ import {
   newestSequence,
   tablesOverlap,
 } from '../manifest/levels.ts';
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 import { type CompactionSettings, targetSize } from './compaction-settings.ts';
 import { levelZeroDepth } from './compaction-pressure.ts';
 

@@ -6,7 +6,7 @@ import { strictEqual } from 'node:assert';
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../base/random.ts';
 import { LEVEL_COUNT, Levels, levelsProblem } from '../manifest/levels.ts';
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 import { type CompactionPlan, pickCompaction, score } from './compaction-picker.ts';
 import { debtOf, pressureOf } from './compaction-pressure.ts';
 import { type CompactionSettings, compactionSettings, targetSize } from './compaction-settings.ts';

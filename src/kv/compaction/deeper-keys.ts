@@ -1,5 +1,5 @@
 import { compareBytes } from '../../base/compare-bytes.ts';
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 
 /** Which keys may be found below the tables that are made: a deletion of one of them is still needed. */
 export interface DeeperKeys {

@@ -8,9 +8,9 @@ import {
   type ListEntry,
   shownEntry,
 } from '../../testing/list-cursor.ts';
-import { EntryKind } from '../cursor.ts';
-import { type RangeTombstone, RangeTombstones } from '../range-tombstones.ts';
-import type { TableMeta } from '../table-meta.ts';
+import { EntryKind } from '../entries/cursor.ts';
+import { type RangeTombstone, RangeTombstones } from '../entries/range-tombstones.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 import { deeperKeysOf } from './deeper-keys.ts';
 import { EntryFilter } from './entry-filter.ts';
 

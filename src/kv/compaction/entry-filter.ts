@@ -9,13 +9,13 @@
  * stripe 0 hides nothing but what lies deeper, so it goes when nothing does. The same holds for deleted ranges.
  */
 import { compareBytes } from '../../base/compare-bytes.ts';
-import { type Cursor, EntryKind } from '../cursor.ts';
+import { type Cursor, EntryKind } from '../entries/cursor.ts';
 import {
   neededSequences,
   type RangeTombstone,
   type RangeTombstones,
   stripeOf,
-} from '../range-tombstones.ts';
+} from '../entries/range-tombstones.ts';
 import type { DeeperKeys } from './deeper-keys.ts';
 
 export class EntryFilter {

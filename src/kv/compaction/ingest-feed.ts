@@ -1,6 +1,6 @@
 /** The way of entries into an ingest job, with a bound on what is under way. */
 import { VarveError } from '../../base/errors.ts';
-import { notApplied } from '../ingest-failure.ts';
+import { notApplied } from './ingest-failure.ts';
 import { type IngestEntry, IngestPacker } from './ingest-pieces.ts';
 import type { JobResult } from './job.ts';
 

@@ -3,7 +3,8 @@ import { SimulatedClock } from '../../testing/simulated-clock.ts';
 import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
 import { InlineBackground } from './inline-background.ts';
 import type { IngestEntry } from './ingest-pieces.ts';
-import type { CompactJob, IngestJob, TableSettings } from './job.ts';
+import type { CompactJob, IngestJob } from './job.ts';
+import type { TableSettings } from '../sstable/table-settings.ts';
 import { CountedTableNumbers } from './table-numbers.ts';
 
 const settings: TableSettings = {

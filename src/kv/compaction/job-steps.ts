@@ -1,5 +1,5 @@
 /** How jobs run: as coroutines, so that something more urgent can come between two steps, on a thread and without one. */
-import type { DiskRequest } from '../../journal/disk-request.ts';
+import type { DiskRequest } from '../../io/disk-request.ts';
 
 /**
  * What a job asks for between two steps besides the disk: `pause` lets others go first, `feed` waits until there is news of

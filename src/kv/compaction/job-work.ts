@@ -1,7 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import { asVarveError, VarveError } from '../../base/errors.ts';
 import { finishReplacement, prepareReplacement } from '../../io/atomic-file.ts';
-import { MANIFEST_NAME } from '../names.ts';
+import { MANIFEST_NAME } from '../sstable/names.ts';
 import type { IngestFeed } from './ingest-feed.ts';
 import type { Job, JobResult, ManifestJob, RemoveJob } from './job.ts';
 import { type JobWork, pause } from './job-steps.ts';

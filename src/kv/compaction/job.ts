@@ -2,18 +2,10 @@
  * What the background is asked to do, as plain data: jobs travel to a thread. The owner decides what is done and installs
  * what comes of it; the background reads, merges and writes, and never touches the manifest but to replace it as a whole.
  */
-import type { RangeTombstone } from '../range-tombstones.ts';
-import type { TableMeta } from '../table-meta.ts';
-import type { MemtableImage } from '../memtable.ts';
-
-/** How tables are made. */
-export interface TableSettings {
-  readonly blockSize: number;
-  /** A table is closed when it has grown to this size and the key changes. */
-  readonly tableSizeMax: number;
-  readonly filterBitsPerKey: number;
-  readonly compression: 'none' | 'deflate' | 'zstd';
-}
+import type { RangeTombstone } from '../entries/range-tombstones.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
+import type { TableSettings } from '../sstable/table-settings.ts';
+import type { MemtableImage } from '../memtable/memtable.ts';
 
 interface TableJob {
   readonly settings: TableSettings;

@@ -1,15 +1,15 @@
 /** The jobs that make tables. What they make is durable when they return; a job that throws has removed it. */
 import type { FileSystem } from '../../io/file-system.ts';
-import { type Cursor, EntryKind } from '../cursor.ts';
-import { LevelCursor } from '../level-cursor.ts';
-import { Memtable } from '../memtable.ts';
-import { mergeCursors } from '../merge-cursor.ts';
-import { tablePath } from '../names.ts';
-import { RangeTombstones } from '../range-tombstones.ts';
+import { type Cursor, EntryKind } from '../entries/cursor.ts';
+import { LevelCursor } from '../sstable/level-cursor.ts';
+import { Memtable } from '../memtable/memtable.ts';
+import { mergeCursors } from '../entries/merge-cursor.ts';
+import { tablePath } from '../sstable/names.ts';
+import { RangeTombstones } from '../entries/range-tombstones.ts';
 import { BlockCache } from '../sstable/block-cache.ts';
 import { ReadCounters } from '../sstable/read-counters.ts';
 import { TableReader } from '../sstable/table-reader.ts';
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 import { anyDeeperKeys, deeperKeysOf } from './deeper-keys.ts';
 import { EntryFilter } from './entry-filter.ts';
 import type { IngestFeed } from './ingest-feed.ts';

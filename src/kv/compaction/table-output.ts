@@ -13,12 +13,12 @@ import { compareBytes } from '../../base/compare-bytes.ts';
 import { VarveError } from '../../base/errors.ts';
 import { reached } from '../../base/reached.ts';
 import type { File } from '../../io/file-system.ts';
-import type { Cursor, EntryKind } from '../cursor.ts';
-import { tablePath, tablesDirectory } from '../names.ts';
-import type { RangeTombstone } from '../range-tombstones.ts';
+import type { Cursor, EntryKind } from '../entries/cursor.ts';
+import { tablePath, tablesDirectory } from '../sstable/names.ts';
+import type { RangeTombstone } from '../entries/range-tombstones.ts';
 import { TableBuilder } from '../sstable/table-builder.ts';
-import type { TableMeta } from '../table-meta.ts';
-import type { TableSettings } from './job.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
+import type { TableSettings } from '../sstable/table-settings.ts';
 import type { JobWork } from './job-steps.ts';
 import type { JobParts } from './table-jobs.ts';
 

@@ -1,13 +1,13 @@
 /** Finds out from the contents of tables which of two that overlap is the newer one. Reads all of them once, side by side. */
 import type { FileSystem } from '../../io/file-system.ts';
 import { compareBytes } from '../../base/compare-bytes.ts';
-import type { Cursor } from '../cursor.ts';
-import { tablePath } from '../names.ts';
-import { RangeTombstones } from '../range-tombstones.ts';
+import type { Cursor } from '../entries/cursor.ts';
+import { tablePath } from '../sstable/names.ts';
+import { RangeTombstones } from '../entries/range-tombstones.ts';
 import { BlockCache } from '../sstable/block-cache.ts';
 import { ReadCounters } from '../sstable/read-counters.ts';
 import { TableReader } from '../sstable/table-reader.ts';
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 import { compareKeys, endsBefore } from './levels.ts';
 import type { Evidence } from './placement.ts';
 

@@ -3,7 +3,7 @@ import { VarveError } from '../../base/errors.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { adviceAbout } from '../../io/mount-root.ts';
 import { joinPath } from '../../io/path.ts';
-import { MANIFEST_NAME, TABLES_NAME, tableNumberOf, tablesDirectory } from '../names.ts';
+import { MANIFEST_NAME, TABLES_NAME, tableNumberOf, tablesDirectory } from '../sstable/names.ts';
 
 /** The journal's folder, of a store with a log. */
 export const LOG_NAME = 'log';

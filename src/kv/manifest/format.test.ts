@@ -5,7 +5,7 @@ import { crc32 } from '../../base/crc32.ts';
 import { sha256 } from '../../base/digest.ts';
 import { viewOf } from '../../base/integers.ts';
 import { codeOf } from '../../testing/code-of.ts';
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 import {
   decodeManifest,
   emptyManifest,

@@ -12,7 +12,7 @@ import { DIGEST_SIZE, sha256 } from '../../base/digest.ts';
 import { VarveError } from '../../base/errors.ts';
 import { viewOf, writeUint64 } from '../../base/integers.ts';
 import { BOUND_SIZE_MAX } from '../sstable/format.ts';
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 import { ByteReader } from './byte-reader.ts';
 import { compareKeys, LEVEL_COUNT, Levels, levelsProblem, newestSequence } from './levels.ts';
 

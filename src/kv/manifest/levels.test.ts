@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 import { codeOf } from '../../testing/code-of.ts';
 import { compareKeys, Levels, levelsProblem, overlapsRange } from './levels.ts';
 

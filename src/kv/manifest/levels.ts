@@ -9,7 +9,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import { compareBytes } from '../../base/compare-bytes.ts';
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 import { TableRun } from './table-run.ts';
 
 // Format: persisted; the manifest has this many levels.

@@ -8,7 +8,7 @@
  *
  * A flush has no inputs but the log. Flushes follow one another, so only the newest can be incomplete, and then the log has all of it.
  */
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 import { newestSequence, oldestSequence } from './levels.ts';
 
 export interface TableWithOrigin {

@@ -3,14 +3,13 @@ import { crc32 } from '../../base/crc32.ts';
 import { VarveError } from '../../base/errors.ts';
 import { SeededRandom } from '../../base/random.ts';
 import { replaceFile } from '../../io/atomic-file.ts';
-import { encodeSegmentHeader, segmentName } from '../../journal/format.ts';
 import { codeOf } from '../../testing/code-of.ts';
 import { FaultPlan, SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
 import { encodeHeader, TablePlace } from '../sstable/format.ts';
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 import { emptyManifest, encodeManifest, type ManifestState } from './format.ts';
 import { Levels } from './levels.ts';
-import { checkFolder, discardTables, logHoldsFrames, readManifest } from './manifest-store.ts';
+import { checkFolder, discardTables, readManifest } from './manifest-store.ts';
 
 const identity = new Uint8Array(16).fill(0xa1);
 const stranger = new Uint8Array(16).fill(0xb2);
@@ -103,7 +102,7 @@ describe('a folder at rest', () => {
     fileSystem.writeFile('/kv/LOCK', new Uint8Array(9));
     fileSystem.writeFile('/kv/manifest.tmp', new Uint8Array(9));
     fileSystem.writeFile('/kv/.DS_Store', new Uint8Array(9));
-    fileSystem.writeFile(`/kv/log/${segmentName(0)}`, new Uint8Array(4_096));
+    fileSystem.writeFile('/kv/log/0', new Uint8Array(4_096));
     expect(checkFolder(fileSystem, '/kv', { log: true })).toEqual({ outcome: 'new' });
   });
 
@@ -129,18 +128,16 @@ describe('a folder at rest', () => {
 
   it('lost its manifest beside a log that holds writes: refused', () => {
     const fileSystem = new SimulatedFileSystem();
-    const salt = new Uint8Array(16);
-    const segment = new Uint8Array(4_096);
-    segment.set(encodeSegmentHeader({ identity, salt, index: 0, firstPosition: 0, link: 0 }));
-    fileSystem.writeFile(`/kv/log/${segmentName(0)}`, segment);
-    expect(logHoldsFrames(fileSystem, '/kv/log')).toBe(false);
-    segment[200] = 1;
-    fileSystem.writeFile(`/kv/log/${segmentName(0)}`, segment);
-    expect(logHoldsFrames(fileSystem, '/kv/log')).toBe(true);
-    expect(refusalOf(fileSystem).message).toContain('varve kv repair /kv');
-    fileSystem.writeFile(`/kv/log/${segmentName(0)}`, new Uint8Array(4_096));
-    fileSystem.writeFile(`/kv/log/${segmentName(70)}`, new Uint8Array(4_096));
-    expect(refusalOf(fileSystem)).toMatchObject({ code: 'CORRUPT' });
+    fileSystem.writeFile('/kv/log/0', new Uint8Array(8));
+    const check = (holdsWrites: boolean): unknown =>
+      checkFolder(fileSystem, '/kv', { log: true, logHoldsWrites: () => holdsWrites });
+    expect(check(false)).toEqual({ outcome: 'new' });
+    expect(() => check(true)).toThrow(
+      expect.objectContaining({
+        code: 'CORRUPT',
+        message: expect.stringContaining('varve kv repair /kv'),
+      }),
+    );
   });
 
   it('has a damaged manifest: refused with the place, whichever byte it is', () => {

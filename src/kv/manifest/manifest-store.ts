@@ -7,9 +7,7 @@ import { reached } from '../../base/reached.ts';
 import { readSmallFile, replaceFile } from '../../io/atomic-file.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { joinPath } from '../../io/path.ts';
-import { readInto } from '../../io/read-into.ts';
-import { positionOfSegmentName, SEGMENT_HEADER_SIZE } from '../../journal/format.ts';
-import { MANIFEST_NAME, tablePath } from '../names.ts';
+import { MANIFEST_NAME, tablePath } from '../sstable/names.ts';
 import { inspectNames, listTables, LOG_NAME } from './folder.ts';
 import {
   decodeManifest,
@@ -25,6 +23,8 @@ export interface FolderOptions {
   readonly log: boolean;
   /** Nothing may be changed. */
   readonly readOnly?: boolean;
+  /** Whether the log in this folder, if there is one, holds any write. */
+  readonly logHoldsWrites?: (logDirectory: string) => boolean;
 }
 
 export type FolderCheck =
@@ -60,7 +60,7 @@ export function checkFolder(
   try {
     const state = readManifest(fileSystem, directory);
     if (state === 'missing') {
-      return checkWithoutManifest(fileSystem, directory);
+      return checkWithoutManifest(fileSystem, directory, options);
     }
     checkLogOption(directory, state, options);
     return tidyUp(fileSystem, directory, state, options.readOnly === true);
@@ -123,21 +123,6 @@ export function readManifest(fileSystem: FileSystem, directory: string): Manifes
   throw new CorruptionError(path, offset, `${reason}; ${adviceFor(directory)}`);
 }
 
-/** True if the folder of a log holds anything that was written to it. */
-export function logHoldsFrames(fileSystem: FileSystem, logDirectory: string): boolean {
-  if (fileSystem.stat(logDirectory)?.kind !== 'directory') {
-    return false;
-  }
-  const segments = fileSystem
-    .list(logDirectory)
-    .filter(({ name, kind }) => kind === 'file' && positionOfSegmentName(name) !== undefined);
-  // A segment is begun when the one before it is full.
-  return (
-    segments.length > 1 ||
-    segments.some(({ name }) => holdsFrame(fileSystem, joinPath(logDirectory, name)))
-  );
-}
-
 function adviceFor(directory: string): string {
   return `"varve kv repair ${directory}" can make the manifest again from the tables`;
 }
@@ -153,7 +138,11 @@ function checkLogOption(directory: string, state: ManifestState, { log }: Folder
 }
 
 /** A manifest is there before the first table or frame is: whatever has one of these had a manifest. */
-function checkWithoutManifest(fileSystem: FileSystem, directory: string): FolderCheck {
+function checkWithoutManifest(
+  fileSystem: FileSystem,
+  directory: string,
+  { logHoldsWrites }: FolderOptions,
+): FolderCheck {
   const path = joinPath(directory, MANIFEST_NAME);
   if (listTables(fileSystem, directory).size > 0) {
     throw new CorruptionError(
@@ -162,7 +151,7 @@ function checkWithoutManifest(fileSystem: FileSystem, directory: string): Folder
       `the manifest is missing beside tables; ${adviceFor(directory)}`,
     );
   }
-  if (logHoldsFrames(fileSystem, joinPath(directory, LOG_NAME))) {
+  if (logHoldsWrites?.(joinPath(directory, LOG_NAME)) === true) {
     throw new CorruptionError(
       path,
       undefined,
@@ -236,16 +225,5 @@ function checkTable(
       Math.min(size, table.size),
       `the table has ${size} bytes instead of ${table.size}`,
     );
-  }
-}
-
-function holdsFrame(fileSystem: FileSystem, path: string): boolean {
-  const file = fileSystem.open(path, 'read');
-  try {
-    const bytes = new Uint8Array(64 * 1024);
-    const count = readInto(file, bytes, SEGMENT_HEADER_SIZE);
-    return bytes.subarray(0, count).some((byte) => byte !== 0);
-  } finally {
-    file.close();
   }
 }

@@ -9,8 +9,8 @@
 import type { FileSystem } from '../../io/file-system.ts';
 import { joinPath } from '../../io/path.ts';
 import { readInto } from '../../io/read-into.ts';
-import { isRefusal } from '../../journal/format.ts';
-import { tableName, tablePath, tablesDirectory } from '../names.ts';
+import { isRefusal } from '../../base/refusal.ts';
+import { tableName, tablePath, tablesDirectory } from '../sstable/names.ts';
 import { decodeHeader, HEADER_SIZE, type TableHeader } from '../sstable/format.ts';
 import { foreignFile, QUARANTINE_NAME } from './folder.ts';
 

@@ -8,7 +8,7 @@
  * different levels, or in level 0 in order of age: reads are right. And there is always room: the levels the tables had satisfied the
  * same conditions, so by induction along `above` no table gets a deeper level than it had.
  */
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 import { LEVEL_COUNT, newestSequence, oldestSequence, tablesOverlap } from './levels.ts';
 
 export interface PlacedTable {

@@ -1,4 +1,4 @@
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
 
 /** The tables of one level in order, with their smallest and greatest keys laid out for searching. */
 export class TableRun {

@@ -10,7 +10,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import { viewOf, writeUint64 } from '../../base/integers.ts';
-import { EntryKind } from '../cursor.ts';
+import { EntryKind } from '../entries/cursor.ts';
 import {
   BLOCK_TAIL_SIZE,
   KEY_SIZE_MAX,

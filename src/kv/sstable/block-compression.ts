@@ -2,7 +2,7 @@
 import * as zlib from 'node:zlib';
 import { decompressWhole } from '../../base/decompress.ts';
 import { VarveError } from '../../base/errors.ts';
-import type { TableSettings } from '../compaction/job.ts';
+import type { TableSettings } from './table-settings.ts';
 import { CompressionTag } from './format.ts';
 
 /** What a newer Node's zlib has and the types of Node 20 don't know. */

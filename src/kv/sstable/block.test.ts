@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { hashKey } from '../../collections/bloom-filter.ts';
 import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
-import { makeFound } from '../cursor.ts';
+import { makeFound } from '../entries/cursor.ts';
 import { BlockCache } from './block-cache.ts';
 import { CursorMemoryPool } from './cursor-memory.ts';
 import { ReadCounters } from './read-counters.ts';

@@ -1,6 +1,6 @@
 /** A data block in memory, as it is stored but decompressed, and how an entry is found in it. */
 import { CorruptionError } from '../../base/errors.ts';
-import { EntryKind, type Found } from '../cursor.ts';
+import { EntryKind, type Found } from '../entries/cursor.ts';
 import { restartCountOf } from './block-builder.ts';
 import { BLOCK_TAIL_SIZE, readUint32, RESTART_SIZE } from './format.ts';
 import { headOf } from './key-head.ts';

@@ -1,7 +1,7 @@
 /** The filter of a table: number of probes (1), seven reserved bytes, then the filter's lines. */
 import { firstNonZero } from '../../base/integers.ts';
 import { BloomFilter } from '../../collections/bloom-filter.ts';
-import type { Refusal } from '../../journal/format.ts';
+import type { Refusal } from '../../base/refusal.ts';
 import { TRAILER_SIZE } from './format.ts';
 
 const HEAD_SIZE = 8;

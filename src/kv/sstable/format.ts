@@ -10,7 +10,7 @@ import { crc32 as zlibCrc32 } from 'node:zlib';
 import { assert } from '../../base/assert.ts';
 import { crc32At } from '../../base/crc32.ts';
 import { firstNonZero, readUint64, viewOf, writeUint64 } from '../../base/integers.ts';
-import type { Refusal } from '../../journal/format.ts';
+import type { Refusal } from '../../base/refusal.ts';
 
 // Format: persisted; never renumber.
 export const TABLE_FORMAT_VERSION = 1;

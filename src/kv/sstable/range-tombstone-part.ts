@@ -2,8 +2,8 @@
 import { assert } from '../../base/assert.ts';
 import { compareBytes } from '../../base/compare-bytes.ts';
 import { readUint64, viewOf, writeUint64 } from '../../base/integers.ts';
-import type { Refusal } from '../../journal/format.ts';
-import type { RangeTombstone } from '../range-tombstones.ts';
+import type { Refusal } from '../../base/refusal.ts';
+import type { RangeTombstone } from '../entries/range-tombstones.ts';
 import { BOUND_SIZE_MAX, TRAILER_SIZE } from './format.ts';
 
 /** Sequence (8), size of the start (4), size of the end (4). */

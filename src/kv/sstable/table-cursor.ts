@@ -4,7 +4,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import { compareBytes } from '../../base/compare-bytes.ts';
-import { type Cursor, EntryKind } from '../cursor.ts';
+import { type Cursor, EntryKind } from '../entries/cursor.ts';
 import {
   type Block,
   kindOf,

@@ -16,7 +16,7 @@ import {
   scanAll,
   text,
 } from './table-sample.ts';
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from './table-meta.ts';
 import {
   decodeFooter,
   encodeFooter,

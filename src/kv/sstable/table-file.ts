@@ -2,10 +2,9 @@
 import { asVarveError, CorruptionError, systemCode, type VarveError } from '../../base/errors.ts';
 import type { BloomFilter } from '../../collections/bloom-filter.ts';
 import type { File, FileSystem } from '../../io/file-system.ts';
-import { isRefusal, type Refusal } from '../../journal/format.ts';
-import { unsupportedFormat } from '../../journal/segment-scan.ts';
-import type { RangeTombstone } from '../range-tombstones.ts';
-import type { TableMeta } from '../table-meta.ts';
+import { isRefusal, type Refusal, unsupportedFormat } from '../../base/refusal.ts';
+import type { RangeTombstone } from '../entries/range-tombstones.ts';
+import type { TableMeta } from './table-meta.ts';
 import { decodeFilter } from './filter-part.ts';
 import {
   CompressionTag,

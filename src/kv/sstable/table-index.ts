@@ -6,7 +6,7 @@
 import { assert } from '../../base/assert.ts';
 import { commonPrefixSize, compareBytes } from '../../base/compare-bytes.ts';
 import { readUint64, viewOf, writeUint64 } from '../../base/integers.ts';
-import type { Refusal } from '../../journal/format.ts';
+import type { Refusal } from '../../base/refusal.ts';
 import { copyBytes } from './block-builder.ts';
 import { headOf } from './key-head.ts';
 import { KEY_SIZE_MAX, PAYLOAD_SIZE_MAX, TRAILER_SIZE, writeUint32 } from './format.ts';

@@ -2,9 +2,9 @@
 import { assert } from '../../base/assert.ts';
 import { firstNonZero, readUint64, viewOf, writeUint64 } from '../../base/integers.ts';
 import { FILTER_BITS_PER_KEY_MAX } from '../../collections/bloom-filter.ts';
-import type { Refusal } from '../../journal/format.ts';
-import type { TableSettings } from '../compaction/job.ts';
-import type { TableMeta } from '../table-meta.ts';
+import type { Refusal } from '../../base/refusal.ts';
+import type { TableSettings } from './table-settings.ts';
+import type { TableMeta } from './table-meta.ts';
 import { BLOCK_SIZE_MAX, BLOCK_SIZE_MIN, BOUND_SIZE_MAX, TRAILER_SIZE } from './format.ts';
 
 const FIXED_SIZE = 112;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../base/random.ts';
-import { runBlocking } from '../../journal/disk-request.ts';
+import { runBlocking } from '../../io/disk-request.ts';
 import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
 import {
   compareEntries,
@@ -16,7 +16,7 @@ import {
   scanAll,
   text,
 } from './table-sample.ts';
-import { EntryKind } from '../cursor.ts';
+import { EntryKind } from '../entries/cursor.ts';
 import { BlockCache } from './block-cache.ts';
 import { FOOTER_SIZE } from './format.ts';
 import { ReadCounters } from './read-counters.ts';

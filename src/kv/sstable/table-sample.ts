@@ -1,15 +1,15 @@
 /** Small tables for tests, and what they must hold. */
 import { hashKey } from '../../collections/bloom-filter.ts';
 import type { FileSystem } from '../../io/file-system.ts';
-import { runBlocking } from '../../journal/disk-request.ts';
-import type { TableSettings } from '../compaction/job.ts';
-import { type Cursor, EntryKind, makeFound } from '../cursor.ts';
-import type { RangeTombstone } from '../range-tombstones.ts';
+import { runBlocking } from '../../io/disk-request.ts';
+import type { TableSettings } from './table-settings.ts';
+import { type Cursor, EntryKind, makeFound } from '../entries/cursor.ts';
+import type { RangeTombstone } from '../entries/range-tombstones.ts';
 import { BlockCache } from './block-cache.ts';
 import { ReadCounters } from './read-counters.ts';
 import { TableBuilder } from './table-builder.ts';
 import { TableReader } from './table-reader.ts';
-import type { TableMeta } from '../table-meta.ts';
+import type { TableMeta } from './table-meta.ts';
 
 /** Without a value it is a deletion. */
 export interface SampleEntry {

@@ -4,7 +4,7 @@ import { compareBytes } from '../../base/compare-bytes.ts';
 import { CorruptionError } from '../../base/errors.ts';
 import { hashKey } from '../../collections/bloom-filter.ts';
 import type { File } from '../../io/file-system.ts';
-import { EntryKind } from '../cursor.ts';
+import { EntryKind } from '../entries/cursor.ts';
 import { BlockCache } from './block-cache.ts';
 import { checkBlock } from './block-check.ts';
 import { BlockSource } from './block-source.ts';

@@ -1,0 +1,8 @@
+/** How tables are made. */
+export interface TableSettings {
+  readonly blockSize: number;
+  /** A table is closed when it has grown to this size and the key changes. */
+  readonly tableSizeMax: number;
+  readonly filterBitsPerKey: number;
+  readonly compression: 'none' | 'deflate' | 'zstd';
+}

@@ -1,0 +1,65 @@
+import { checkCallback, checkSignal, rejectUnknownNames } from '../../base/arguments.ts';
+import { CorruptionError, VarveError } from '../../base/errors.ts';
+import type { Clock } from '../../io/clock.ts';
+import type { KvVerifyOptions, KvVerifyReport } from './contract.ts';
+import { optionNames } from './option-names.ts';
+import type { TableSet } from '../tree/table-set.ts';
+
+type Problem = KvVerifyReport['problems'][number];
+
+/** Reads every table to its end and reports what is wrong, all of it. Tables that are replaced meanwhile are read all the same. */
+export async function verifyTables(
+  tables: TableSet,
+  clock: Clock,
+  options: KvVerifyOptions,
+): Promise<KvVerifyReport> {
+  rejectUnknownNames(options, optionNames.verify, 'option');
+  checkSignal(options.signal);
+  checkCallback('onProgress', options.onProgress);
+  const { onProgress, signal } = options;
+  const view = tables.pin(tables.current);
+  const handles = view.handles.flat();
+  const bytesTotal = handles.reduce((sum, { meta }) => sum + meta.size, 0);
+  const problems: Problem[] = [];
+  let entries = 0;
+  let size = 0;
+  try {
+    checkWanted(signal);
+    for (const handle of handles) {
+      const problem = problemOf(() => tables.reader(handle).verify());
+      if (problem !== undefined) {
+        problems.push(problem);
+      }
+      entries += handle.meta.count;
+      size += handle.meta.size;
+      onProgress?.({ bytes: size, bytesTotal });
+      await clock.pause();
+      tables.checkOpen();
+      checkWanted(signal);
+    }
+  } finally {
+    tables.unpin(view);
+  }
+  return { ok: problems.length === 0, tables: handles.length, entries, size, problems };
+}
+
+function checkWanted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) {
+    throw new VarveError('ABORTED', 'The call was aborted by its signal.', {
+      cause: signal.reason,
+    });
+  }
+}
+
+function problemOf(verify: () => void): Problem | undefined {
+  try {
+    verify();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) {
+      throw error;
+    }
+    const { file, offset, reason } = error;
+    return offset === undefined ? { file, reason } : { file, offset, reason };
+  }
+}

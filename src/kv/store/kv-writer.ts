@@ -1,0 +1,432 @@
+/**
+ * Gives batches their sequences, in the order of the calls: into the log's lane and into the memtable in one step, so that what is visible
+ * is also on its way to the disk. A batch that finds no room waits, and everybody behind it.
+ */
+import { assert } from '../../base/assert.ts';
+import { copyBytes } from '../../base/copy-bytes.ts';
+import { VarveError, withApplied } from '../../base/errors.ts';
+import { reached } from '../../base/reached.ts';
+import type { Clock, Timer } from '../../io/clock.ts';
+import type { Journal } from '../../journal/journal.ts';
+import { poisoned, writingEnded } from '../../journal/write-failure.ts';
+import { BatchBody } from './batch-body.ts';
+import { EntryKind } from '../entries/cursor.ts';
+import { compare } from '../tree/entry-iterator.ts';
+import {
+  BATCH_SIZE_MAX,
+  keySizeAt,
+  kindAt,
+  OPERATION_HEADER_SIZE,
+  OperationKind,
+  valueSizeAt,
+} from './format.ts';
+import { ownCopyOf } from './kv-bytes.ts';
+import type { MemtableQueue } from '../tree/memtable-queue.ts';
+import { PendingBatch } from './pending-batch.ts';
+
+/** What deciding about a batch rests on. */
+export interface KvWriterParts {
+  /** Undefined: the store has no log of its own. */
+  readonly journal: Journal | undefined;
+  readonly memtables: MemtableQueue;
+  readonly clock: Clock;
+  /** How far compaction is behind. */
+  readonly pressure: () => 'none' | 'slow' | 'stop';
+  /** Why memory is not freed, and why compaction doesn't catch up, if that is so. */
+  readonly flushError: () => Error | undefined;
+  readonly compactionError: () => Error | undefined;
+  /** Why a batch may not be applied, if it may not. */
+  readonly refusal: (batch: PendingBatch) => VarveError | undefined;
+  /** Sequences, ascending, at which somebody reads besides the newest. */
+  readonly readers: () => readonly number[];
+  /** Hears that writing to a store without a log has ended: what memtables hold is not to be flushed. */
+  readonly failed: (error: VarveError) => void;
+}
+
+/** Bytes a second that are let in while compaction is behind: about what one thread merges. */
+const SLOW_RATE = 16 * 1024 * 1024;
+const EMPTY = new Uint8Array(0);
+
+export class KvWriter {
+  lastSequence: number;
+  /** Bytes of keys and values, and of the bodies of frames. */
+  rawSize = 0;
+  logSize = 0;
+  readonly #parts: KvWriterParts;
+  #waiting: PendingBatch[] = [];
+  #waitingHead = 0;
+  #isDraining = false;
+  /** The sequence that was taken by whoever holds up all writes. */
+  #heldSequence: number | undefined;
+  /** While writes are slowed down: when the next one may go. */
+  #nextAt = 0;
+  #timer: Timer | undefined;
+  /** Batches that had to wait and do no more. */
+  #doneCount = 0;
+  /** In the order in which they came. */
+  #observers: { readonly doneCount: number; readonly resolve: () => void }[] = [];
+  #closed: VarveError | undefined;
+
+  constructor(parts: KvWriterParts, lastSequence: number) {
+    this.#parts = parts;
+    this.lastSequence = lastSequence;
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.length - this.#waitingHead;
+  }
+
+  submit(batch: PendingBatch): void {
+    if (this.waitingCount > 0 || !this.#decide(batch)) {
+      reached('a batch waited');
+      // Its maker uses the memory for something else as soon as the call returns.
+      batch.takeCopy();
+      this.#waiting.push(batch);
+    } else {
+      batch.letGo();
+    }
+  }
+
+  /** Resolves when those who wait now do no more. */
+  async settled(): Promise<void> {
+    if (this.waitingCount > 0) {
+      const doneCount = this.#doneCount + this.waitingCount;
+      await new Promise<void>((resolve) => this.#observers.push({ doneCount, resolve }));
+    }
+  }
+
+  /** Decides about those who wait, as far as there is room. */
+  drain(): void {
+    if (this.#isDraining) {
+      return;
+    }
+    this.#isDraining = true;
+    try {
+      while (this.waitingCount > 0) {
+        const batch = this.#waiting[this.#waitingHead]!;
+        if (!this.#decide(batch)) {
+          break;
+        }
+        batch.letGo();
+        // Deciding may have ended the log, and everybody's waiting with it.
+        if (this.#waiting[this.#waitingHead] === batch) {
+          this.#waitingHead += 1;
+          this.#doneCount += 1;
+          this.#forgetPassed();
+        }
+      }
+      if (this.waitingCount === 0) {
+        this.#waiting = [];
+        this.#waitingHead = 0;
+      }
+    } finally {
+      this.#isDraining = false;
+    }
+    this.#tellObservers();
+  }
+
+  /** Under steady load the queue is never empty: what has been decided must not stay in it for that. */
+  #forgetPassed(): void {
+    if (this.#waitingHead > 64 && this.#waitingHead * 2 > this.#waiting.length) {
+      this.#waiting = this.#waiting.slice(this.#waitingHead);
+      this.#waitingHead = 0;
+    }
+  }
+
+  /** Nobody who waits will be served. */
+  refuseWaiting(error: VarveError): void {
+    const refused = this.#waiting.slice(this.#waitingHead);
+    this.#waiting = [];
+    this.#waitingHead = 0;
+    this.#doneCount += refused.length;
+    for (const batch of refused) {
+      batch.failed(error);
+    }
+    this.#tellObservers();
+  }
+
+  /**
+   * Takes one sequence, durably, and then holds up every write until `release`. Until then reads don't see what counts as written
+   * with it.
+   */
+  async hold(): Promise<number> {
+    try {
+      return await new Promise<number>((resolve, reject) => {
+        const body = new BatchBody();
+        body.add(OperationKind.mark, EMPTY, EMPTY);
+        const batch = new PendingBatch(body, [], false, resolve, reject);
+        batch.accepted = () => {
+          this.#heldSequence = this.lastSequence;
+          this.lastSequence -= 1;
+        };
+        this.submit(batch);
+      });
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+  }
+
+  /** Writes go on, behind the sequence that was taken. */
+  release(): void {
+    if (this.#heldSequence !== undefined) {
+      this.lastSequence = this.#heldSequence;
+      this.#heldSequence = undefined;
+      this.drain();
+    }
+  }
+
+  /** Nothing is accepted any more. */
+  close(error: VarveError): void {
+    this.#closed = error;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.refuseWaiting(error);
+  }
+
+  /** Nothing is accepted any more, nor flushed, because something failed. */
+  endWriting(cause: unknown): void {
+    if (this.#parts.journal !== undefined) {
+      this.#parts.journal.poison(cause);
+      return;
+    }
+    this.close(poisoned(cause, 'no'));
+    this.#parts.failed(writingEnded(cause));
+  }
+
+  #tellObservers(): void {
+    while (this.#observers.length > 0 && this.#observers[0]!.doneCount <= this.#doneCount) {
+      this.#observers.shift()!.resolve();
+    }
+  }
+
+  /** False if the batch has to wait. */
+  #decide(batch: PendingBatch): boolean {
+    const { journal } = this.#parts;
+    if (this.#closed !== undefined) {
+      batch.failed(this.#closed);
+      return true;
+    }
+    if (journal?.failure !== undefined) {
+      batch.failed(poisoned(journal.failure.cause, 'no'));
+      return true;
+    }
+    try {
+      if (this.#isHeldUp(batch)) {
+        return false;
+      }
+      const refusal = this.#parts.refusal(batch);
+      if (refusal !== undefined) {
+        batch.failed(refusal);
+        return true;
+      }
+      batch.planNow();
+      if (batch.body.count === 0) {
+        batch.lastSequence = this.lastSequence;
+        batch.succeed();
+        return true;
+      }
+      const { size } = batch.body;
+      if (size > BATCH_SIZE_MAX) {
+        batch.failed(tooLarge(size));
+        return true;
+      }
+      if (journal !== undefined && !journal.hasRoom(size)) {
+        return false;
+      }
+      journal?.draw(size);
+      this.#slowDown(size);
+    } catch (error) {
+      batch.failed(undecided(error));
+      return true;
+    }
+    this.#accept(batch, journal);
+    return true;
+  }
+
+  /** True while there is no room in memory or compaction is too far behind. */
+  #isHeldUp(batch: PendingBatch): boolean {
+    if (this.#heldSequence !== undefined) {
+      return true;
+    }
+    const { memtables, pressure, clock, flushError, compactionError } = this.#parts;
+    const state = pressure();
+    if (state === 'stop' || !memtables.hasRoom) {
+      const cause = memtables.hasRoom ? compactionError() : flushError();
+      if (cause === undefined) {
+        reached('writes stopped');
+        return true;
+      }
+      throw new VarveError(
+        'UNAVAILABLE',
+        'Writes wait for tables to be made, and that fails: see the cause, and stats().',
+        { cause, applied: 'no', details: { operations: batch.body.count } },
+      );
+    }
+    if (state === 'none' || this.#timer !== undefined) {
+      return this.#timer !== undefined;
+    }
+    const waitMs = this.#nextAt - clock.now();
+    if (waitMs <= 0) {
+      return false;
+    }
+    reached('writes slowed down');
+    // A clock that was set back must not hold writes up for long.
+    const delayMs = Math.min(Math.ceil(waitMs), 100);
+    this.#timer = clock.schedule(
+      delayMs,
+      () => {
+        this.#timer = undefined;
+        this.#nextAt = 0;
+        this.drain();
+      },
+      'holds the process',
+    );
+    return true;
+  }
+
+  #slowDown(size: number): void {
+    const { pressure, clock } = this.#parts;
+    if (pressure() !== 'slow') {
+      return;
+    }
+    const now = clock.now();
+    // Up to a few ms' worth goes at once: timers are no finer than that.
+    this.#nextAt = Math.max(this.#nextAt, now - 4) + (size / SLOW_RATE) * 1_000;
+  }
+
+  #accept(batch: PendingBatch, journal: Journal | undefined): void {
+    const { body } = batch;
+    if (journal === undefined) {
+      this.#acceptUnlogged(batch);
+      return;
+    }
+    try {
+      const slot = journal.reserve(body.size);
+      copyBytes(slot, slot.bodyStart, body, 0, body.size);
+      this.#insert(body, slot.firstPosition + 1);
+      batch.lastSequence = this.lastSequence;
+      this.logSize += slot.bodySize;
+      journal.publish(slot, body.count, batch);
+      batch.accepted?.();
+    } catch (error) {
+      // Half of it may be done: nothing may rest on it any more.
+      journal.poison(error);
+      batch.failed(poisoned(error, 'no'));
+    }
+  }
+
+  #acceptUnlogged(batch: PendingBatch): void {
+    try {
+      this.#insert(batch.body, this.lastSequence + 1);
+      if (batch.position !== undefined) {
+        this.#parts.memtables.active.position = batch.position;
+      }
+      batch.lastSequence = this.lastSequence;
+      batch.accepted?.();
+    } catch (error) {
+      // Half of it may be done: nothing may rest on it any more, and in a table everybody would see it.
+      batch.failed(poisoned(error, 'no'));
+      this.endWriting(error);
+      return;
+    }
+    batch.succeed();
+  }
+
+  #insert(body: BatchBody, firstSequence: number): void {
+    const { memtables, journal } = this.#parts;
+    const { view, count } = body;
+    let previous: MemtableQueue['active'] | undefined;
+    let start = 0;
+    for (let index = 0; index < count; index += 1) {
+      const keyStart = start + OPERATION_HEADER_SIZE;
+      const valueStart = keyStart + keySizeAt(view, start);
+      const end = valueStart + valueSizeAt(view, start);
+      const memtable = memtables.memtableFor(valueStart - keyStart, end - valueStart);
+      if (previous !== undefined && previous !== memtable && journal === undefined) {
+        // Nothing else would bring back the rest of the batch after a crash.
+        previous.endsAmidBatch = true;
+      }
+      previous = memtable;
+      const kind = kindAt(view, start);
+      const sequence = firstSequence + index;
+      if (kind === OperationKind.put) {
+        memtable.insertFrom(body, keyStart, valueStart, end, sequence, EntryKind.put);
+      } else if (kind === OperationKind.delete) {
+        memtable.insertFrom(body, keyStart, valueStart, end, sequence, EntryKind.delete);
+      } else if (kind === OperationKind.deleteRange) {
+        const first = body.bytes.subarray(keyStart, valueStart);
+        const behind = body.bytes.subarray(valueStart, end);
+        applyRange(memtable, sequence, first, behind, this.#parts.readers());
+      } else {
+        memtable.skip(sequence);
+      }
+      start = end;
+    }
+    assert(start === body.size, 'operations fill their body');
+    this.rawSize += body.rawSize;
+    this.lastSequence = firstSequence + count - 1;
+  }
+}
+
+/** Puts one operation into a memtable that has room for it. */
+export function applyOperation(
+  memtable: MemtableQueue['active'],
+  kind: OperationKind,
+  sequence: number,
+  key: Uint8Array,
+  value: Uint8Array,
+): void {
+  switch (kind) {
+    case OperationKind.put:
+      memtable.insert(key, sequence, EntryKind.put, value);
+      break;
+    case OperationKind.delete:
+      memtable.insert(key, sequence, EntryKind.delete, EMPTY);
+      break;
+    case OperationKind.deleteRange:
+      applyRange(memtable, sequence, key, value, []);
+      break;
+    case OperationKind.mark:
+      memtable.skip(sequence);
+      break;
+  }
+}
+
+function applyRange(
+  memtable: MemtableQueue['active'],
+  sequence: number,
+  start: Uint8Array,
+  end: Uint8Array,
+  readers: readonly number[],
+): void {
+  if (compare(start, end) < 0) {
+    memtable.insertRange({ start: ownCopyOf(start), end: ownCopyOf(end), sequence }, readers);
+  } else {
+    memtable.skip(sequence);
+  }
+}
+
+function tooLarge(size: number): VarveError {
+  return new VarveError(
+    'LIMIT_EXCEEDED',
+    `A batch has ${BATCH_SIZE_MAX} bytes at most, 8 for each operation included, not ${size}: make several of it.`,
+    { applied: 'no', details: { size, sizeMax: BATCH_SIZE_MAX } },
+  );
+}
+
+/** A question that can't be answered is an error, never a "no". */
+function undecided(error: unknown): VarveError {
+  const isUnavailable = error instanceof VarveError && error.code === 'UNAVAILABLE';
+  if (isUnavailable && error.applied === undefined) {
+    const message = 'What the write depends on could not be read: try again later.';
+    return new VarveError('UNAVAILABLE', message, { cause: error, applied: 'no' });
+  }
+  if (error instanceof VarveError) {
+    return withApplied(error, 'no');
+  }
+  return new VarveError('INTERNAL', 'The write could not be decided.', {
+    cause: error,
+    applied: 'no',
+  });
+}
