@@ -40,6 +40,18 @@ describe('the hash of a key', () => {
     );
   });
 
+  it('differs in both words when the seed does', () => {
+    const hash = new Uint32Array(2);
+    const key = new TextEncoder().encode('Hello, world!');
+    hashKey(key, 0, key.length, hash, 7);
+    const [line, bits] = hashOf(key);
+    expect(hash[0]).not.toBe(line);
+    expect(hash[1]).not.toBe(bits);
+    // MurmurHash3's own seed.
+    hashKey(key, 0, key.length, hash, 0x9747b28c);
+    expect(hash[0]).toBe(bits);
+  });
+
   it('does not depend on where the key stands', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), fc.nat(9), (key, at) => {
@@ -60,12 +72,13 @@ describe('a filter', () => {
         fc.array(fc.uint8Array({ maxLength: 12 }), { maxLength: 60 }),
         fc.integer({ min: 1, max: 30 }),
         (keys, bitsPerKey) => {
-          const filter = BloomFilter.forKeys(keys.length, bitsPerKey);
+          const filter = BloomFilter.ofBits(keys.length * bitsPerKey);
+          const probeCount = probeCountOf(bitsPerKey);
           for (const key of keys) {
-            filter.add(...hashOf(key));
+            filter.add(...hashOf(key), probeCount);
           }
-          const copy = new BloomFilter(filter.bytes.slice(), filter.probeCount);
-          expect(keys.every((key) => copy.mayHave(...hashOf(key)))).toBe(true);
+          const copy = new BloomFilter(filter.bytes.slice());
+          expect(keys.every((key) => copy.mayHave(...hashOf(key), probeCount))).toBe(true);
         },
       ),
     );
@@ -74,19 +87,20 @@ describe('a filter', () => {
   it.each([5, 10, 16])('is wrong as seldom as theory says, at %i bits a key', (bitsPerKey) => {
     const random = new SeededRandom(SEED);
     const count = 20_000;
-    const filter = BloomFilter.forKeys(count, bitsPerKey);
+    const filter = BloomFilter.ofBits(count * bitsPerKey);
+    const probeCount = probeCountOf(bitsPerKey);
     const key = new Uint8Array(16);
     const view = new DataView(key.buffer);
     for (let index = 0; index < count; index += 1) {
       view.setUint32(8, index);
-      filter.add(...hashOf(key));
+      filter.add(...hashOf(key), probeCount);
     }
     let wrong = 0;
     const asked = 60_000;
     for (let index = 0; index < asked; index += 1) {
       view.setUint32(0, 1 + random.below(2 ** 31));
       view.setUint32(8, index);
-      wrong += filter.mayHave(...hashOf(key)) ? 1 : 0;
+      wrong += filter.mayHave(...hashOf(key), probeCount) ? 1 : 0;
     }
     const expected = falsePositiveRate(bitsPerKey);
     expect(wrong / asked).toBeLessThan(expected * 1.5);
@@ -97,31 +111,51 @@ describe('a filter', () => {
     expect(falsePositiveRate(10)).toBeCloseTo(0.0095, 3);
   });
 
+  it('lets keys of each kind pass as seldom as if they had a filter of their own', () => {
+    const count = 20_000;
+    const kinds = [4, 14] as const;
+    const filter = BloomFilter.ofBits(count * (kinds[0] + kinds[1]));
+    const key = new Uint8Array(16);
+    const view = new DataView(key.buffer);
+    const wrong = [0, 0];
+    for (const [kind, bitsPerKey] of kinds.entries()) {
+      key[0] = kind;
+      for (let index = 0; index < count; index += 1) {
+        view.setUint32(8, index);
+        filter.add(...hashOf(key), probeCountOf(bitsPerKey));
+      }
+    }
+    for (const [kind, bitsPerKey] of kinds.entries()) {
+      key[0] = kind;
+      for (let index = count; index < 4 * count; index += 1) {
+        view.setUint32(8, index);
+        wrong[kind]! += filter.mayHave(...hashOf(key), probeCountOf(bitsPerKey)) ? 1 : 0;
+      }
+      const expected = falsePositiveRate(bitsPerKey);
+      expect(wrong[kind]! / (3 * count)).toBeLessThan(expected * 1.6);
+      expect(wrong[kind]! / (3 * count)).toBeGreaterThan(expected * 0.4);
+    }
+  });
+
   it('denies everything while it is empty', () => {
-    const filter = BloomFilter.forKeys(0, 10);
+    const filter = BloomFilter.ofBits(0);
     expect(filter.bytes.length).toBe(64);
-    expect(filter.mayHave(...hashOf(new Uint8Array(3)))).toBe(false);
+    expect(filter.mayHave(...hashOf(new Uint8Array(3)), probeCountOf(10))).toBe(false);
   });
 
   it('reaches its last line and no further', () => {
-    const filter = BloomFilter.forKeys(1_000, 10);
-    expect(filter.bytes.length).toBe(filterSizeOf(1_000, 10));
-    filter.add(0xffff_ffff, 0xffff_ffff);
-    filter.add(0, 0);
+    const filter = BloomFilter.ofBits(10_000);
+    expect(filter.bytes.length).toBe(filterSizeOf(10_000));
+    filter.add(0xffff_ffff, 0xffff_ffff, 6);
+    filter.add(0, 0, 6);
     expect(filter.bytes.subarray(-64).some((byte) => byte !== 0)).toBe(true);
     expect(filter.bytes.subarray(0, 64).some((byte) => byte !== 0)).toBe(true);
   });
 
   it('can only be made of whole lines', () => {
-    expect(BloomFilter.isPossible(64, 6)).toBe(true);
-    for (const [size, probeCount] of [
-      [0, 6],
-      [-8, 6],
-      [63, 6],
-      [64, 0],
-      [64, 17],
-    ] as const) {
-      expect(BloomFilter.isPossible(size, probeCount)).toBe(false);
+    expect(BloomFilter.isPossible(64)).toBe(true);
+    for (const size of [0, -8, 63]) {
+      expect(BloomFilter.isPossible(size)).toBe(false);
     }
   });
 });

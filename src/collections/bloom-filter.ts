@@ -18,10 +18,9 @@ const TWO_32 = 2 ** 32;
 /** 2^32 divided by the golden ratio, odd: spreads what it multiplies over the top bits. */
 const SPREAD = 0x9e3779b9;
 
-// Format: persisted. MurmurHash3's constants (Austin Appleby, 2011) and the seeds of its two passes.
+// Format: persisted. MurmurHash3's constants (Austin Appleby, 2011) and what tells the seed of its second pass from that of the first.
 const C1 = 0xcc9e2d51;
 const C2 = 0x1b873593;
-const SEED_LINE = 0;
 const SEED_BITS = 0x9747b28c;
 
 /** Bits that are set for each key. */
@@ -29,9 +28,15 @@ const PROBE_COUNT_MAX = 16;
 export const FILTER_BITS_PER_KEY_MAX = 64;
 
 /** The 64-bit hash of a key as two numbers: MurmurHash3_x86_32 with two seeds, in one pass. */
-export function hashKey(bytes: Uint8Array, start: number, end: number, into: Uint32Array): void {
-  let line = SEED_LINE;
-  let bits = SEED_BITS | 0;
+export function hashKey(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  into: Uint32Array,
+  seed: number = 0,
+): void {
+  let line = seed | 0;
+  let bits = (seed ^ SEED_BITS) | 0;
   let at = start;
   for (const wordsEnd = end - 3; at < wordsEnd; at += 4) {
     let word = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
@@ -65,55 +70,46 @@ function finalMix(hash: number): number {
   return mixed ^ (mixed >>> 16);
 }
 
+/** Keys of different kinds may have different numbers of bits in one filter: each kind is as likely to pass as if it had one of its own. */
 export class BloomFilter {
   readonly bytes: Uint8Array;
-  readonly probeCount: number;
   readonly #lineCount: number;
 
   /** A filter of these bytes, which are not copied: a whole number of lines. */
-  constructor(bytes: Uint8Array, probeCount: number) {
-    assert(bytes.length > 0, 'a filter has a line');
-    assert(bytes.length % LINE_SIZE === 0, 'a filter has whole lines');
-    assert(probeCount >= 1, 'a filter sets a bit for each key');
-    assert(probeCount <= PROBE_COUNT_MAX, 'a filter sets few bits for each key');
+  constructor(bytes: Uint8Array) {
+    assert(BloomFilter.isPossible(bytes.length), 'a filter has whole lines');
     this.bytes = bytes;
-    this.probeCount = probeCount;
     this.#lineCount = bytes.length / LINE_SIZE;
   }
 
-  /** An empty filter for this many distinct keys. */
-  static forKeys(count: number, bitsPerKey: number): BloomFilter {
-    assert(bitsPerKey >= 1, 'a filter has a bit for each key');
-    assert(bitsPerKey <= FILTER_BITS_PER_KEY_MAX, 'a filter has few bits for each key');
-    return new BloomFilter(
-      new Uint8Array(filterSizeOf(count, bitsPerKey)),
-      probeCountOf(bitsPerKey),
-    );
+  /** An empty filter with so many bits for all its distinct keys together. */
+  static ofBits(bitCount: number): BloomFilter {
+    return new BloomFilter(new Uint8Array(filterSizeOf(bitCount)));
   }
 
-  /** True if `bytes` and `probeCount` can be a filter's. */
-  static isPossible(size: number, probeCount: number): boolean {
-    return size > 0 && size % LINE_SIZE === 0 && probeCount >= 1 && probeCount <= PROBE_COUNT_MAX;
+  /** True if so many bytes can be a filter's. */
+  static isPossible(size: number): boolean {
+    return size > 0 && size % LINE_SIZE === 0;
   }
 
-  /** Takes the two words that `hashKey` gives. */
-  add(line: number, bits: number): void {
+  /** Takes the two words that `hashKey` gives, and `probeCountOf` the bits of such a key. */
+  add(line: number, bits: number, probeCount: number): void {
     const { bytes } = this;
     const start = lineStartOf(line, this.#lineCount);
     let probe = bits | 0;
-    for (let count = this.probeCount; count > 0; count -= 1) {
+    for (let count = probeCount; count > 0; count -= 1) {
       const bit = probe >>> (32 - LINE_BITS_LOG2);
       bytes[start + (bit >>> 3)]! |= 1 << (bit & 7);
       probe = Math.imul(probe, SPREAD);
     }
   }
 
-  /** False only if no key with this hash was added. */
-  mayHave(line: number, bits: number): boolean {
+  /** False only if no key with this hash was added with so many probes. */
+  mayHave(line: number, bits: number, probeCount: number): boolean {
     const { bytes } = this;
     const start = lineStartOf(line, this.#lineCount);
     let probe = bits | 0;
-    for (let count = this.probeCount; count > 0; count -= 1) {
+    for (let count = probeCount; count > 0; count -= 1) {
       const bit = probe >>> (32 - LINE_BITS_LOG2);
       if ((bytes[start + (bit >>> 3)]! & (1 << (bit & 7))) === 0) {
         return false;
@@ -124,9 +120,9 @@ export class BloomFilter {
   }
 }
 
-/** Bytes of a filter for this many distinct keys. */
-export function filterSizeOf(count: number, bitsPerKey: number): number {
-  return Math.max(1, Math.ceil((count * bitsPerKey) / (LINE_SIZE * 8))) * LINE_SIZE;
+/** Bytes of a filter whose distinct keys have so many bits together. */
+export function filterSizeOf(bitCount: number): number {
+  return Math.max(1, Math.ceil(bitCount / (LINE_SIZE * 8))) * LINE_SIZE;
 }
 
 /** The best number is bits × ln 2 in a plain filter and a little less here, where some lines are fuller than others. */

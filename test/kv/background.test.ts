@@ -19,7 +19,7 @@ import { PlannedDisk, type PlannedFault } from '../journal/planned-disk.ts';
 const settings: TableSettings = {
   blockSize: 4_096,
   tableSizeMax: 4 * 1024 * 1024,
-  filterBitsPerKey: 10,
+  filter: { bitsPerKey: 10, axes: [] },
   compression: 'none',
 };
 const ingest: IngestJob = { kind: 'ingest', settings };

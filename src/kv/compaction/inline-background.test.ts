@@ -6,11 +6,12 @@ import type { IngestEntry } from './ingest-pieces.ts';
 import type { CompactJob, IngestJob } from './job.ts';
 import type { TableSettings } from '../sstable/table-settings.ts';
 import { CountedTableNumbers } from './table-numbers.ts';
+import { wholeKeys } from '../sstable/filter-rule.ts';
 
 const settings: TableSettings = {
   blockSize: 4_096,
   tableSizeMax: 4 * 1024 * 1024,
-  filterBitsPerKey: 10,
+  filter: wholeKeys(10),
   compression: 'none',
 };
 const ingest: IngestJob = { kind: 'ingest', settings };

@@ -20,13 +20,14 @@ import { RunningJob, stepBlocking } from './job-scheduler.ts';
 import type { JobWork } from './job-steps.ts';
 import { type JobParts, runCompaction, runFlush, runIngest } from './table-jobs.ts';
 import { CountedTableNumbers } from './table-numbers.ts';
+import { wholeKeys } from '../sstable/filter-rule.ts';
 
 const identity = new Uint8Array(16).fill(7);
 const directory = '/kv';
 const settings: TableSettings = {
   blockSize: 256,
   tableSizeMax: 1_500,
-  filterBitsPerKey: 10,
+  filter: wholeKeys(10),
   compression: 'none',
 };
 

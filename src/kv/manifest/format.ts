@@ -1,7 +1,7 @@
 /**
  * Bytes of the manifest: one file, replaced as a whole. See docs/formats/manifest.md.
  *
- *   header (80) | level 0 | … | level 6 | SHA-256 of what is before (32) | CRC of what is before (4)
+ *   header (96) | level 0 | … | level 6 | SHA-256 of what is before (32) | CRC of what is before (4)
  *   level   table count | cursor | table | table | …
  *
  * All numbers are little-endian. A 64-bit number is always a safe integer. One state has one encoding.
@@ -17,9 +17,9 @@ import { ByteReader } from './byte-reader.ts';
 import { compareKeys, LEVEL_COUNT, Levels, levelsProblem, newestSequence } from './levels.ts';
 
 // Format: persisted; never renumber.
-export const MANIFEST_FORMAT_VERSION = 1;
+export const MANIFEST_FORMAT_VERSION = 2;
 
-export const MANIFEST_HEADER_SIZE = 80;
+export const MANIFEST_HEADER_SIZE = 96;
 export const MANIFEST_TRAILER_SIZE: number = DIGEST_SIZE + 4;
 /** What a table takes beside its two keys. */
 export const TABLE_RECORD_SIZE = 116;
@@ -28,6 +28,7 @@ export const LEVEL_HEADER_SIZE = 9;
 /** Bounds what a damaged size can make us allocate: two million tables with keys of ordinary size. */
 export const MANIFEST_SIZE_MAX: number = 512 * 1024 * 1024;
 const IDENTITY_SIZE = 16;
+const HEADER_RESERVED_SIZE = 16;
 
 // Format: persisted. Read as little-endian ASCII: 'VMAN'.
 const MANIFEST_MAGIC = 0x4e414d56;
@@ -246,6 +247,8 @@ function decodeHeader(reader: ByteReader): Header {
   const flushedPosition = reader.uint64();
   reader.skip(COMPARATOR_SIZE);
   const flags = reader.flags32(MANIFEST_FLAGS);
+  const tableCount = reader.uint32();
+  reader.zeros(HEADER_RESERVED_SIZE);
   return {
     identity,
     edit,
@@ -254,7 +257,7 @@ function decodeHeader(reader: ByteReader): Header {
     flushedSequence,
     flushedPosition,
     hasLog: (flags & ManifestFlag.hasLog) !== 0,
-    tableCount: reader.uint32(),
+    tableCount,
   };
 }
 

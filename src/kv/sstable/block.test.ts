@@ -1,8 +1,9 @@
 import { strictEqual } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { hashKey } from '../../collections/bloom-filter.ts';
 import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
+import { SoughtHash } from './filter-part.ts';
+import { wholeKeys } from './filter-rule.ts';
 import { makeFound } from '../entries/cursor.ts';
 import { BlockCache } from './block-cache.ts';
 import { CursorMemoryPool } from './cursor-memory.ts';
@@ -21,7 +22,7 @@ describe('a block of the cache', () => {
   );
 
   it('gives every version of every key, and none of others, as the file does', () => {
-    const hash = new Uint32Array(2);
+    const hash = new SoughtHash();
     let restartCount = 0;
     const check = (names: readonly string[], versionCount: number, blockSize: number): void => {
       const keys = names
@@ -37,14 +38,14 @@ describe('a block of the cache', () => {
       );
       const fileSystem = new SimulatedFileSystem();
       const meta = makeSample(fileSystem, samplePath, entries, {
-        settings: { blockSize, filterBitsPerKey: 0 },
+        settings: { blockSize, filter: wholeKeys(0) },
       });
       const counters = new ReadCounters();
       const reader = openSample(fileSystem, meta, { counters });
       const found = makeFound();
       for (let round = 0; round < 2; round += 1) {
         for (const key of keys) {
-          hashKey(key, 0, key.length, hash);
+          hash.begin(key);
           for (const sequence of [100, 101 - versionCount, 100 - versionCount]) {
             const isThere = stored.includes(key) && sequence > 100 - versionCount;
             strictEqual(reader.get(key, hash, sequence, found), isThere);

@@ -13,7 +13,7 @@ import { firstNonZero, readUint64, viewOf, writeUint64 } from '../../base/intege
 import type { Refusal } from '../../base/refusal.ts';
 
 // Format: persisted; never renumber.
-export const TABLE_FORMAT_VERSION = 1;
+export const TABLE_FORMAT_VERSION = 2;
 
 export const HEADER_SIZE = 48;
 export const FOOTER_SIZE = 160;
@@ -70,6 +70,11 @@ export class TablePlace {
     writeUint64(this.#offsetView, 0, fileOffset);
     return zlibCrc32(bytes.subarray(start, end), zlibCrc32(this.#offset, this.#crc));
   }
+}
+
+/** What the hashes in a tree's filters begin with: part of its identity, which is random. */
+export function filterSeedOf(identity: Uint8Array): number {
+  return readUint32(identity, 0);
 }
 
 /** Writes the trailer behind a payload that begins at `start` in `bytes` and at `fileOffset` in the file. */

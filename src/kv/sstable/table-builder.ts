@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import { assert } from '../../base/assert.ts';
 import { commonPrefixSize } from '../../base/compare-bytes.ts';
-import { FILTER_BITS_PER_KEY_MAX, filterSizeOf, hashKey } from '../../collections/bloom-filter.ts';
 import type { File } from '../../io/file-system.ts';
 import { type DiskWork, writeAll } from '../../io/disk-request.ts';
 import type { TableSettings } from './table-settings.ts';
@@ -11,7 +10,8 @@ import type { RangeTombstone } from '../entries/range-tombstones.ts';
 import type { TableMeta } from './table-meta.ts';
 import { BlockBuilder, copyBytes } from './block-builder.ts';
 import { compressorOf } from './block-compression.ts';
-import { encodeFilter } from './filter-part.ts';
+import { TableFilterBuilder } from './filter-part.ts';
+import { isPossibleRule } from './filter-rule.ts';
 import {
   BLOCK_SIZE_MAX,
   BLOCK_SIZE_MIN,
@@ -66,9 +66,7 @@ export class TableBuilder {
   readonly #index = new TableIndexBuilder();
   readonly #rangeTombstones: RangeTombstone[] = [];
   #rangeTombstonesSize = 0;
-  /** Hashes of all distinct keys, two words each: the filter is made when their number is known. */
-  #hashes = new Uint32Array(2_048);
-  readonly #hash = new Uint32Array(2);
+  readonly #filter: TableFilterBuilder;
 
   /** Finished blocks that are not yet written. */
   #pending = new Uint8Array(WRITE_SIZE + 64 * 1024);
@@ -88,12 +86,11 @@ export class TableBuilder {
   #isFinished = false;
 
   constructor(file: File, options: TableBuilderOptions) {
-    const { blockSize, compression, filterBitsPerKey } = options.settings;
+    const { blockSize, compression, filter } = options.settings;
     assert(blockSize >= BLOCK_SIZE_MIN, 'the block size is not too small');
     assert(blockSize <= BLOCK_SIZE_MAX, 'the block size is not too large');
-    assert(Number.isInteger(filterBitsPerKey), 'the filter has whole bits per key');
-    assert(filterBitsPerKey >= 0, 'the filter has no negative size');
-    assert(filterBitsPerKey <= FILTER_BITS_PER_KEY_MAX, 'the filter has few bits per key');
+    assert(isPossibleRule(filter), 'the filter has whole bits per key, and few');
+    this.#filter = new TableFilterBuilder(filter, options.identity);
     this.#file = file;
     this.#options = options;
     this.#place = new TablePlace(options.identity, options.number);
@@ -109,12 +106,11 @@ export class TableBuilder {
 
   /** What the file would have if it were finished now, nearly. */
   get size(): number {
-    const filterSize = filterSizeOf(this.#keyCount, this.#options.settings.filterBitsPerKey);
     return (
       this.#offset +
       this.#block.size +
       this.#rangeTombstonesSize +
-      filterSize +
+      this.#filter.size +
       this.#index.size +
       FOOTER_SIZE
     );
@@ -221,7 +217,7 @@ export class TableBuilder {
     const rangeTombstones = this.#endPart(
       this.#rangeTombstones.length === 0 ? undefined : encodeRangeTombstones(this.#rangeTombstones),
     );
-    const filter = this.#endPart(this.#encodeFilter());
+    const filter = this.#endPart(this.#filter.finish());
     const index = this.#endPart(this.#index.finish());
     const propertiesPart = this.#endPart(encodeProperties(properties));
     yield* this.write();
@@ -289,17 +285,7 @@ export class TableBuilder {
     copyBytes(keyBytes, keyStart + shared, keyEnd, this.#lastKey, shared);
     this.#lastKeySize = keySize;
     this.#firstKey ??= keyBytes.slice(keyStart, keyEnd);
-    if (this.#options.settings.filterBitsPerKey > 0) {
-      const at = this.#keyCount * 2;
-      if (at === this.#hashes.length) {
-        const grown = new Uint32Array(at * 2);
-        grown.set(this.#hashes);
-        this.#hashes = grown;
-      }
-      hashKey(keyBytes, keyStart, keyEnd, this.#hash);
-      this.#hashes[at] = this.#hash[0]!;
-      this.#hashes[at + 1] = this.#hash[1]!;
-    }
+    this.#filter.add(keyBytes, keyStart, keyEnd);
     this.#keyCount += 1;
   }
 
@@ -334,14 +320,6 @@ export class TableBuilder {
     writeTrailer(target, payloadEnd, CompressionTag.none, this.#place, offset);
     this.#append(bytes);
     return { offset, size: bytes.length, crc: readUint32(bytes, bytes.length - 4) };
-  }
-
-  #encodeFilter(): Uint8Array | undefined {
-    const { filterBitsPerKey } = this.#options.settings;
-    if (filterBitsPerKey === 0 || this.#keyCount === 0) {
-      return undefined;
-    }
-    return encodeFilter(this.#hashes, this.#keyCount, filterBitsPerKey);
   }
 
   #properties(isLastOutput: boolean): TableProperties {

@@ -28,6 +28,7 @@ import {
   TRAILER_SIZE,
   writeTrailer,
 } from './format.ts';
+import { wholeKeys } from './filter-rule.ts';
 import { readTableMeta } from './table-file.ts';
 import type { TableReader } from './table-reader.ts';
 
@@ -38,7 +39,7 @@ const entries: SampleEntry[] = ['', 'a', 'ab', 'hot', 'hot', 'x'].map((key, inde
 }));
 const rangeTombstones = [{ start: text('c'), end: text('d'), sequence: 95 }];
 const options: SampleOptions = {
-  settings: { blockSize: 96, filterBitsPerKey: 4 },
+  settings: { blockSize: 96, filter: wholeKeys(4) },
   rangeTombstones,
   inputs: [3],
 };
@@ -365,7 +366,7 @@ describe('a table that was written wrongly', () => {
     }
   });
 
-  it('of a newer version asks for one that knows it', () => {
+  it.each([1, 3])('of another version (%i) asks for one that knows it', (version) => {
     const { fileSystem, meta } = sample();
     for (const [at, crcAt] of [
       [0, 44],
@@ -373,11 +374,11 @@ describe('a table that was written wrongly', () => {
     ] as const) {
       const bytes = fileSystem.readFile(samplePath);
       const view = new DataView(bytes.buffer, at);
-      view.setUint32(4, 2, true);
+      view.setUint32(4, version, true);
       view.setUint32(crcAt, crc32(bytes.subarray(at, at + crcAt)), true);
       expect(damageOf(() => openSample(withBytes(bytes), meta))).toMatchObject({
         code: 'UNSUPPORTED_FORMAT',
-        details: { file: samplePath, version: 2 },
+        details: { file: samplePath, version },
       });
     }
   });
@@ -422,7 +423,8 @@ describe('a table that was written wrongly', () => {
     ['itself for an input', 112 + 1, 7],
     ['flags without meaning', 101, 4],
     ['a compression without meaning', 100, 3],
-    ['a reserved byte in use', 102, 1],
+    ['more axes of a filter than it has', 102, 1],
+    ['a reserved byte in use', 104, 1],
     ['the last reserved byte in use', 111, 1],
     ['a block size below the smallest', 84, 63],
     ['bits of a filter that none has', 96, 65],

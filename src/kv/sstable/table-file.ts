@@ -1,11 +1,10 @@
 /** Opens a table's file and reads all of it but the data blocks, believing nothing that is not checked. */
 import { asVarveError, CorruptionError, systemCode, type VarveError } from '../../base/errors.ts';
-import type { BloomFilter } from '../../collections/bloom-filter.ts';
 import type { File, FileSystem } from '../../io/file-system.ts';
 import { isRefusal, type Refusal, unsupportedFormat } from '../../base/refusal.ts';
 import type { RangeTombstone } from '../entries/range-tombstones.ts';
 import type { TableMeta } from './table-meta.ts';
-import { decodeFilter } from './filter-part.ts';
+import { TableFilter } from './filter-part.ts';
 import {
   CompressionTag,
   decodeFooter,
@@ -34,7 +33,7 @@ export interface TableParts {
   readonly footer: TableFooter;
   readonly properties: TableProperties;
   readonly index: TableIndex;
-  readonly filter: BloomFilter | undefined;
+  readonly filter: TableFilter | undefined;
   readonly rangeTombstones: readonly RangeTombstone[];
   /** As the file has it. */
   readonly meta: TableMeta;
@@ -88,18 +87,14 @@ export function readTableParts(file: File, identity: Uint8Array): TableParts {
     footer.index,
     TableIndex.decode(payload(footer.index), HEADER_SIZE, tailStart),
   );
-  const filter =
-    footer.filter.size === 0
-      ? undefined
-      : expect(path, footer.filter, decodeFilter(payload(footer.filter)));
+  const { filter: rule } = properties.settings;
+  const filter = optional(footer.filter, (extent) =>
+    expect(path, extent, TableFilter.decode(payload(extent), rule, identity)),
+  );
   const rangeTombstones =
-    footer.rangeTombstones.size === 0
-      ? []
-      : expect(
-          path,
-          footer.rangeTombstones,
-          decodeRangeTombstones(payload(footer.rangeTombstones)),
-        );
+    optional(footer.rangeTombstones, (extent) =>
+      expect(path, extent, decodeRangeTombstones(payload(extent))),
+    ) ?? [];
   if (
     properties.number !== header.number ||
     properties.count !== footer.count ||
@@ -225,6 +220,10 @@ function payloadOf(
     throw new CorruptionError(path, extent.offset, 'a part of the table has a wrong trailer');
   }
   return tail.slice(start, payloadEnd);
+}
+
+function optional<Part>(extent: PartExtent, read: (extent: PartExtent) => Part): Part | undefined {
+  return extent.size === 0 ? undefined : read(extent);
 }
 
 function expect<Part extends object>(

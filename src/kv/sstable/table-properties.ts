@@ -1,13 +1,15 @@
 /** What a table says of itself: the last part before the footer. See docs/formats/table.md. */
 import { assert } from '../../base/assert.ts';
 import { firstNonZero, readUint64, viewOf, writeUint64 } from '../../base/integers.ts';
-import { FILTER_BITS_PER_KEY_MAX } from '../../collections/bloom-filter.ts';
 import type { Refusal } from '../../base/refusal.ts';
 import type { TableSettings } from './table-settings.ts';
+import { AXIS_COUNT_MAX, type FilterAxis, isPossibleRule } from './filter-rule.ts';
 import type { TableMeta } from './table-meta.ts';
 import { BLOCK_SIZE_MAX, BLOCK_SIZE_MIN, BOUND_SIZE_MAX, TRAILER_SIZE } from './format.ts';
 
 const FIXED_SIZE = 112;
+/** Of the filter's rule: axis (1), bits per key (1), bytes that are not covered (2). */
+const AXIS_SIZE = 4;
 const FLAG_MAX_EXCLUSIVE = 1;
 const FLAG_LAST_OUTPUT = 2;
 /** The deepest there is. */
@@ -59,8 +61,10 @@ export function encodeProperties(properties: TableProperties): Uint8Array<ArrayB
   const { minKey, maxKey, inputs, settings } = properties;
   assert(minKey.length <= BOUND_SIZE_MAX, 'the smallest key is within its limit');
   assert(maxKey.length <= BOUND_SIZE_MAX, 'the greatest key is within its limit');
+  const { axes } = settings.filter;
   const inputsStart = FIXED_SIZE + minKey.length + maxKey.length;
-  const bytes = new Uint8Array(inputsStart + inputs.length * 8 + TRAILER_SIZE);
+  const axesStart = inputsStart + inputs.length * 8;
+  const bytes = new Uint8Array(axesStart + axes.length * AXIS_SIZE + TRAILER_SIZE);
   const view = viewOf(bytes);
   writeUint64(view, 0, properties.number);
   writeUint64(view, 8, properties.count);
@@ -77,14 +81,21 @@ export function encodeProperties(properties: TableProperties): Uint8Array<ArrayB
   view.setUint32(80, maxKey.length, true);
   view.setUint32(84, settings.blockSize, true);
   writeUint64(view, 88, settings.tableSizeMax);
-  view.setUint32(96, settings.filterBitsPerKey, true);
+  view.setUint32(96, settings.filter.bitsPerKey, true);
   bytes[100] = compressions.indexOf(settings.compression);
   bytes[101] =
     (properties.isMaxExclusive ? FLAG_MAX_EXCLUSIVE : 0) |
     (properties.isLastOutput ? FLAG_LAST_OUTPUT : 0);
+  view.setUint16(102, axes.length, true);
   bytes.set(minKey, FIXED_SIZE);
   bytes.set(maxKey, FIXED_SIZE + minKey.length);
   inputs.forEach((input, index) => writeUint64(view, inputsStart + index * 8, input));
+  for (const [index, { axis, bitsPerKey, uncovered }] of axes.entries()) {
+    const at = axesStart + index * AXIS_SIZE;
+    bytes[at] = axis;
+    bytes[at + 1] = bitsPerKey;
+    view.setUint16(at + 2, uncovered, true);
+  }
   return bytes;
 }
 
@@ -96,13 +107,16 @@ export function decodeProperties(payload: Uint8Array): TableProperties | Refusal
   const inputCount = view.getUint32(72, true);
   const minKeyEnd = FIXED_SIZE + view.getUint32(76, true);
   const maxKeyEnd = minKeyEnd + view.getUint32(80, true);
+  const axisCount = view.getUint16(102, true);
+  const axesStart = maxKeyEnd + inputCount * 8;
   const compression = compressions[payload[100]!];
   const flags = payload[101]!;
   if (
-    maxKeyEnd + inputCount * 8 !== payload.length ||
+    axisCount > AXIS_COUNT_MAX ||
+    axesStart + axisCount * AXIS_SIZE !== payload.length ||
     compression === undefined ||
     flags > (FLAG_MAX_EXCLUSIVE | FLAG_LAST_OUTPUT) ||
-    firstNonZero(payload, 102, FIXED_SIZE) !== FIXED_SIZE
+    firstNonZero(payload, 104, FIXED_SIZE) !== FIXED_SIZE
   ) {
     return { reason: 'the properties are not laid out as properties are' };
   }
@@ -127,13 +141,26 @@ export function decodeProperties(payload: Uint8Array): TableProperties | Refusal
     settings: {
       blockSize: view.getUint32(84, true),
       tableSizeMax: readUint64(view, 88),
-      filterBitsPerKey: view.getUint32(96, true),
+      filter: {
+        bitsPerKey: view.getUint32(96, true),
+        axes: Array.from({ length: axisCount }, (_, index) =>
+          decodeAxis(view, axesStart + index * AXIS_SIZE),
+        ),
+      },
       compression,
     },
   };
   return isPossible(properties)
     ? properties
     : { reason: 'the properties hold what no properties hold' };
+}
+
+function decodeAxis(view: DataView, at: number): FilterAxis {
+  return {
+    axis: view.getUint8(at),
+    bitsPerKey: view.getUint8(at + 1),
+    uncovered: view.getUint16(at + 2, true),
+  };
 }
 
 function isPossible(properties: TableProperties): boolean {
@@ -164,6 +191,6 @@ function isPossible(properties: TableProperties): boolean {
     new Set(properties.inputs).size === properties.inputs.length &&
     settings.blockSize >= BLOCK_SIZE_MIN &&
     settings.blockSize <= BLOCK_SIZE_MAX &&
-    settings.filterBitsPerKey <= FILTER_BITS_PER_KEY_MAX
+    isPossibleRule(settings.filter)
   );
 }

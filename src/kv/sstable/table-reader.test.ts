@@ -22,6 +22,7 @@ import { FOOTER_SIZE } from './format.ts';
 import { ReadCounters } from './read-counters.ts';
 import { TableBuilder } from './table-builder.ts';
 import { readTableMeta } from './table-file.ts';
+import { wholeKeys } from './filter-rule.ts';
 
 const keys = fc
   .array(fc.constantFrom(0, 1, 97, 255), { maxLength: 6 })
@@ -54,7 +55,7 @@ export const sampleEntries: fc.Arbitrary<SampleEntry[]> = fc
 
 const settingsOf = fc.record({
   blockSize: fc.constantFrom(64, 128, 1_024, 4_096),
-  filterBitsPerKey: fc.constantFrom(0, 1, 10),
+  filter: fc.constantFrom(0, 1, 10).map(wholeKeys),
   compression: fc.constantFrom('none' as const, 'none' as const, 'deflate' as const),
 });
 
@@ -291,7 +292,9 @@ describe('reading', () => {
       sequence: 1,
       value: text(key),
     }));
-    const meta = makeSample(fileSystem, samplePath, entries, { settings: { filterBitsPerKey: 0 } });
+    const meta = makeSample(fileSystem, samplePath, entries, {
+      settings: { filter: wholeKeys(0) },
+    });
     const reader = openSample(fileSystem, meta);
     for (const key of ['abc', 'ac', 'a', 'adb', 'add', 'bb']) {
       expect(getFrom(reader, text(key))).toBe(undefined);
@@ -357,7 +360,7 @@ const builderOf = (fileSystem: SimulatedFileSystem, settings = {}): TableBuilder
     settings: {
       blockSize: 128,
       tableSizeMax: 1,
-      filterBitsPerKey: 10,
+      filter: wholeKeys(10),
       compression: 'none',
       ...settings,
     },

@@ -1,7 +1,6 @@
 /** Reads one table. */
 import { assert } from '../../base/assert.ts';
 import { CorruptionError } from '../../base/errors.ts';
-import type { BloomFilter } from '../../collections/bloom-filter.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import type { Found } from '../entries/cursor.ts';
 import type { RangeTombstone } from '../entries/range-tombstones.ts';
@@ -9,6 +8,8 @@ import type { TableMeta } from './table-meta.ts';
 import { findInBlock } from './block.ts';
 import type { BlockCache } from './block-cache.ts';
 import { BlockSource } from './block-source.ts';
+import type { FilterAnswer, SoughtHash, TableFilter } from './filter-part.ts';
+import type { WantedKeys } from './filter-rule.ts';
 import type { ReadCounters } from './read-counters.ts';
 import type { CursorMemory } from './cursor-memory.ts';
 import { TableCursor } from './table-cursor.ts';
@@ -30,7 +31,7 @@ export class TableReader {
   readonly #fileSystem: FileSystem;
   readonly #parts: TableParts;
   readonly #index: TableIndex;
-  readonly #filter: BloomFilter | undefined;
+  readonly #filter: TableFilter | undefined;
   readonly #source: BlockSource;
   readonly #counters: ReadCounters;
   /** -1 if the table was not ingested. */
@@ -92,23 +93,19 @@ export class TableReader {
   }
 
   /**
-   * Finds the newest version of `key` that is not newer than `sequence`. `hash` is what `hashKey` gives for the key. The
+   * Finds the newest version of `key` that is not newer than `sequence`. `hash` is the key's. The
    * value in `found` stays until the cache changes. Deleted ranges are not looked at. Reads one block at most, and none if the
    * table's filter rules the key out. Callers have compared the key with the table's bounds.
    */
-  get(key: Uint8Array, hash: Uint32Array, sequence: number, found: Found): boolean {
+  get(key: Uint8Array, hash: SoughtHash, sequence: number, found: Found): boolean {
     assert(this.#isOpen, 'a table is read only while it is open');
     this.#counters.tableGets += 1;
     const ingestSequence = this.#ingestSequence;
     if (ingestSequence > sequence) {
       return false;
     }
-    if (this.#filter !== undefined) {
-      this.#counters.filterChecks += 1;
-      if (!this.#filter.mayHave(hash[0]!, hash[1]!)) {
-        this.#counters.filterMisses += 1;
-        return false;
-      }
+    if (this.#filter !== undefined && this.#denies(this.#filter.ask(key, hash))) {
+      return false;
     }
     const sought = ingestSequence >= 0 ? Number.MAX_SAFE_INTEGER : sequence;
     const index = this.#index.find(key, sought);
@@ -122,6 +119,17 @@ export class TableReader {
       found.sequence = ingestSequence;
     }
     return true;
+  }
+
+  /** False if the filter rules out every key that a search wants. `hash` is that of `start`. */
+  mayHoldWanted(start: Uint8Array, wanted: WantedKeys, hash: SoughtHash): boolean {
+    return !this.#denies(this.#filter?.askWanted(start, wanted, hash) ?? 'silent');
+  }
+
+  #denies(answer: FilterAnswer): boolean {
+    this.#counters.filterChecks += answer === 'silent' ? 0 : 1;
+    this.#counters.filterMisses += answer === 'absent' ? 1 : 0;
+    return answer === 'absent';
   }
 
   /** Fragments in order of their starts, those of one range from the newest to the oldest. */

@@ -1,11 +1,12 @@
 /** Small tables for tests, and what they must hold. */
-import { hashKey } from '../../collections/bloom-filter.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { runBlocking } from '../../io/disk-request.ts';
 import type { TableSettings } from './table-settings.ts';
 import { type Cursor, EntryKind, makeFound } from '../entries/cursor.ts';
 import type { RangeTombstone } from '../entries/range-tombstones.ts';
 import { BlockCache } from './block-cache.ts';
+import { SoughtHash } from './filter-part.ts';
+import { wholeKeys } from './filter-rule.ts';
 import { ReadCounters } from './read-counters.ts';
 import { TableBuilder } from './table-builder.ts';
 import { TableReader } from './table-reader.ts';
@@ -55,7 +56,7 @@ export function makeSample(
     settings: {
       blockSize: 128,
       tableSizeMax: 1024 * 1024,
-      filterBitsPerKey: 10,
+      filter: wholeKeys(10),
       compression: 'none',
       ...options.settings,
     },
@@ -102,8 +103,8 @@ export function getFrom(
   key: Uint8Array,
   sequence: number = Number.MAX_SAFE_INTEGER,
 ): SampleEntry | undefined {
-  const hash = new Uint32Array(2);
-  hashKey(key, 0, key.length, hash);
+  const hash = new SoughtHash();
+  hash.begin(key);
   const found = makeFound();
   if (!reader.get(key, hash, sequence, found)) {
     return undefined;

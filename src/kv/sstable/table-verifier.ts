@@ -2,12 +2,12 @@
 import { createHash } from 'node:crypto';
 import { compareBytes } from '../../base/compare-bytes.ts';
 import { CorruptionError } from '../../base/errors.ts';
-import { hashKey } from '../../collections/bloom-filter.ts';
 import type { File } from '../../io/file-system.ts';
 import { EntryKind } from '../entries/cursor.ts';
 import { BlockCache } from './block-cache.ts';
 import { checkBlock } from './block-check.ts';
 import { BlockSource } from './block-source.ts';
+import { SoughtHash, TableFilterBuilder } from './filter-part.ts';
 import { HEADER_SIZE } from './format.ts';
 import { compareKeys } from './range-tombstone-part.ts';
 import { ReadCounters } from './read-counters.ts';
@@ -40,11 +40,14 @@ class EntryCheck {
   #firstKey: Uint8Array | undefined;
   #minSequence = Number.MAX_SAFE_INTEGER;
   #maxSequence = 0;
-  readonly #hash = new Uint32Array(2);
+  readonly #hash = new SoughtHash();
+  readonly #filter: TableFilterBuilder;
 
   constructor(file: File, parts: TableParts) {
     this.#file = file;
     this.#parts = parts;
+    const { properties, place } = parts;
+    this.#filter = new TableFilterBuilder(properties.settings.filter, place.identity);
   }
 
   run(): void {
@@ -70,9 +73,7 @@ class EntryCheck {
     ) {
       this.#fail(undefined, 'the entries are not those that the properties count');
     }
-    // A table without keys has no filter either way.
-    const hasFilter = properties.settings.filterBitsPerKey > 0 && properties.keyCount > 0;
-    if (hasFilter !== (this.#parts.filter !== undefined)) {
+    if (this.#filter.size !== (this.#parts.filter?.size ?? 0)) {
       this.#fail(undefined, 'the table has not the filter that its properties say');
     }
     this.#checkBounds();
@@ -130,11 +131,14 @@ class EntryCheck {
     }
     this.#firstKey ??= key.slice();
     this.#noteSequence(cursor.sequence);
-    hashKey(key, 0, key.length, this.#hash);
-    if (filter !== undefined && !filter.mayHave(this.#hash[0]!, this.#hash[1]!)) {
+    this.#hash.begin(key);
+    if (filter?.ask(key, this.#hash) === 'absent') {
       this.#fail(block, 'the filter denies an entry');
     }
-    this.#keyCount += order < 0 ? 1 : 0;
+    if (order < 0) {
+      this.#keyCount += 1;
+      this.#filter.add(key, 0, key.length);
+    }
     this.#deleteCount += cursor.kind === EntryKind.delete ? 1 : 0;
     this.#rawSize += key.length + cursor.valueEnd - cursor.valueStart;
     if (key.length > this.#lastKey.length) {

@@ -37,6 +37,7 @@ import { KV_SEGMENT_SIZE_MAX, type ResolvedKvOptions } from './options.ts';
 import { ReadState } from '../tree/read-state.ts';
 import { SnapshotList } from '../tree/snapshot-list.ts';
 import { BlockCache } from '../sstable/block-cache.ts';
+import { wholeKeys } from '../sstable/filter-rule.ts';
 import { ReadCounters } from '../sstable/read-counters.ts';
 import { readKeyCount } from '../sstable/table-file.ts';
 import { TableReader } from '../sstable/table-reader.ts';
@@ -358,7 +359,7 @@ function maintenanceSettings(options: ResolvedKvOptions): MaintenanceSettings {
     tables: {
       blockSize: options.blockBytes,
       tableSizeMax: options.tableBytes,
-      filterBitsPerKey: options.filterBitsPerKey,
+      filter: wholeKeys(options.filterBitsPerKey),
       compression: options.compression,
     },
     compaction: compactionSettings({

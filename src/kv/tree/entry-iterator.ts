@@ -5,6 +5,7 @@
 import { compareBytes } from '../../base/compare-bytes.ts';
 import { type Cursor, EntryKind } from '../entries/cursor.ts';
 import type { RangeTombstones } from '../entries/range-tombstones.ts';
+import type { WantedKeys } from '../sstable/filter-rule.ts';
 import type { PinnedSources, ReadState } from './read-state.ts';
 
 /** Older versions of a key that are stepped over one by one before it is cheaper to seek. */
@@ -15,6 +16,8 @@ export interface EntryBounds {
   readonly start: Uint8Array;
   /** First key that may not be given; undefined: all may. */
   readonly end: Uint8Array | undefined;
+  /** Others in these bounds may be left out: so tables are passed over whose filters rule out every key that is wanted. */
+  readonly wanted?: WantedKeys;
 }
 
 export class EntryIterator {
@@ -56,7 +59,7 @@ export class EntryIterator {
     this.#sources = state.pin(options.fillCache);
     try {
       this.#ranges = this.#sources.rangeTombstones();
-      this.#cursor = this.#sources.cursor(this.#ranges, options.sequence);
+      this.#cursor = this.#sources.cursor(this.#ranges, options.sequence, bounds);
     } catch (error) {
       this.#sources.release();
       throw error;

@@ -4,19 +4,20 @@ import { LevelCursor } from '../sstable/level-cursor.ts';
 import type { Memtable } from '../memtable/memtable.ts';
 import { mergeCursors } from '../entries/merge-cursor.ts';
 import type { RangeTombstones } from '../entries/range-tombstones.ts';
-import { hashKey } from '../../collections/bloom-filter.ts';
 import { newestSequence } from '../manifest/levels.ts';
 import { CursorMemoryPool } from '../sstable/cursor-memory.ts';
+import { SoughtHash } from '../sstable/filter-part.ts';
 import type { TableCursor } from '../sstable/table-cursor.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 import { UncoveredCursor } from '../entries/uncovered-cursor.ts';
+import type { EntryBounds } from './entry-iterator.ts';
 import type { TableHandle, TableSet, TableView } from './table-set.ts';
 
 export class ReadState {
   /** The active one first, then the frozen ones from the newest to the oldest. Replaced when that changes, never changed. */
   memtables: readonly Memtable[];
   readonly #tables: TableSet;
-  readonly #hash = new Uint32Array(2);
+  readonly #hash = new SoughtHash();
   readonly #cursorMemory = new CursorMemoryPool();
 
   constructor(memtables: readonly Memtable[], tables: TableSet) {
@@ -53,7 +54,7 @@ export class ReadState {
       return false;
     }
     const { levels, handles } = view;
-    hashKey(key, 0, key.length, this.#hash);
+    this.#hash.begin(key);
     const levelZero = handles[0]!;
     for (let index = 0; index < levelZero.length; index += 1) {
       if (levels.mayHold(0, index, key)) {
@@ -125,8 +126,8 @@ export class PinnedSources {
     }
   }
 
-  /** All entries in order, but for those that `ranges` hide in whole stretches from a reader at `sequence`. */
-  cursor(ranges: readonly RangeTombstones[], sequence: number): Cursor {
+  /** All entries in order that are in `bounds` and some others, but none that `ranges` hide in whole stretches from a reader at `sequence`. */
+  cursor(ranges: readonly RangeTombstones[], sequence: number, bounds: EntryBounds): Cursor {
     const uncovered = (source: Cursor, newest: number): Cursor =>
       ranges.length === 0 ? source : new UncoveredCursor(source, ranges, sequence, newest);
     const sources: Cursor[] = [];
@@ -135,12 +136,12 @@ export class PinnedSources {
         sources.push(uncovered(memtable.cursor(), memtable.maxSequence));
       }
     }
-    const { handles } = this.#view;
-    for (const handle of handles[0]!) {
-      sources.push(uncovered(this.#open(handle, true).cursor, newestSequence(handle.meta)));
+    for (const meta of this.#tablesOf(0, bounds)) {
+      const { cursor } = this.#open(this.#tables.handle(meta.number), true);
+      sources.push(uncovered(cursor, newestSequence(meta)));
     }
     for (let level = 1; level < this.#view.depth; level += 1) {
-      const tables = this.#view.levels.tables(level);
+      const tables = this.#tablesOf(level, bounds);
       if (tables.length > 0) {
         let current: OpenedTable | undefined;
         const open = (meta: TableMeta): Cursor => {
@@ -154,6 +155,21 @@ export class PinnedSources {
       }
     }
     return mergeCursors(sources);
+  }
+
+  /** Those of a level that may hold what is wanted. */
+  #tablesOf(level: number, { start, end, wanted }: EntryBounds): readonly TableMeta[] {
+    const { levels } = this.#view;
+    if (wanted === undefined) {
+      return levels.tables(level);
+    }
+    const hash = new SoughtHash();
+    hash.begin(start);
+    return levels
+      .overlapping(level, start, end)
+      .filter(({ number }) =>
+        this.#tables.reader(this.#tables.handle(number)).mayHoldWanted(start, wanted, hash),
+      );
   }
 
   /** Deleted ranges of all sources: those of each memtable, and those of all tables. */
