@@ -50,7 +50,7 @@ export interface ThreadStarter {
   ready(): void;
   /** Says instead why it can't. */
   failed(error: unknown): void;
-  post(message: unknown): void;
+  post(message: unknown, transfer?: readonly ArrayBuffer[]): void;
   /** The next message, or undefined if none is there. Does not wait. */
   receive(): { readonly message: unknown } | undefined;
   /** Has the thread's event loop wait for messages, which keeps the thread alive. What came before is heard, too. */
@@ -268,7 +268,7 @@ export function threadStarter(worker: string): ThreadStarter {
     data: workerData as unknown,
     ready: () => report({ start: 'ready', worker, version: VERSION }),
     failed: (error) => report({ start: 'failed', cause: packError(error) }),
-    post: (message) => port.postMessage(message),
+    post: (message, transfer = []) => port.postMessage(message, transfer),
     receive: () => receiveMessageOnPort(port),
     listen: (listener) => {
       port.on('message', listener);

@@ -102,6 +102,9 @@ describe('the thread of a background', () => {
     const first = await background.run(flushJob(5_000, 1));
     const second = await background.run(flushJob(2_000, 6_000));
     expect(first.tables).toMatchObject([{ number: 1, count: 5_000, maxSequence: 5_000 }]);
+    expect(first.images).toMatchObject([
+      { footer: { number: 1 }, filter: expect.any(Uint8Array), properties: { count: 5_000 } },
+    ]);
     const merged = await background.run({
       kind: 'compact',
       settings,

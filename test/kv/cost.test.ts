@@ -1,6 +1,7 @@
 /** What reading costs, in counts: blocks, filters and seeks. */
 import type { KvStore } from 'varve/kv';
 import { describe, expect, it } from 'vitest';
+import { FaultPlan, SimulatedFileSystem } from 'varve/testing';
 import { disk, openOn } from './simulated-store.ts';
 
 const KEY_COUNT = 20_000;
@@ -82,6 +83,46 @@ describe('reading', () => {
     expect(found).toMatchObject({ tableGets: 100, blockReads: 100 });
     await kv.close();
   });
+});
+
+describe('a table that was just made', () => {
+  it.each(['flush', 'merge', 'ingest'])(
+    'by a %s is read without its filter and index',
+    async (how) => {
+      const reads: number[] = [];
+      let isCounted = false;
+      const faults = new FaultPlan({
+        when: ({ kind, path, size = 0 }) => {
+          if (isCounted && kind === 'read' && path.endsWith('.tbl')) {
+            reads.push(size);
+          }
+          return undefined;
+        },
+      });
+      const kv = await openOn(new SimulatedFileSystem({ faults }));
+      const keys = Array.from({ length: 5_000 }, (_, index) => index.toString().padStart(8, '0'));
+      const value = new Uint8Array(100);
+      if (how === 'ingest') {
+        await kv.ingest(keys.map((key) => [key, value] as const));
+      } else {
+        await kv.batch(keys.map((key) => ({ type: 'put', key, value })));
+        await kv.flush();
+      }
+      if (how === 'merge') {
+        await kv.put(keys[0]!, value);
+        await kv.compact();
+      }
+      await kv.settled();
+      isCounted = true;
+      expect(kv.stats().openTables).toBe(0);
+      expect(kv.hasSync('0000x')).toBe(false);
+      expect(kv.getSync(keys[77]!)).toEqual(value);
+      expect(reads).toHaveLength(1);
+      expect(reads[0]).toBeLessThan(4_500);
+      expect(kv.stats().openTables).toBe(1);
+      await kv.close();
+    },
+  );
 });
 
 /** Tables in level 0, and in level 1. */

@@ -13,6 +13,7 @@ import { IngestFeed } from './ingest-feed.ts';
 import type { Job, JobResult } from './job.ts';
 import { JobScheduler, RunningJob, stepBlocking } from './job-scheduler.ts';
 import { workOf } from './job-work.ts';
+import { transferOf } from '../sstable/table-file.ts';
 import type { JobParts } from './table-jobs.ts';
 import { CountedTableNumbers } from './table-numbers.ts';
 
@@ -108,7 +109,7 @@ class BackgroundThread {
     const outcome = {
       succeeded: (result: JobResult) => {
         this.#feeds.delete(id);
-        this.#post({ report: 'succeeded', id, result });
+        this.#post({ report: 'succeeded', id, result }, transferOf(result.images));
       },
       failed: (error: unknown) => {
         this.#feeds.delete(id);
@@ -119,7 +120,7 @@ class BackgroundThread {
     this.#scheduler.add(new RunningJob(job.kind, work, outcome, feed));
   }
 
-  #post(report: BackgroundReport): void {
-    this.#starter.post(report);
+  #post(report: BackgroundReport, transfer: readonly ArrayBuffer[] = []): void {
+    this.#starter.post(report, transfer);
   }
 }

@@ -3,7 +3,7 @@ import { asVarveError, VarveError } from '../../base/errors.ts';
 import { finishReplacement, prepareReplacement } from '../../io/atomic-file.ts';
 import { MANIFEST_NAME } from '../sstable/names.ts';
 import type { IngestFeed } from './ingest-feed.ts';
-import type { Job, JobResult, ManifestJob, RemoveJob } from './job.ts';
+import { type Job, type JobResult, type ManifestJob, NOTHING_MADE, type RemoveJob } from './job.ts';
 import { type JobWork, pause } from './job-steps.ts';
 import { type JobParts, runCompaction, runFlush, runIngest } from './table-jobs.ts';
 
@@ -40,7 +40,7 @@ function* runManifest(
     throw notReplaced(error);
   }
   finishReplacement(fileSystem, directory, MANIFEST_NAME);
-  return { tables: [], bytesRead: 0, bytesWritten: content.length };
+  return { ...NOTHING_MADE, bytesWritten: content.length };
 }
 
 /** The manifest is the one before, and no power cut brings the other. */
@@ -55,5 +55,5 @@ function* runRemove({ paths }: RemoveJob, parts: JobParts): JobWork<JobResult> {
     parts.fileSystem.remove(path);
     yield pause;
   }
-  return { tables: [], bytesRead: 0, bytesWritten: 0 };
+  return NOTHING_MADE;
 }

@@ -3,6 +3,7 @@
  * what comes of it; the background reads, merges and writes, and never touches the manifest but to replace it as a whole.
  */
 import type { RangeTombstone } from '../entries/range-tombstones.ts';
+import type { TableImage } from '../sstable/table-file.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 import type { TableSettings } from '../sstable/table-settings.ts';
 import type { MemtableImage } from '../memtable/memtable.ts';
@@ -58,16 +59,19 @@ export type Job = SimpleJob | IngestJob;
 /** What a finished job made. Its tables and their names are durable. */
 export interface JobResult {
   readonly tables: readonly TableMeta[];
+  /** Of those of them that were made: their readers need not read filter and index again. */
+  readonly images: readonly TableImage[];
   readonly bytesRead: number;
   readonly bytesWritten: number;
 }
 
-export const NOTHING_MADE: JobResult = { tables: [], bytesRead: 0, bytesWritten: 0 };
+export const NOTHING_MADE: JobResult = { tables: [], images: [], bytesRead: 0, bytesWritten: 0 };
 
 /** Of two jobs, one after the other. */
 export function combined(one: JobResult, other: JobResult): JobResult {
   return {
     tables: [...one.tables, ...other.tables],
+    images: [...one.images, ...other.images],
     bytesRead: one.bytesRead + other.bytesRead,
     bytesWritten: one.bytesWritten + other.bytesWritten,
   };

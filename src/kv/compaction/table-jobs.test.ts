@@ -198,7 +198,7 @@ describe('a flush', () => {
     const disk = newDisk();
     const range = { start: bytes('a'), end: bytes('m'), sequence: 3 };
     const nothing = run(runFlush(memtableOf({ entries: [], ranges: [] }), disk));
-    expect(nothing).toEqual({ tables: [], bytesRead: 0, bytesWritten: 0 });
+    expect(nothing).toEqual({ tables: [], images: [], bytesRead: 0, bytesWritten: 0 });
     expect(pathsOf(disk.fileSystem)).toEqual([]);
     const { tables } = run(runFlush(memtableOf({ entries: [], ranges: [range] }), disk));
     expect(contentOf(disk, tables)).toEqual({ entries: [], ranges: [range] });

@@ -93,7 +93,7 @@ function* resultOf(
   try {
     yield* filling;
     const tables = yield* output.end();
-    return { tables, bytesRead, bytesWritten: output.bytesWritten };
+    return { tables, images: output.images, bytesRead, bytesWritten: output.bytesWritten };
   } catch (error) {
     output.discard();
     throw error;

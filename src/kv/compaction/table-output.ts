@@ -17,6 +17,7 @@ import type { Cursor, EntryKind } from '../entries/cursor.ts';
 import { tablePath, tablesDirectory } from '../sstable/names.ts';
 import type { RangeTombstone } from '../entries/range-tombstones.ts';
 import { TableBuilder } from '../sstable/table-builder.ts';
+import type { TableImage } from '../sstable/table-file.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 import type { TableSettings } from '../sstable/table-settings.ts';
 import type { JobWork } from './job-steps.ts';
@@ -43,6 +44,8 @@ export class TableOutput {
   readonly #parts: JobParts;
   readonly #plan: OutputPlan;
   readonly #made: TableMeta[] = [];
+  /** Of the same tables. */
+  readonly images: TableImage[] = [];
   readonly #paths: string[] = [];
   #file: File | undefined;
   #builder: TableBuilder | undefined;
@@ -259,6 +262,7 @@ export class TableOutput {
     this.#file = undefined;
     file.close();
     this.#made.push(meta);
+    this.images.push(builder.image);
     this.#builder = undefined;
     this.#start = end;
     this.#rangeSize = 0;

@@ -20,8 +20,10 @@ import {
   encodeHeader,
   FOOTER_SIZE,
   KEY_SIZE_MAX,
+  HEADER_SIZE,
   type PartExtent,
   readUint32,
+  type TableFooter,
   TablePlace,
   TRAILER_SIZE,
   writeTrailer,
@@ -32,7 +34,14 @@ import {
   followsFragment,
   fragmentSize,
 } from './range-tombstone-part.ts';
-import { shortenSeparator, TableIndexBuilder } from './table-index.ts';
+import { isRefusal } from '../../base/refusal.ts';
+import type { TableImage } from './table-file.ts';
+import {
+  shortenSeparator,
+  TableIndex,
+  TableIndexBuilder,
+  type TableIndexImage,
+} from './table-index.ts';
 import { encodeProperties, metaOf, type TableProperties } from './table-properties.ts';
 
 /** Finished blocks that wait for a write: large enough for a write to cost little per byte. */
@@ -84,6 +93,7 @@ export class TableBuilder {
   #minSequence = Number.MAX_SAFE_INTEGER;
   #maxSequence = 0;
   #isFinished = false;
+  #image: TableImage | undefined;
 
   constructor(file: File, options: TableBuilderOptions) {
     const { blockSize, compression, filter } = options.settings;
@@ -217,12 +227,14 @@ export class TableBuilder {
     const rangeTombstones = this.#endPart(
       this.#rangeTombstones.length === 0 ? undefined : encodeRangeTombstones(this.#rangeTombstones),
     );
-    const filter = this.#endPart(this.#filter.finish());
-    const index = this.#endPart(this.#index.finish());
+    const filterBytes = this.#filter.finish();
+    const filter = this.#endPart(filterBytes);
+    const indexBytes = this.#index.finish();
+    const index = this.#endPart(indexBytes);
     const propertiesPart = this.#endPart(encodeProperties(properties));
     yield* this.write();
     const digest = new Uint8Array(this.#digest.digest());
-    const footer = encodeFooter({
+    const footer: TableFooter = {
       identity: this.#place.identity,
       number: this.#place.number,
       count: this.#count,
@@ -231,11 +243,24 @@ export class TableBuilder {
       index,
       properties: propertiesPart,
       digest,
-    });
-    yield* writeAll(this.#file, footer, this.#written);
-    this.#written += footer.length;
+    };
+    yield* writeAll(this.#file, encodeFooter(footer), this.#written);
+    this.#written += FOOTER_SIZE;
     yield { operation: 'sync', file: this.#file };
+    this.#image = {
+      footer,
+      properties,
+      index: imageOf(indexBytes, rangeTombstones.offset),
+      filter: filterBytes?.subarray(0, -TRAILER_SIZE),
+      rangeTombstones: this.#rangeTombstones,
+    };
     return metaOf(properties, this.#written, digest);
+  }
+
+  /** Of the finished table: its reader need not read all this again. */
+  get image(): TableImage {
+    assert(this.#image !== undefined, 'a table has an image when it is finished');
+    return this.#image;
   }
 
   get #offset(): number {
@@ -356,4 +381,11 @@ export class TableBuilder {
       maxSequence: this.#maxSequence,
     };
   }
+}
+
+/** `bytes`: of the index part, trailer included. */
+function imageOf(bytes: Uint8Array, dataEnd: number): TableIndexImage {
+  const index = TableIndex.decode(bytes.subarray(0, -TRAILER_SIZE), HEADER_SIZE, dataEnd);
+  assert(!isRefusal(index), 'an index that was made can be read');
+  return index.image;
 }

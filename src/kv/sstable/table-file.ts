@@ -19,7 +19,7 @@ import {
   trailerIsIntact,
 } from './format.ts';
 import { compareKeys, decodeRangeTombstones } from './range-tombstone-part.ts';
-import { TableIndex } from './table-index.ts';
+import { TableIndex, type TableIndexImage } from './table-index.ts';
 import {
   decodeProperties,
   metaOf,
@@ -39,6 +39,41 @@ export interface TableParts {
   readonly meta: TableMeta;
   /** Bytes of index and filter in memory. */
   readonly memorySize: number;
+}
+
+/** All of a table but its data blocks, as whoever made it has it in memory: plain data, for whoever reads it. */
+export interface TableImage {
+  readonly footer: TableFooter;
+  readonly properties: TableProperties;
+  readonly index: TableIndexImage;
+  /** Its lines. */
+  readonly filter: Uint8Array | undefined;
+  readonly rangeTombstones: readonly RangeTombstone[];
+}
+
+/** The memory of images that moves to another thread with them. */
+export function transferOf(images: readonly TableImage[]): ArrayBuffer[] {
+  return images.flatMap(({ filter, index: { offsets, sequences, keys, keyStarts } }) =>
+    [filter, offsets, sequences, keys, keyStarts]
+      .map((array) => array?.buffer)
+      .filter((buffer) => buffer instanceof ArrayBuffer),
+  );
+}
+
+/** The parts of a table that need not be read: nobody has had them but who made them. */
+export function partsOf(image: TableImage, meta: TableMeta): TableParts {
+  const { footer, properties, rangeTombstones } = image;
+  const { identity } = footer;
+  const filter =
+    image.filter && new TableFilter(image.filter, properties.settings.filter, identity);
+  const index = new TableIndex(image.index);
+  const place = new TablePlace(identity, footer.number);
+  const memorySize = memorySizeOf(index, footer);
+  return { place, footer, properties, index, filter, rangeTombstones, meta, memorySize };
+}
+
+function memorySizeOf(index: TableIndex, { index: { size }, filter }: TableFooter): number {
+  return index.memorySize + size + filter.size;
 }
 
 /** Opens the file of a table; one that isn't there is damage. */
@@ -115,7 +150,7 @@ export function readTableParts(file: File, identity: Uint8Array): TableParts {
     filter,
     rangeTombstones,
     meta: metaOf(properties, size, footer.digest),
-    memorySize: index.memorySize + footer.index.size + footer.filter.size,
+    memorySize: memorySizeOf(index, footer),
   };
 }
 

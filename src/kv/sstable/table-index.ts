@@ -82,6 +82,14 @@ export function shortenSeparator(
   return lastSize;
 }
 
+/** What an index consists of, for another thread: plain arrays. */
+export interface TableIndexImage {
+  readonly offsets: Float64Array;
+  readonly sequences: Float64Array;
+  readonly keys: Uint8Array;
+  readonly keyStarts: Uint32Array;
+}
+
 export class TableIndex {
   readonly count: number;
   /** Where the blocks begin, and behind them where the last one ends. */
@@ -95,12 +103,8 @@ export class TableIndex {
   /** The next four bytes of each, as a number: most searches compare nothing else. */
   readonly #heads: Uint32Array;
 
-  private constructor(
-    offsets: Float64Array,
-    sequences: Float64Array,
-    keys: Uint8Array,
-    keyStarts: Uint32Array,
-  ) {
+  /** The arrays are not copied, and are believed: `decode` checks them. */
+  constructor({ offsets, sequences, keys, keyStarts }: TableIndexImage) {
     this.count = sequences.length;
     this.offsets = offsets;
     this.#sequences = sequences;
@@ -147,8 +151,13 @@ export class TableIndex {
         return { reason: 'the index holds what no index holds' };
       }
     }
-    const index = new TableIndex(offsets, sequences, keys, keyStarts);
+    const index = new TableIndex({ offsets, sequences, keys, keyStarts });
     return index.#isAscending() ? index : { reason: 'the index is out of order' };
+  }
+
+  get image(): TableIndexImage {
+    const { offsets } = this;
+    return { offsets, sequences: this.#sequences, keys: this.#keys, keyStarts: this.#keyStarts };
   }
 
   /** Of what is kept in memory, apart from the payload. */

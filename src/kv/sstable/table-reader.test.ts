@@ -55,7 +55,18 @@ export const sampleEntries: fc.Arbitrary<SampleEntry[]> = fc
 
 const settingsOf = fc.record({
   blockSize: fc.constantFrom(64, 128, 1_024, 4_096),
-  filter: fc.constantFrom(0, 1, 10).map(wholeKeys),
+  filter: fc.constantFrom(
+    ...[0, 1, 10].map(wholeKeys),
+    // Bytes that keys of these tests begin with.
+    {
+      bitsPerKey: 3,
+      axes: [
+        { axis: 0x00, bitsPerKey: 14, uncovered: 2 },
+        { axis: 0x61, bitsPerKey: 0, uncovered: 0 },
+        { axis: 0xff, bitsPerKey: 9, uncovered: 0xffff },
+      ],
+    },
+  ),
   compression: fc.constantFrom('none' as const, 'none' as const, 'deflate' as const),
 });
 

@@ -13,7 +13,14 @@ import type { WantedKeys } from './filter-rule.ts';
 import type { ReadCounters } from './read-counters.ts';
 import type { CursorMemory } from './cursor-memory.ts';
 import { TableCursor } from './table-cursor.ts';
-import { checkMeta, openTableFile, readTableParts, type TableParts } from './table-file.ts';
+import {
+  checkMeta,
+  openTableFile,
+  partsOf,
+  readTableParts,
+  type TableImage,
+  type TableParts,
+} from './table-file.ts';
 import type { TableIndex } from './table-index.ts';
 import type { TableOrigin } from './table-properties.ts';
 import { verifyTable } from './table-verifier.ts';
@@ -63,7 +70,10 @@ export class TableReader {
         : withSequence(parts.rangeTombstones, meta.ingestSequence);
   }
 
-  /** Opens the table that `meta` describes; any other is refused as damage. */
+  /**
+   * Opens the table that `meta` describes; any other is refused as damage. With the image that its maker has given of it, nothing is read, and
+   * damage of the parts is found by `verify` or the next open.
+   */
   static open(
     fileSystem: FileSystem,
     path: string,
@@ -71,6 +81,7 @@ export class TableReader {
     identity: Uint8Array,
     cache: BlockCache,
     counters: ReadCounters,
+    image?: TableImage,
   ): TableReader {
     const file = openTableFile(fileSystem, path);
     try {
@@ -82,7 +93,7 @@ export class TableReader {
           `the table has ${size} bytes instead of ${meta.size}`,
         );
       }
-      const parts = readTableParts(file, identity);
+      const parts = image === undefined ? readTableParts(file, identity) : partsOf(image, meta);
       checkMeta(path, meta, parts.meta);
       const source = new BlockSource(file, parts.index, parts.place, cache, counters);
       return new TableReader(fileSystem, path, meta, parts, source);

@@ -208,10 +208,10 @@ function openTables(
   const { identity, levels } = state;
   return new TableSet(
     {
-      open: (meta) => {
+      open: (meta, image) => {
         const path = tablePath(directory, meta.number);
         try {
-          return TableReader.open(fileSystem, path, meta, identity, cache, counters);
+          return TableReader.open(fileSystem, path, meta, identity, cache, counters, image);
         } catch (error) {
           throw options.readOnly ? asReplaced(error, path) : error;
         }

@@ -376,7 +376,7 @@ export class Maintenance {
     this.#running = plan;
     try {
       const made: JobResult = plan.isTrivialMove
-        ? { tables: inputs.flat(), bytesRead: 0, bytesWritten: 0 }
+        ? { ...NOTHING_MADE, tables: inputs.flat() }
         : await background.run({
             kind: 'compact',
             settings: this.#settings.tables,
@@ -427,7 +427,7 @@ export class Maintenance {
     const replaced = ({ levels }: ManifestState, size: number): void => {
       this.pressure = pressureOf(levels, this.#settings.compaction);
       // Order: the tables before the memtable is let go, in one turn: no read falls between.
-      this.#parts.tables.install(levels);
+      this.#parts.tables.install(levels, made.images);
       installed();
       this.counts.bytesRead += made.bytesRead;
       this.counts.bytesWritten += made.bytesWritten + size;

@@ -6,6 +6,7 @@ import { assert } from '../../base/assert.ts';
 import { VarveError } from '../../base/errors.ts';
 import { compareKeys, LEVEL_COUNT, type Levels } from '../manifest/levels.ts';
 import { RangeTombstones } from '../entries/range-tombstones.ts';
+import type { TableImage } from '../sstable/table-file.ts';
 import type { TableReader } from '../sstable/table-reader.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 
@@ -14,6 +15,8 @@ export class TableHandle {
   readonly meta: TableMeta;
   /** Open, unless it hasn't been needed lately. */
   reader: TableReader | undefined;
+  /** What its reader begins with, if it hasn't been needed since it was made. */
+  image: TableImage | undefined;
   /** Used since the last look for readers to close. */
   isRecent = false;
   /** Cursors on it: it stays open for them. */
@@ -60,7 +63,7 @@ export class TableView {
 const BLOCK_CHARGE = 16 * 1024;
 
 export interface TableSetParts {
-  readonly open: (meta: TableMeta) => TableReader;
+  readonly open: (meta: TableMeta, image?: TableImage) => TableReader;
   /** The table is in no view any more, and its reader is closed. */
   readonly unused: (meta: TableMeta) => void;
   /** `isScanned` has become true. */
@@ -71,7 +74,7 @@ export class TableSet {
   readonly #parts: TableSetParts;
   readonly #openCountMax: number;
   readonly #handles = new Map<number, TableHandle>();
-  /** Handles with open readers, in the order in which they are looked at for closing. */
+  /** Handles with readers or images, in the order in which they are looked at for closing. */
   #opened: TableHandle[] = [];
   #hand = 0;
   #current: TableView;
@@ -90,7 +93,7 @@ export class TableSet {
   }
 
   get openCount(): number {
-    return this.#opened.length;
+    return this.#opened.filter(({ reader }) => reader !== undefined).length;
   }
 
   /** A table of a view that is current or pinned. */
@@ -100,10 +103,16 @@ export class TableSet {
     return handle;
   }
 
-  /** From now on reads look at these tables. */
-  install(levels: Levels): void {
+  /** From now on reads look at these tables. `images`: of those that are new. */
+  install(levels: Levels, images: readonly TableImage[] = []): void {
     const before = this.#current;
     this.#current = this.#makeView(levels);
+    for (const image of images) {
+      const handle = this.handle(image.footer.number);
+      this.#makeRoom();
+      handle.image = image;
+      this.#opened.push(handle);
+    }
     if (before.levels.tables(0) !== levels.tables(0)) {
       this.#charge = 0;
     }
@@ -223,7 +232,7 @@ export class TableSet {
       return;
     }
     this.#handles.delete(handle.meta.number);
-    if (handle.reader !== undefined) {
+    if (handle.reader !== undefined || handle.image !== undefined) {
       this.#opened.splice(this.#opened.indexOf(handle), 1);
       this.#closeReader(handle);
     }
@@ -239,13 +248,23 @@ export class TableSet {
 
   #open(handle: TableHandle): TableReader {
     this.checkOpen();
+    const { image } = handle;
+    if (image === undefined) {
+      this.#makeRoom();
+    }
+    const reader = this.#parts.open(handle.meta, image);
+    handle.reader = reader;
+    if (image === undefined) {
+      this.#opened.push(handle);
+    }
+    handle.image = undefined;
+    return reader;
+  }
+
+  #makeRoom(): void {
     if (this.#opened.length >= this.#openCountMax) {
       this.#closeOne();
     }
-    const reader = this.#parts.open(handle.meta);
-    handle.reader = reader;
-    this.#opened.push(handle);
-    return reader;
   }
 
   /** Second chance: the first one from the hand on that wasn't used since the hand last passed. All busy: none. */
@@ -266,5 +285,6 @@ export class TableSet {
   #closeReader(handle: TableHandle): void {
     handle.reader?.close();
     handle.reader = undefined;
+    handle.image = undefined;
   }
 }
