@@ -308,6 +308,44 @@ export function findInBlock(
   return false;
 }
 
+/**
+ * How many of the entries from a restart on have a key before `key`. The restart is that of `restartBefore`, so the next one hasn't. As above,
+ * keys are not put together.
+ */
+export function countBefore(block: Block, restart: number, key: Uint8Array): number {
+  const { bytes, entriesEnd, restartInterval } = block;
+  const keySize = key.length;
+  let at = restartEntry(block, restart);
+  let count = 0;
+  let matched = 0;
+  for (; count < restartInterval && at < entriesEnd; count += 1) {
+    const shared = readVarint(bytes, at);
+    at += varintSize(shared);
+    const unshared = readVarint(bytes, at);
+    at += varintSize(unshared);
+    at += varintSize(readVarint(bytes, at));
+    if (at + unshared > entriesEnd) {
+      throw block.damage('an entry does not fit its block');
+    }
+    if (shared < matched) {
+      break;
+    }
+    if (shared === matched) {
+      const common = unshared < keySize - matched ? unshared : keySize - matched;
+      let same = 0;
+      while (same < common && bytes[at + same] === key[matched + same]) {
+        same += 1;
+      }
+      matched += same;
+      if (matched === keySize || (same < unshared && bytes[at + same]! > key[matched]!)) {
+        break;
+      }
+    }
+    at += unshared;
+  }
+  return count;
+}
+
 function fillFound(
   block: Block,
   index: number,

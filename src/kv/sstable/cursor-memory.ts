@@ -1,9 +1,13 @@
+import type { EntryRun } from './entry-run.ts';
+
 /** What a cursor keeps of its own while it stands: memory that costs more to make than a short scan costs besides. */
 export class CursorMemory {
   /** The key of the entry it stands on. */
   key: Uint8Array = new Uint8Array(256);
   /** The block it stands in, if the cache has it. */
   block: Uint8Array = new Uint8Array(0);
+  /** Backwards: made when it is needed, most cursors only go forwards. */
+  run: EntryRun | undefined;
 }
 
 const POOL_COUNT_MAX = 32;

@@ -7,27 +7,27 @@ import { copyBytes } from './block-builder.ts';
 import { KEY_SIZE_MAX } from './format.ts';
 import { readVarint, varintSize } from './varint.ts';
 
-/** A restart interval is persisted as a byte. */
-const ENTRY_COUNT_MAX = 256;
+const none = new Uint32Array(0);
 
 export class EntryRun {
   keys: Uint8Array = new Uint8Array(1_024);
   count = 0;
   /** Index in the block of the run's first entry. */
   firstEntry = 0;
-  readonly keyStarts: Uint32Array = new Uint32Array(ENTRY_COUNT_MAX);
-  readonly keyEnds: Uint32Array = new Uint32Array(ENTRY_COUNT_MAX);
+  keyStarts: Uint32Array = none;
+  keyEnds: Uint32Array = none;
   /** Value size × 4 + kind. */
-  readonly tags: Uint32Array = new Uint32Array(ENTRY_COUNT_MAX);
+  tags: Uint32Array = none;
   /** Where the entries end. */
-  readonly ends: Uint32Array = new Uint32Array(ENTRY_COUNT_MAX);
-  readonly valueStarts: Uint32Array = new Uint32Array(ENTRY_COUNT_MAX);
-  readonly valueEnds: Uint32Array = new Uint32Array(ENTRY_COUNT_MAX);
+  ends: Uint32Array = none;
+  valueStarts: Uint32Array = none;
+  valueEnds: Uint32Array = none;
 
   load(block: Block, restart: number): void {
     const { bytes, entriesStart, entriesEnd } = block;
     this.firstEntry = restart * block.restartInterval;
     this.count = Math.min(block.restartInterval, block.count - this.firstEntry);
+    this.#reserveEntries(block.restartInterval);
     let at = restartEntry(block, restart);
     let valueEnd = restartValue(block, restart);
     let keyStart = 0;
@@ -64,6 +64,17 @@ export class EntryRun {
       used = keyEnd;
       at += unshared;
       this.ends[index] = at;
+    }
+  }
+
+  #reserveEntries(count: number): void {
+    if (count > this.ends.length) {
+      this.keyStarts = new Uint32Array(count);
+      this.keyEnds = new Uint32Array(count);
+      this.tags = new Uint32Array(count);
+      this.ends = new Uint32Array(count);
+      this.valueStarts = new Uint32Array(count);
+      this.valueEnds = new Uint32Array(count);
     }
   }
 

@@ -10,6 +10,7 @@ import {
   samplePath,
 } from './table-sample.ts';
 import { BlockCache } from './block-cache.ts';
+import { ReadCounters } from './read-counters.ts';
 
 const keys = fc
   .array(fc.constantFrom(0, 1, 97, 255), { maxLength: 5 })
@@ -121,5 +122,33 @@ describe('a table cursor', () => {
       seen.push(entryAt(cursor));
     }
     expect(seen.reverse()).toEqual(entries);
+  });
+
+  it('goes before a key by reading and decoding no more than on the way forwards', () => {
+    const entries = Array.from({ length: 2_000 }, (_, index) => ({
+      key: Uint8Array.of(index >> 8, index & 255, 7),
+      sequence: 1,
+      value: new Uint8Array(10),
+    }));
+    const fileSystem = new SimulatedFileSystem();
+    const meta = makeSample(fileSystem, samplePath, entries, { settings: { blockSize: 1_024 } });
+    const costOf = (move: 'seek' | 'seekBefore'): { blocks: number; runs: number } => {
+      const counters = new ReadCounters();
+      const reader = openSample(fileSystem, meta, { counters });
+      let runs = 0;
+      for (let index = 1; index < 2_000; index += 1) {
+        const cursor = reader.cursor();
+        cursor[move](entries[index]!.key, 1);
+        expect(entryAt(cursor)).toEqual(entries[move === 'seek' ? index : index - 1]);
+        runs += cursor.release().run === undefined ? 0 : 1;
+      }
+      return { blocks: counters.blockReads + counters.blockHits, runs };
+    };
+    const forwards = costOf('seek');
+    const backwards = costOf('seekBefore');
+    expect(forwards.runs).toBe(0);
+    // Where a block begins, the one before is entered from its end: there are some forty.
+    expect(backwards.blocks).toBeLessThan(forwards.blocks + 60);
+    expect(backwards.runs).toBeLessThan(60);
   });
 });

@@ -7,6 +7,7 @@ import { compareBytes } from '../../base/compare-bytes.ts';
 import { type Cursor, EntryKind } from '../entries/cursor.ts';
 import {
   type Block,
+  countBefore,
   kindOf,
   restartBefore,
   restartEntry,
@@ -52,8 +53,6 @@ export class TableCursor implements Cursor {
   #keySize = 0;
   /** Backwards: the run that the cursor stands in. */
   #isInRun = false;
-  /** Made when it is needed: most cursors only go forwards. */
-  #run: EntryRun | undefined;
   #runRestart = 0;
 
   constructor(
@@ -126,19 +125,19 @@ export class TableCursor implements Cursor {
       return;
     }
     const block = this.#load(blockIndex);
-    const run = this.#loadRun(block, restartBefore(block, key, Number.MAX_SAFE_INTEGER));
-    let count = 0;
-    while (
-      count < run.count &&
-      compareBytes(run.keys, run.keyStarts[count]!, run.keyEnds[count]!, key, 0, key.length) < 0
-    ) {
-      count += 1;
-    }
+    const restart = restartBefore(block, key, Number.MAX_SAFE_INTEGER);
+    const count = countBefore(block, restart, key);
     if (count === 0) {
       this.#goToBlockEnd(blockIndex - 1);
-    } else {
-      this.#takeFromRun(run, block, count - 1);
+      return;
     }
+    // As if it had come forwards: no more keys are put together than on that way.
+    this.#goToRestart(block, restart);
+    for (let step = 0; step < count; step += 1) {
+      this.#entry += 1;
+      this.#decode(block);
+    }
+    this.isValid = true;
   }
 
   next(): void {
@@ -171,7 +170,7 @@ export class TableCursor implements Cursor {
     const entry = this.#entry - 1;
     const restart = Math.floor(entry / block.restartInterval);
     const isThere = this.#isInRun && restart === this.#runRestart;
-    const run = isThere ? this.#run! : this.#loadRun(block, restart);
+    const run = isThere ? this.#memory.run! : this.#loadRun(block, restart);
     this.#takeFromRun(run, block, entry - run.firstEntry);
   }
 
@@ -273,11 +272,11 @@ export class TableCursor implements Cursor {
   }
 
   #loadRun(block: Block, restart: number): EntryRun {
-    this.#run ??= new EntryRun();
+    this.#memory.run ??= new EntryRun();
     this.#isInRun = true;
     this.#runRestart = restart;
-    this.#run.load(block, restart);
-    return this.#run;
+    this.#memory.run.load(block, restart);
+    return this.#memory.run;
   }
 
   #takeFromRun(run: EntryRun, block: Block, index: number): void {
@@ -296,7 +295,7 @@ export class TableCursor implements Cursor {
 
   /** Makes the place in the run one from which the cursor can go on forwards. */
   #leaveRun(): void {
-    const run = this.#run!;
+    const run = this.#memory.run!;
     const index = this.#entry - run.firstEntry;
     const keySize = run.keyEnds[index]! - run.keyStarts[index]!;
     this.#keySize = 0;
