@@ -2,7 +2,7 @@
 import { type KvOptions, type KvStore, openKv } from 'varve/kv';
 import { SeededRandom, type SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
-import { afterPowerCut, codeOf, disk, keysOf, openOn, text } from './simulated-store.ts';
+import { afterPowerCut, codeOf, disk, keysOf, openOn, tablesOn, text } from './simulated-store.ts';
 
 const options: KvOptions = {
   log: false,
@@ -247,6 +247,39 @@ describe('a store without a log', () => {
       expect(text(third.getSync('a'))).toBe('2');
       await third.close();
     }
+  });
+
+  it('is another store once it was made again: tables of the one before are none of its own', async () => {
+    const fileSystem = disk();
+    const opened = (seed: number): Promise<KvStore> =>
+      openOn(fileSystem, options, { random: new SeededRandom(seed) });
+    const identityOf = (path: string): string =>
+      Buffer.from(fileSystem.readFile(path).subarray(8, 24)).toString('hex');
+    const first = await opened(1);
+    await first.put('a', '1');
+    await first.flush();
+    const table = fileSystem.readFile(tablesOn(fileSystem)[0]!);
+    const identity = identityOf('/kv/manifest');
+    await first.delete('a');
+    await first.compact();
+    await first.close();
+    // Removed, and not synced.
+    expect(tablesOn(fileSystem)).toEqual([]);
+    fileSystem.flipBit('/kv/manifest', 100, 3);
+    const second = await opened(2);
+    expect(second.recovery.discarded).toBeDefined();
+    expect(identityOf('/kv/manifest')).not.toBe(identity);
+    // Nothing of the first one comes back.
+    const cut = await afterPowerCut(fileSystem, options);
+    expect(cut.recovery).toMatchObject({ discarded: undefined, orphans: [] });
+    await cut.close();
+    await second.put('b', '1');
+    await second.close();
+    expect(identityOf(tablesOn(fileSystem)[0]!)).toBe(identityOf('/kv/manifest'));
+    fileSystem.writeFile(tablesOn(fileSystem)[0]!, table);
+    const third = await opened(3);
+    expect(third.recovery.discarded ?? (await codeOf(() => third.getSync('b')))).toBeDefined();
+    await third.close();
   });
 
   it('is not mistaken for one with a log, nor the other way round', async () => {

@@ -46,7 +46,7 @@ const TABLE_FLAGS = 3;
 
 /** All that a store knows of itself but for its memtables and its log. */
 export interface ManifestState {
-  /** 16 bytes, drawn when the store was made, or given by the owner of a store without a log. In every table's header. */
+  /** 16 bytes, drawn when the store was made, and anew when it was discarded and made again. In every table's header. */
   readonly identity: Uint8Array;
   /** Grows by one with every replacement of the manifest; 1 in the first. */
   readonly edit: number;

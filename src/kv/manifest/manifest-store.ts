@@ -7,7 +7,7 @@ import { reached } from '../../base/reached.ts';
 import { readSmallFile, replaceFile } from '../../io/atomic-file.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { joinPath } from '../../io/path.ts';
-import { MANIFEST_NAME, tablePath } from '../sstable/names.ts';
+import { MANIFEST_NAME, tablePath, tablesDirectory } from '../sstable/names.ts';
 import { inspectNames, listTables, LOG_NAME } from './folder.ts';
 import {
   decodeManifest,
@@ -76,17 +76,13 @@ export function checkFolder(
 }
 
 /**
- * Removes the tables of a discarded store, then its manifest. `identity` is the owner's, if the owner has given the store one; without
- * it, tables count as the store's if they all carry the same. Throws `FOREIGN_FILE` before anything is removed.
+ * Removes a discarded store's manifest, then its tables, which count as the store's if they all carry the same identity. Throws `FOREIGN_FILE`
+ * before anything is removed.
  */
-export function discardTables(
-  fileSystem: FileSystem,
-  directory: string,
-  identity?: Uint8Array,
-): void {
+export function discardTables(fileSystem: FileSystem, directory: string): void {
   inspectNames(fileSystem, directory);
   const found = listTables(fileSystem, directory);
-  const plan = planOrphans(fileSystem, directory, [...found.keys()], identity);
+  const plan = planOrphans(fileSystem, directory, [...found.keys()], undefined);
   const manifest = joinPath(directory, MANIFEST_NAME);
   // Order: without its manifest first, or a power cut leaves a manifest that names tables which are gone.
   if (fileSystem.stat(manifest) !== undefined) {
@@ -94,6 +90,11 @@ export function discardTables(
   }
   fileSystem.syncDirectory(directory);
   reclaimOrphans(fileSystem, directory, plan);
+  if (fileSystem.stat(tablesDirectory(directory)) !== undefined) {
+    // Order: tables removed by earlier work are gone for good before a store of another identity is there, or a power cut brings them
+    // back as a stranger's.
+    fileSystem.syncDirectory(tablesDirectory(directory));
+  }
 }
 
 /** Throws `CORRUPT` with file and offset, or `UNSUPPORTED_FORMAT` if a newer version wrote it. */
