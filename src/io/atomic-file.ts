@@ -41,9 +41,18 @@ export function prepareReplacement(
   }
 }
 
-/** The second half. If it fails, the old content may be there or the new, and a power cut may bring the other. */
-export function finishReplacement(fileSystem: FileSystem, directory: string, name: string): void {
-  fileSystem.rename(temporaryOf(directory, name), joinPath(directory, name));
+/**
+ * The second half, of several files at once if need be. If it fails, the old content may be there or the new, of each of them, and a power
+ * cut may bring the other.
+ */
+export function finishReplacement(
+  fileSystem: FileSystem,
+  directory: string,
+  ...names: readonly string[]
+): void {
+  for (const name of names) {
+    fileSystem.rename(temporaryOf(directory, name), joinPath(directory, name));
+  }
   fileSystem.syncDirectory(directory);
 }
 

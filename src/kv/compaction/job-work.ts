@@ -1,7 +1,6 @@
 import { assert } from '../../base/assert.ts';
 import { asVarveError, VarveError } from '../../base/errors.ts';
-import { finishReplacement, prepareReplacement } from '../../io/atomic-file.ts';
-import { MANIFEST_NAME } from '../sstable/names.ts';
+import { finishManifest, prepareManifest } from '../manifest/manifest-store.ts';
 import type { IngestFeed } from './ingest-feed.ts';
 import { type Job, type JobResult, type ManifestJob, NOTHING_MADE, type RemoveJob } from './job.ts';
 import { type JobWork, pause } from './job-steps.ts';
@@ -35,11 +34,11 @@ function* runManifest(
   { fileSystem, directory }: JobParts,
 ): JobWork<JobResult> {
   try {
-    prepareReplacement(fileSystem, directory, MANIFEST_NAME, content);
+    prepareManifest(fileSystem, directory, content);
   } catch (error) {
     throw notReplaced(error);
   }
-  finishReplacement(fileSystem, directory, MANIFEST_NAME);
+  finishManifest(fileSystem, directory);
   return { ...NOTHING_MADE, bytesWritten: content.length };
 }
 

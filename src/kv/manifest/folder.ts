@@ -3,7 +3,13 @@ import { VarveError } from '../../base/errors.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { adviceAbout } from '../../io/mount-root.ts';
 import { joinPath } from '../../io/path.ts';
-import { MANIFEST_NAME, TABLES_NAME, tableNumberOf, tablesDirectory } from '../sstable/names.ts';
+import {
+  MANIFEST_COPY_NAME,
+  MANIFEST_NAME,
+  TABLES_NAME,
+  tableNumberOf,
+  tablesDirectory,
+} from '../sstable/names.ts';
 
 /** The journal's folder, of a store with a log. */
 export const LOG_NAME = 'log';
@@ -14,6 +20,8 @@ const ownNames: ReadonlySet<string> = new Set([
   'LOCK',
   MANIFEST_NAME,
   `${MANIFEST_NAME}.tmp`,
+  MANIFEST_COPY_NAME,
+  `${MANIFEST_COPY_NAME}.tmp`,
   TABLES_NAME,
   LOG_NAME,
   QUARANTINE_NAME,

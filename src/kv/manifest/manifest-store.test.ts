@@ -53,7 +53,9 @@ function stateOf(numbers: readonly number[], rest: Partial<ManifestState> = {}):
 function makeStore(rest: Partial<ManifestState> = {}): SimulatedFileSystem {
   const fileSystem = new SimulatedFileSystem();
   fileSystem.writeFile('/kv/LOCK', new Uint8Array(0));
-  fileSystem.writeFile('/kv/manifest', encodeManifest(stateOf([3, 5], rest)));
+  const content = encodeManifest(stateOf([3, 5], rest));
+  fileSystem.writeFile('/kv/manifest', content);
+  fileSystem.writeFile('/kv/manifest.copy', content);
   fileSystem.writeFile(pathOf(3), tableBytes(3));
   fileSystem.writeFile(pathOf(5), tableBytes(5));
   return fileSystem;
@@ -163,7 +165,7 @@ describe('a folder at rest', () => {
         const fileSystem = makeStore({ hasLog: false }).clone({ faults: new FaultPlan({ when }) });
         const failed = codeOf(() => checkFolder(fileSystem, '/kv', { log: false }));
         expect(failed).toBe(seen > skipped ? 'EIO' : undefined);
-        expect(fileSystem.paths()).toHaveLength(4);
+        expect(fileSystem.paths()).toHaveLength(5);
       }
     }
   });
@@ -189,7 +191,13 @@ describe('tables that the manifest does not name', () => {
       setAside: [],
       nextTableNumber: 32,
     });
-    expect(fileSystem.paths()).toEqual(['/kv/LOCK', '/kv/manifest', pathOf(3), pathOf(5)]);
+    expect(fileSystem.paths()).toEqual([
+      '/kv/LOCK',
+      '/kv/manifest',
+      '/kv/manifest.copy',
+      pathOf(3),
+      pathOf(5),
+    ]);
   });
 
   it('stay while there is no space to make the name of the manifest durable, and go when there is', () => {

@@ -4,10 +4,15 @@
  */
 import { CorruptionError, isShortage, VarveError } from '../../base/errors.ts';
 import { reached } from '../../base/reached.ts';
-import { readSmallFile, replaceFile } from '../../io/atomic-file.ts';
+import {
+  finishReplacement,
+  prepareReplacement,
+  readSmallFile,
+  removeIfThere,
+} from '../../io/atomic-file.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { joinPath } from '../../io/path.ts';
-import { MANIFEST_NAME, tablePath, tablesDirectory } from '../sstable/names.ts';
+import { MANIFEST_COPY_NAME, MANIFEST_NAME, tablePath, tablesDirectory } from '../sstable/names.ts';
 import { inspectNames, listTables, LOG_NAME } from './folder.ts';
 import {
   decodeManifest,
@@ -83,11 +88,9 @@ export function discardTables(fileSystem: FileSystem, directory: string): void {
   inspectNames(fileSystem, directory);
   const found = listTables(fileSystem, directory);
   const plan = planOrphans(fileSystem, directory, [...found.keys()], undefined);
-  const manifest = joinPath(directory, MANIFEST_NAME);
   // Order: without its manifest first, or a power cut leaves a manifest that names tables which are gone.
-  if (fileSystem.stat(manifest) !== undefined) {
-    fileSystem.remove(manifest);
-  }
+  removeIfThere(fileSystem, joinPath(directory, MANIFEST_NAME));
+  removeIfThere(fileSystem, joinPath(directory, MANIFEST_COPY_NAME));
   fileSystem.syncDirectory(directory);
   reclaimOrphans(fileSystem, directory, plan);
   if (fileSystem.stat(tablesDirectory(directory)) !== undefined) {
@@ -97,9 +100,41 @@ export function discardTables(fileSystem: FileSystem, directory: string): void {
   }
 }
 
+/**
+ * Replaces the manifest and its copy as one step. The copy is what repair goes by when the manifest is lost, and can be: only after both are
+ * durable is anything removed that the manifest before needs, so whichever of the two states a power cut leaves in the copy, all of it is there.
+ */
+export function replaceManifest(
+  fileSystem: FileSystem,
+  directory: string,
+  content: Uint8Array,
+): void {
+  prepareManifest(fileSystem, directory, content);
+  finishManifest(fileSystem, directory);
+}
+
+/** The first half: nothing has changed, whether this fails or not. */
+export function prepareManifest(
+  fileSystem: FileSystem,
+  directory: string,
+  content: Uint8Array,
+): void {
+  prepareReplacement(fileSystem, directory, MANIFEST_COPY_NAME, content);
+  prepareReplacement(fileSystem, directory, MANIFEST_NAME, content);
+}
+
+/** The second half: if it fails, either may be the one before or not. */
+export function finishManifest(fileSystem: FileSystem, directory: string): void {
+  finishReplacement(fileSystem, directory, MANIFEST_NAME, MANIFEST_COPY_NAME);
+}
+
 /** Throws `CORRUPT` with file and offset, or `UNSUPPORTED_FORMAT` if a newer version wrote it. */
-export function readManifest(fileSystem: FileSystem, directory: string): ManifestState | 'missing' {
-  const path = joinPath(directory, MANIFEST_NAME);
+export function readManifest(
+  fileSystem: FileSystem,
+  directory: string,
+  name: string = MANIFEST_NAME,
+): ManifestState | 'missing' {
+  const path = joinPath(directory, name);
   const found = fileSystem.stat(path);
   if (found === undefined) {
     return 'missing';
@@ -199,7 +234,7 @@ function tidyUp(
  */
 function isNameRenewed(fileSystem: FileSystem, directory: string, state: ManifestState): boolean {
   try {
-    replaceFile(fileSystem, directory, MANIFEST_NAME, encodeManifest(state));
+    replaceManifest(fileSystem, directory, encodeManifest(state));
     reached('renewed the name of a manifest');
     return true;
   } catch (error) {

@@ -6,6 +6,8 @@ import { joinPath } from '../../io/path.ts';
 export const TABLES_NAME = 'tables';
 /** Which tables there are. */
 export const MANIFEST_NAME = 'manifest';
+/** The same once more, for when the manifest is lost. */
+export const MANIFEST_COPY_NAME = 'manifest.copy';
 
 const DIGITS = 20;
 const pattern = /^(\d{20})\.tbl$/;

@@ -8,7 +8,7 @@ import { removeFolderIfEmpty } from '../../io/remove-folder.ts';
 import { positionOfSegmentName } from '../../journal/format.ts';
 import { SPARE_NAME, TAIL_NAME } from '../../journal/names.ts';
 import { LOG_NAME, QUARANTINE_NAME } from '../manifest/folder.ts';
-import { MANIFEST_NAME, tableNumberOf, TABLES_NAME } from '../sstable/names.ts';
+import { MANIFEST_COPY_NAME, MANIFEST_NAME, tableNumberOf, TABLES_NAME } from '../sstable/names.ts';
 
 /** Of an event store, whose folder has a log and a quarantine, too. */
 const FOREIGN_IDENTITY = 'store.json';
@@ -53,6 +53,12 @@ function checkIsStore(fileSystem: FileSystem, directory: string): void {
   }
 }
 
+const besideManifest: ReadonlySet<string> = new Set([
+  `${MANIFEST_NAME}.tmp`,
+  MANIFEST_COPY_NAME,
+  `${MANIFEST_COPY_NAME}.tmp`,
+]);
+
 /** The manifest last: as long as something is left, what is there is known for a store, and can be removed. */
 function removeStore(fileSystem: FileSystem, directory: string): void {
   removeFiles(fileSystem, joinPath(directory, LOG_NAME), isOfLog);
@@ -62,7 +68,7 @@ function removeStore(fileSystem: FileSystem, directory: string): void {
     joinPath(directory, TABLES_NAME),
     (name) => tableNumberOf(name) !== undefined,
   );
-  removeFiles(fileSystem, directory, (name) => name === `${MANIFEST_NAME}.tmp`);
+  removeFiles(fileSystem, directory, (name) => besideManifest.has(name));
   fileSystem.syncDirectory(directory);
   for (const name of [LOG_NAME, QUARANTINE_NAME, TABLES_NAME]) {
     removeFolderIfEmpty(joinPath(directory, name));

@@ -1,7 +1,6 @@
 import { checkPath } from '../../base/arguments.ts';
 import { VarveError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
-import { replaceFile } from '../../io/atomic-file.ts';
 import type { Clock } from '../../io/clock.ts';
 import { copyBytes, tryLink } from '../../io/copy-file.ts';
 import type { FileSystem } from '../../io/file-system.ts';
@@ -12,7 +11,8 @@ import { createJournal } from '../../journal/recovery.ts';
 import type { Maintenance } from '../tree/maintenance.ts';
 import { LOG_NAME } from '../manifest/folder.ts';
 import { encodeManifest } from '../manifest/format.ts';
-import { MANIFEST_NAME, tablePath, tablesDirectory } from '../sstable/names.ts';
+import { replaceManifest } from '../manifest/manifest-store.ts';
+import { tablePath, tablesDirectory } from '../sstable/names.ts';
 import type { TableSet } from '../tree/table-set.ts';
 
 export interface BackupParts {
@@ -56,8 +56,7 @@ export async function backupKv(parts: BackupParts, target: string): Promise<void
   tables.checkOpen();
   // Order: everything else is durable before the file that makes the folder a store.
   fileSystem.syncDirectory(path);
-  const content = encodeManifest({ ...state, flushedSequence: lastSequence });
-  replaceFile(fileSystem, path, MANIFEST_NAME, content);
+  replaceManifest(fileSystem, path, encodeManifest({ ...state, flushedSequence: lastSequence }));
 }
 
 function checkTarget({ fileSystem, directory }: BackupParts, target: string): void {

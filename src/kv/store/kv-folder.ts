@@ -2,15 +2,20 @@
 import { reached } from '../../base/reached.ts';
 import type { Random } from '../../base/random.ts';
 import { CorruptionError, VarveError } from '../../base/errors.ts';
-import { removeIfThere, replaceFile } from '../../io/atomic-file.ts';
+import { removeIfThere } from '../../io/atomic-file.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { joinPath } from '../../io/path.ts';
 import { logHoldsFrames } from '../../journal/holds-frames.ts';
 import { createJournal, listSegments } from '../../journal/recovery.ts';
 import { LOG_NAME } from '../manifest/folder.ts';
 import { emptyManifest, encodeManifest, type ManifestState } from '../manifest/format.ts';
-import { checkFolder, discardTables, type FolderCheck } from '../manifest/manifest-store.ts';
-import { MANIFEST_NAME, tablePath, tablesDirectory } from '../sstable/names.ts';
+import {
+  checkFolder,
+  discardTables,
+  type FolderCheck,
+  replaceManifest,
+} from '../manifest/manifest-store.ts';
+import { tablePath, tablesDirectory } from '../sstable/names.ts';
 import type { ResolvedKvOptions } from './options.ts';
 
 export interface OpenedFolder {
@@ -95,7 +100,7 @@ function create(
   fileSystem.makeDirectory(tablesDirectory(directory));
   fileSystem.syncDirectory(directory);
   const state = emptyManifest({ identity, hasLog });
-  replaceFile(fileSystem, directory, MANIFEST_NAME, encodeManifest(state));
+  replaceManifest(fileSystem, directory, encodeManifest(state));
   const { nextTableNumber } = state;
   const common = { directory, state, nextTableNumber, isNameDurable: true };
   return { ...common, isNew: true, orphans: [], discarded };

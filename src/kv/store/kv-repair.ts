@@ -1,5 +1,6 @@
 /**
- * Makes a manifest from the tables alone, for a store whose manifest is missing or damaged. Nothing is deleted: what can't be used is
+ * Makes a manifest anew for a store whose manifest is missing or damaged: from its copy, or, where that is lost as well or doesn't agree with
+ * what is there, from the tables alone. Nothing is deleted: what can't be used is
  * moved to the quarantine, and what isn't needed is left to the next open, which removes what proves to be ours.
  */
 import { CorruptionError, VarveError } from '../../base/errors.ts';
@@ -18,13 +19,18 @@ import {
   LOG_NAME,
   QUARANTINE_NAME,
 } from '../manifest/folder.ts';
-import { emptyManifest, encodeManifest, MANIFEST_SIZE_MAX } from '../manifest/format.ts';
+import {
+  emptyManifest,
+  encodeManifest,
+  MANIFEST_SIZE_MAX,
+  type ManifestState,
+} from '../manifest/format.ts';
 import { Levels, tablesOverlap } from '../manifest/levels.ts';
 import { type TableWithOrigin, traceLineage } from '../manifest/lineage.ts';
-import { readManifest } from '../manifest/manifest-store.ts';
+import { readManifest, replaceManifest } from '../manifest/manifest-store.ts';
 import { isSame, readHeader, setAsideTable } from '../manifest/orphans.ts';
 import { placeTables } from '../manifest/placement.ts';
-import { MANIFEST_NAME, tablePath } from '../sstable/names.ts';
+import { MANIFEST_COPY_NAME, MANIFEST_NAME, tablePath } from '../sstable/names.ts';
 import { BlockCache } from '../sstable/block-cache.ts';
 import { ReadCounters } from '../sstable/read-counters.ts';
 import { readTableMeta } from '../sstable/table-file.ts';
@@ -78,11 +84,13 @@ export function repairKv(
   }
   const log = inspectLog(fileSystem, directory);
   const survey = surveyTables(fileSystem, directory, log?.identity);
-  const report = planRepair({ fileSystem, directory, log, survey }, options);
+  const scene = { fileSystem, directory, log, survey };
+  const copy = options.evenIfIntact === true ? undefined : usableCopy(scene);
+  const report = copy === undefined ? planRepair(scene, options) : restored(copy, survey);
   if (options.apply !== true || report.outcome === 'refused') {
     return report;
   }
-  apply({ fileSystem, directory, log, survey }, report);
+  apply(scene, report, copy ?? stateOf(scene, report));
   return { ...report, outcome: 'repaired' };
 }
 
@@ -120,10 +128,18 @@ interface Scene {
 function isIntact(fileSystem: FileSystem, directory: string): boolean {
   try {
     const state = readManifest(fileSystem, directory);
+    if (state === 'missing') {
+      return false;
+    }
     const sizes = listTables(fileSystem, directory);
+    const { identity } = state;
+    const owner = inspectLog(fileSystem, directory)?.identity ?? identity;
     return (
-      state !== 'missing' &&
-      [...state.levels].every(({ number, size }) => sizes.get(number) === size)
+      isSame(owner, identity) &&
+      [...state.levels].every(
+        ({ number, size }) =>
+          sizes.get(number) === size && isOf(fileSystem, directory, number, identity),
+      )
     );
   } catch (error) {
     if (error instanceof CorruptionError) {
@@ -131,6 +147,17 @@ function isIntact(fileSystem: FileSystem, directory: string): boolean {
     }
     throw error;
   }
+}
+
+/** Whether a table's file says that it is this one, of this store. */
+function isOf(
+  fileSystem: FileSystem,
+  directory: string,
+  number: number,
+  identity: Uint8Array,
+): boolean {
+  const header = readHeader(fileSystem, tablePath(directory, number));
+  return typeof header === 'object' && isSame(header.identity, identity);
 }
 
 /** Undefined if the store has no log. */
@@ -223,6 +250,56 @@ function readWhole(
   return { meta, madeFor: level, inputs, outputIndex, isLastOutput };
 }
 
+/**
+ * The manifest's copy, if it is this store's and all that it names is there, table by table by its digest, and the log goes on where it ends.
+ * It is the lost manifest, or the one before, if a power cut came while that was replaced: then nobody has been told of what it lacks.
+ */
+function usableCopy({ fileSystem, directory, log, survey }: Scene): ManifestState | undefined {
+  const state = readableCopy(fileSystem, directory);
+  if (
+    state === undefined ||
+    !isSame(state.identity, survey.identity) ||
+    state.hasLog !== (log !== undefined) ||
+    (log !== undefined && (log.identity === undefined || log.start > state.flushedSequence))
+  ) {
+    return undefined;
+  }
+  const tables = new Map(survey.tables.map(({ meta }) => [meta.number, meta]));
+  const isWhole = [...state.levels].every(({ number, digest }) => {
+    const found = tables.get(number);
+    return found !== undefined && isSame(found.digest, digest);
+  });
+  return isWhole ? state : undefined;
+}
+
+function readableCopy(fileSystem: FileSystem, directory: string): ManifestState | undefined {
+  try {
+    const state = readManifest(fileSystem, directory, MANIFEST_COPY_NAME);
+    return state === 'missing' ? undefined : state;
+  } catch (error) {
+    if (error instanceof CorruptionError) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function restored(state: ManifestState, { tables, damaged }: Survey): KvRepairReport {
+  const kept = state.levels
+    .toArrays()
+    .flatMap((ofLevel, level) => ofLevel.map(({ number }) => ({ number, level })));
+  const numbers = new Set(kept.map(({ number }) => number));
+  return {
+    ...nothingFound,
+    outcome: 'repairable',
+    kept,
+    notNeeded: tables.map(({ meta }) => meta.number).filter((number) => !numbers.has(number)),
+    damaged,
+    lastSequence: state.lastSequence,
+    flushedSequence: state.flushedSequence,
+  };
+}
+
 function planRepair(scene: Scene, options: KvRepairOptions): KvRepairReport {
   const { log, survey } = scene;
   const { tables, damaged, present } = survey;
@@ -245,12 +322,13 @@ function planRepair(scene: Scene, options: KvRepairOptions): KvRepairReport {
     }
     return reason === undefined;
   });
+  // Two tables say the same of one another whatever others there are: all are read once.
+  const order = ContentOrder.of(
+    { ...scene, identity: survey.identity },
+    rest.map(({ meta }) => meta),
+  );
   let levels: readonly (readonly TableMeta[])[] | undefined;
   while (levels === undefined) {
-    const order = ContentOrder.of(
-      { ...scene, identity: survey.identity },
-      rest.map(({ meta }) => meta),
-    );
     const placement = placeTables(rest, (left, right) => order.evidenceOf(left, right));
     if ('levels' in placement) {
       ({ levels } = placement);
@@ -301,27 +379,35 @@ function ingestProblem(
     : undefined;
 }
 
-function apply({ fileSystem, directory, log, survey }: Scene, report: KvRepairReport): void {
+/** What is made of the tables alone. */
+function stateOf({ log, survey }: Scene, report: KvRepairReport): ManifestState {
   const metas = new Map(survey.tables.map(({ meta }) => [meta.number, meta]));
   const levels: TableMeta[][] = [];
   for (const { number, level } of report.kept) {
     (levels[level] ??= []).push(metas.get(number)!);
   }
-  const state = emptyManifest({
+  return emptyManifest({
     identity: survey.identity,
     hasLog: log !== undefined,
-    nextTableNumber: nextNumber(survey.tables),
     lastSequence: report.lastSequence,
     flushedSequence: report.flushedSequence,
     levels: Levels.from(Array.from(levels, (tables) => tables ?? [])),
   });
+}
+
+function apply(
+  { fileSystem, directory, survey }: Scene,
+  report: KvRepairReport,
+  state: ManifestState,
+): void {
+  const nextTableNumber = Math.max(state.nextTableNumber, nextNumber(survey.tables));
   keepOldManifest(fileSystem, directory);
   const unusable = new Set([...report.damaged, ...report.undecided].map(({ number }) => number));
   for (const number of unusable) {
     setAsideTable(fileSystem, directory, number);
   }
   // Order: the manifest last. A repair that is interrupted before is done again.
-  replaceFile(fileSystem, directory, MANIFEST_NAME, encodeManifest(state));
+  replaceManifest(fileSystem, directory, encodeManifest({ ...state, nextTableNumber }));
 }
 
 function nextNumber(tables: readonly TableWithOrigin[]): number {
