@@ -375,6 +375,7 @@ describe('kv repair', () => {
       await kv.ingest([['a', 'ingested']]);
     });
     rmSync(join(folder, 'guess', 'manifest'));
+    rmSync(join(folder, 'guess', 'manifest.copy'));
     const { status, out, error } = varve('kv', 'repair', 'guess', '--apply');
     expect(status).toBe(5);
     expect(out).toMatch(/^undecided {2}table \d+: it was ingested/m);

@@ -25,6 +25,8 @@ import {
 } from './wishes.ts';
 
 export const MANIFEST: string = `${KV_STORE}/manifest`;
+/** Nobody but repair reads it, and every open makes it anew. */
+export const MANIFEST_COPY: string = `${MANIFEST}.copy`;
 export const LOG: string = `${KV_STORE}/log/00000000000000000000.seg`;
 export const TAIL: string = `${KV_STORE}/log/tail`;
 export const options: KvOptions = { ...calmOptions, memtableBytes: 4_096 };

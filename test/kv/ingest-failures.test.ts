@@ -65,7 +65,7 @@ describe('an ingest that fails', () => {
 const cuts = [
   lossy,
   { keep: 'all', sector: 512, directory: 'ordered' },
-  { keep: 'random', sector: 512, directory: 'any' },
+  ...Array.from({ length: 8 }, () => ({ keep: 'random', sector: 512, directory: 'any' }) as const),
 ] as const;
 
 /** An ingest of whose operations as `isCounted` says the n-th fails, and `count` in a row; what it rejected with, and what is there then. */

@@ -13,6 +13,8 @@ const options: KvOptions = {
   levelMultiplier: 2,
 };
 
+const stretches = (kv: KvStore): unknown[] => kv.tables().map(({ stretch }) => stretch);
+
 /** Counts words: an event of the log is a word, the store holds how often each was there, and under `#` the next position. */
 class Counter {
   readonly #log: readonly string[];
@@ -280,6 +282,33 @@ describe('a store without a log', () => {
     const third = await opened(3);
     expect(third.recovery.discarded ?? (await codeOf(() => third.getSync('b')))).toBeDefined();
     await third.close();
+  });
+
+  it('knows of each table from which positions its entries come, through merges and the next open', async () => {
+    const fileSystem = disk();
+    const kv = await openOn(fileSystem, options);
+    await kv.put('a', '1', { position: 7 });
+    await kv.flush();
+    await kv.ingest([['b', '1']], { position: 20 });
+    await kv.ingest([['c', '1']], { position: 30 });
+    expect(new Set(stretches(kv))).toEqual(
+      new Set([
+        { from: 0, to: 7 },
+        { from: 7, to: 20 },
+        { from: 20, to: 30 },
+      ]),
+    );
+    await kv.put('a', '2', { position: 31 });
+    await kv.put('c', '2', { position: 31 });
+    await kv.compact();
+    await kv.close();
+    const again = await openOn(fileSystem, options);
+    expect(stretches(again)).toContainEqual({ from: 0, to: 31 });
+    // An entry without a position may have come from anywhere.
+    await again.put('a', '3');
+    await again.compact();
+    expect(stretches(again)).toContain(undefined);
+    await again.close();
   });
 
   it('is not mistaken for one with a log, nor the other way round', async () => {

@@ -21,6 +21,7 @@ import {
 import type { TableMeta } from '../sstable/table-meta.ts';
 import { type CompactionSettings, targetSize } from './compaction-settings.ts';
 import { levelZeroDepth } from './compaction-pressure.ts';
+import { pickStretches, pickWhole } from './stretch-picker.ts';
 
 export interface CompactionPlan {
   /** Where the work comes from. */
@@ -99,6 +100,10 @@ export function pickCompaction(
   kept: Kept = NOTHING_KEPT,
   isScanned: boolean = false,
 ): CompactionPlan | undefined {
+  const work = { levels, settings, busy };
+  if (settings.policy.kind === 'stretches') {
+    return pickStretches(levels, settings.policy, busy) ?? planShrinking(work, kept);
+  }
   const urgent: { readonly level: number; readonly urgency: number }[] = [];
   for (let level = 0; level < LEVEL_COUNT - 1; level += 1) {
     const urgency = score(levels, level, settings, busy);
@@ -107,7 +112,6 @@ export function pickCompaction(
     }
   }
   urgent.sort((left, right) => right.urgency - left.urgency || left.level - right.level);
-  const work = { levels, settings, busy };
   for (const { level } of urgent) {
     const plan = level === 0 ? planLevelZero(work, 'size') : planLevel(work, level, cursors[level]);
     if (plan !== undefined) {
@@ -138,6 +142,9 @@ export function pickManual(
 ): CompactionPlan | 'busy' | undefined {
   const { from, to } = range;
   const work = { levels, settings, busy };
+  if (settings.policy.kind === 'stretches') {
+    return level === 0 ? pickWhole(levels, busy) : undefined;
+  }
   const tables = levels.overlapping(level, from, to);
   if (tables.length === 0) {
     return undefined;
@@ -278,9 +285,12 @@ function planShrinkingOf(
   kept: Kept,
 ): CompactionPlan | undefined {
   if (isMostlyDeletions(table) && canShrink(table, kept)) {
-    return isDeepest(work.levels, level, table.minKey, table.maxKey)
-      ? planInPlace(work, level, table, 'deletions')
-      : planRun(work, { level, first: index, end: index + 1, reason: 'deletions' });
+    if (isDeepest(work.levels, level, table.minKey, table.maxKey)) {
+      return planInPlace(work, level, table, 'deletions');
+    }
+    if (work.settings.policy.kind === 'levels') {
+      return planRun(work, { level, first: index, end: index + 1, reason: 'deletions' });
+    }
   }
   return kept.hiddenIn(table) * HIDDEN_SHARE >= Math.max(1, table.count)
     ? planInPlace(work, level, table, 'versions')

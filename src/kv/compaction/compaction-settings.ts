@@ -1,9 +1,24 @@
 import { assert } from '../../base/assert.ts';
+import { LEVEL_COUNT } from '../manifest/levels.ts';
 
 const MiB = 1024 * 1024;
 
+/** Level 0, one below for each run, and one that is free above them. */
+const RUN_COUNT_MAX = LEVEL_COUNT - 2;
+
+/** Where new tables go, and which are merged. Plain data. */
+export type MergePolicy =
+  /** Runs go as deep as they meet nothing; levels have sizes, and what is too much in one goes down in pieces. For keys in any order. */
+  | { readonly kind: 'levels' }
+  /**
+   * Runs enter at the top, and only runs that came one after the other are merged, whole: so each table covers one stretch of time, and a
+   * key is in `runCountMax` tables at most. `runSize`: bytes of a run, about.
+   */
+  | { readonly kind: 'stretches'; readonly runCountMax: number; readonly runSize: number };
+
 /** What decides when tables are merged. docs/decisions/0009-manifest-and-compaction.md says where the defaults come from. */
 export interface CompactionSettings {
+  readonly policy: MergePolicy;
   /** Tables that one key may be in before level 0 is merged into level 1. */
   readonly levelZeroTables: number;
   /** From this many on writers are slowed down. */
@@ -30,6 +45,7 @@ export function compactionSettings(given: Partial<CompactionSettings> = {}): Com
   const memtableSize = given.memtableSize ?? 32 * MiB;
   const levelBaseSize = given.levelBaseSize ?? 2 * levelZeroTables * memtableSize;
   const settings: CompactionSettings = {
+    policy: { kind: 'levels' },
     levelZeroSlow: levelZeroTables + 4,
     levelZeroStop: levelZeroTables + 16,
     tableSizeMax: 8 * MiB,
@@ -42,6 +58,11 @@ export function compactionSettings(given: Partial<CompactionSettings> = {}): Com
     memtableSize,
     levelBaseSize,
   };
+  const { policy } = settings;
+  assert(
+    policy.kind === 'levels' || (policy.runCountMax >= 1 && policy.runCountMax <= RUN_COUNT_MAX),
+    'each run has a level',
+  );
   assert(settings.levelZeroTables >= 1, 'level 0 is merged when there is something in it');
   assert(
     settings.levelZeroTables <= settings.levelZeroSlow,

@@ -6,7 +6,7 @@ import { strictEqual } from 'node:assert';
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../base/random.ts';
 import { LEVEL_COUNT, Levels, levelsProblem } from '../manifest/levels.ts';
-import type { TableMeta } from '../sstable/table-meta.ts';
+import { joinedStretch, type Stretch, type TableMeta } from '../sstable/table-meta.ts';
 import { type CompactionPlan, pickCompaction, score } from './compaction-picker.ts';
 import { debtOf, pressureOf } from './compaction-pressure.ts';
 import { type CompactionSettings, compactionSettings, targetSize } from './compaction-settings.ts';
@@ -26,6 +26,14 @@ class SimulatedStore {
 
   constructor(settings: CompactionSettings) {
     this.settings = settings;
+  }
+
+  /** Goes on with what another store has come to. */
+  adopt(levels: Levels, contents: ReadonlyMap<number, Uint32Array>): void {
+    this.levels = levels;
+    contents.forEach((keys, number) => this.contents.set(number, keys));
+    this.#nextNumber = 1 + Math.max(...contents.keys());
+    this.#sequence = 1 + Math.max(...Array.from(levels, ({ maxSequence }) => maxSequence));
   }
 
   flush(keys: Uint32Array): void {
@@ -129,6 +137,7 @@ class SimulatedStore {
       maxSequence,
       ingestSequence: undefined,
       digest: new Uint8Array(32),
+      stretch: { from: minSequence, to: maxSequence + 1 },
     };
   }
 }
@@ -260,5 +269,79 @@ describe('hundreds of flushes', () => {
     }
     expect(together).toBeGreaterThan(2);
     expect(store.plans).toBeGreaterThan(60);
+  });
+});
+
+/** 10 M keys: 305 runs of 32 k events, a run of 64 entries standing for each; `sizeOf` is a run's share of that. */
+function fillStretches(
+  runCount: number,
+  sizeOf: (random: SeededRandom) => number,
+  settled: (store: SimulatedStore) => void,
+): SimulatedStore {
+  const runSize = 64;
+  const store = new SimulatedStore(
+    compactionSettings({
+      policy: { kind: 'stretches', runCountMax: 4, runSize },
+      memtableSize: runSize,
+      tableSizeMax: 1_000,
+    }),
+  );
+  const random = new SeededRandom(runCount);
+  for (let run = 0; run < runCount; run += 1) {
+    const size = Math.max(1, Math.round(runSize * sizeOf(random)));
+    store.flush(Uint32Array.from({ length: size }, () => random.uint32()));
+    store.settle();
+    settled(store);
+  }
+  return store;
+}
+
+function stretchesOf(levels: Levels): Stretch[] {
+  return levels
+    .toArrays()
+    .flatMap((tables, level) => (level === 0 ? tables.map((one) => [one]) : [tables]))
+    .filter((tables) => tables.length > 0)
+    .map((tables) => joinedStretch(tables)!);
+}
+
+describe('a tree of stretches', () => {
+  it.each([
+    ['of one size', 305, () => 1, 6.4],
+    ['of sizes that differ', 305, (random: SeededRandom) => 0.3 + random.below(14) / 10, 7.5],
+    ['that are often tiny', 305, (random: SeededRandom) => (random.chance(0.2) ? 0.02 : 1), 8],
+    ['four times as large as was said', 305, () => 4, 7.1],
+    ['of one size, a tenth as many', 30, () => 1, 3.2],
+  ])('of runs %s asks four tables for a key, and rewrites little', (_, count, sizeOf, bound) => {
+    const store = fillStretches(count, sizeOf, ({ levels }) => {
+      const stretches = stretchesOf(levels);
+      strictEqual(stretches.length <= 4, true);
+      // Newest first, and without a gap: a table that holds a position is found by its stretch.
+      for (const [index, { from }] of stretches.entries()) {
+        strictEqual(from, stretches[index + 1]?.to ?? 1);
+      }
+    });
+    const amplification = (store.flushed + store.compacted) / store.flushed;
+    expect(amplification).toBeLessThan(bound);
+    expect(amplification).toBeGreaterThan(bound - 1.2);
+    expect(levelsProblem(store.levels.toArrays())).toBeUndefined();
+    expect(pressureOf(store.levels, store.settings)).toBe('none');
+  });
+
+  it('made of levels that another policy has filled comes to the same', () => {
+    const { levels, contents } = fill(40, 64, anyKey);
+    const store = new SimulatedStore(
+      compactionSettings({
+        policy: { kind: 'stretches', runCountMax: 2, runSize: 64 },
+        memtableSize: 64,
+        tableSizeMax: 200,
+      }),
+    );
+    store.adopt(levels, contents);
+    for (let run = 0; run < 20; run += 1) {
+      store.flush(Uint32Array.from({ length: 64 }, (_, index) => index * 999));
+      store.settle();
+      expect(levelsProblem(store.levels.toArrays())).toBeUndefined();
+    }
+    expect(store.levels.toArrays().filter((tables) => tables.length > 0).length).toBeLessThan(3);
   });
 });

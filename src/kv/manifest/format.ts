@@ -22,7 +22,7 @@ export const MANIFEST_FORMAT_VERSION = 2;
 export const MANIFEST_HEADER_SIZE = 96;
 export const MANIFEST_TRAILER_SIZE: number = DIGEST_SIZE + 4;
 /** What a table takes beside its two keys. */
-export const TABLE_RECORD_SIZE = 116;
+export const TABLE_RECORD_SIZE = 132;
 /** Table count, flag and size of the cursor. */
 export const LEVEL_HEADER_SIZE = 9;
 /** Bounds what a damaged size can make us allocate: two million tables with keys of ordinary size. */
@@ -41,8 +41,8 @@ const COMPARATOR_AT = 64;
 const ManifestFlag = { hasLog: 1 } as const;
 const MANIFEST_FLAGS = 1;
 // Format: persisted; never renumber.
-const TableFlag = { isMaxExclusive: 1, isIngested: 2 } as const;
-const TABLE_FLAGS = 3;
+const TableFlag = { isMaxExclusive: 1, isIngested: 2, hasStretch: 4 } as const;
+const TABLE_FLAGS = 7;
 
 /** All that a store knows of itself but for its memtables and its log. */
 export interface ManifestState {
@@ -200,6 +200,9 @@ function tableProblem(table: TableMeta): string | undefined {
   if (table.ingestSequence === 0) {
     return 'it was ingested with a sequence that no write has';
   }
+  if (table.stretch !== undefined && table.stretch.from >= table.stretch.to) {
+    return 'its entries come from no positions';
+  }
   return table.size === 0 ? 'it has no bytes' : undefined;
 }
 
@@ -276,7 +279,7 @@ function encodeCursor(
 }
 
 function encodeTable(bytes: Uint8Array, view: DataView, start: number, table: TableMeta): number {
-  const { minKey, maxKey, ingestSequence } = table;
+  const { minKey, maxKey, ingestSequence, stretch } = table;
   assert(table.digest.length === DIGEST_SIZE, 'a digest has 32 bytes');
   writeUint64(view, start, table.number);
   writeUint64(view, start + 8, table.size);
@@ -291,11 +294,14 @@ function encodeTable(bytes: Uint8Array, view: DataView, start: number, table: Ta
   view.setUint32(
     start + 104,
     (table.isMaxExclusive ? TableFlag.isMaxExclusive : 0) |
-      (ingestSequence === undefined ? 0 : TableFlag.isIngested),
+      (ingestSequence === undefined ? 0 : TableFlag.isIngested) |
+      (stretch === undefined ? 0 : TableFlag.hasStretch),
     true,
   );
   view.setUint32(start + 108, minKey.length, true);
   view.setUint32(start + 112, maxKey.length, true);
+  writeUint64(view, start + 116, stretch?.from ?? 0);
+  writeUint64(view, start + 124, stretch?.to ?? 0);
   bytes.set(minKey, start + TABLE_RECORD_SIZE);
   bytes.set(maxKey, start + TABLE_RECORD_SIZE + minKey.length);
   return start + TABLE_RECORD_SIZE + minKey.length + maxKey.length;
@@ -332,7 +338,12 @@ function decodeTable(reader: ByteReader): TableMeta {
   const flags = reader.flags32(TABLE_FLAGS);
   const minSize = reader.uint32();
   const maxSize = reader.uint32();
+  const stretch = { from: reader.uint64(), to: reader.uint64() };
   const isIngested = (flags & TableFlag.isIngested) !== 0;
+  const hasStretch = (flags & TableFlag.hasStretch) !== 0;
+  if (!hasStretch && stretch.from + stretch.to !== 0) {
+    reader.refuse('there are positions that the flags deny');
+  }
   if (!isIngested && ingestSequence !== 0) {
     reader.refuse('there is an ingest sequence that the flags deny');
   }
@@ -350,6 +361,7 @@ function decodeTable(reader: ByteReader): TableMeta {
     maxSequence,
     ingestSequence: isIngested ? ingestSequence : undefined,
     digest,
+    ...(hasStretch ? { stretch } : {}),
   };
 }
 

@@ -1,3 +1,9 @@
+/** Positions of the log that a tree's caller keeps: from the first up to the second, which is not among them. */
+export interface Stretch {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** What is known of a table without opening it: kept in the manifest. */
 export interface TableMeta {
   /** Never used twice in a store; gives the file its name. */
@@ -24,4 +30,18 @@ export interface TableMeta {
   readonly ingestSequence: number | undefined;
   /** SHA-256 over the file, but for the footer that holds it. */
   readonly digest: Uint8Array;
+  /** All entries come from these positions; undefined if nobody knows. */
+  readonly stretch?: Stretch | undefined;
+}
+
+/** Of what is made of some tables. */
+export function joinedStretch(tables: readonly TableMeta[]): Stretch | undefined {
+  let joined = tables[0]?.stretch;
+  for (const { stretch } of tables) {
+    joined =
+      joined && stretch
+        ? { from: Math.min(joined.from, stretch.from), to: Math.max(joined.to, stretch.to) }
+        : undefined;
+  }
+  return joined;
 }

@@ -6,6 +6,7 @@ import { compareBytes } from '../../base/compare-bytes.ts';
 import { type Cursor, EntryKind } from '../entries/cursor.ts';
 import type { RangeTombstones } from '../entries/range-tombstones.ts';
 import type { WantedKeys } from '../sstable/filter-rule.ts';
+import type { Stretch } from '../sstable/table-meta.ts';
 import type { PinnedSources, ReadState } from './read-state.ts';
 
 /** Older versions of a key that are stepped over one by one before it is cheaper to seek. */
@@ -18,6 +19,11 @@ export interface EntryBounds {
   readonly end: Uint8Array | undefined;
   /** Others in these bounds may be left out: so tables are passed over whose filters rule out every key that is wanted. */
   readonly wanted?: WantedKeys;
+  /**
+   * Entries from other positions of the caller's log may be left out: so tables are passed over whose stretch is another. What such a table has
+   * replaced or deleted of older ones may be given.
+   */
+  readonly positions?: Stretch;
 }
 
 export class EntryIterator {

@@ -7,7 +7,7 @@ import { type FilterRule, wholeKeys } from '../sstable/filter-rule.ts';
 import { ReadCounters } from '../sstable/read-counters.ts';
 import { makeSample, openSample } from '../sstable/table-sample.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
-import { EntryIterator } from './entry-iterator.ts';
+import { type EntryBounds, EntryIterator } from './entry-iterator.ts';
 import { ReadState } from './read-state.ts';
 import { TableSet } from './table-set.ts';
 
@@ -51,10 +51,9 @@ function stateOf(rules: readonly FilterRule[], axis = POSTING) {
         value: Uint8Array.of(index),
       };
     });
-    return makeSample(fileSystem, `/${index}.tbl`, entries, {
-      number: index,
-      settings: { filter },
-    });
+    const options = { number: index, settings: { filter } };
+    const meta = makeSample(fileSystem, `/${index}.tbl`, entries, options);
+    return { ...meta, stretch: { from: 10 * index, to: 10 * index + 10 } };
   });
   const levels = Levels.from([metas.slice(1), metas.slice(0, 1)]);
   const open = (meta: TableMeta) =>
@@ -63,13 +62,19 @@ function stateOf(rules: readonly FilterRule[], axis = POSTING) {
   return { state: new ReadState([], tables), counters };
 }
 
-function seek(state: ReadState, value: number, isReverse: boolean, axis = POSTING): number[] {
+function seek(
+  state: ReadState,
+  value: number,
+  isReverse: boolean,
+  axis = POSTING,
+  more: Partial<EntryBounds> = {},
+): number[] {
   const start = posting(value, 0xffff_ffff, axis);
   const end = posting(value + 1, 0xffff_ffff, axis);
   const wanted = { prefixSize: PREFIX_SIZE, keySize: KEY_SIZE };
   const entries = new EntryIterator(
     state,
-    { start, end, wanted },
+    { start, end, wanted, ...more },
     { sequence: 1_000, isReverse, fillCache: true },
   );
   const found: number[] = [];
@@ -122,5 +127,23 @@ describe('a seek for a value that the filters cover', () => {
     const { state, counters } = stateOf([shorter, shorter]);
     expect(seek(state, 20, false)).toEqual([1, 0]);
     expect(counters.filterChecks).toBe(2);
+  });
+});
+
+describe('a read of some positions', () => {
+  it('passes over tables of other stretches, and knows nothing of tables without one', () => {
+    const { state, counters } = stateOf([rule, rule, rule, rule]);
+    for (const [from, to, tableCount] of [
+      [0, 40, 4],
+      [10, 20, 1],
+      [19, 21, 2],
+      [40, 50, 0],
+    ] as const) {
+      const before = counters.filterChecks;
+      seek(state, 5, false, POSTING, { positions: { from, to } });
+      expect(counters.filterChecks - before).toBe(tableCount);
+    }
+    expect(seek(state, 21, false, POSTING, { positions: { from: 10, to: 20 } })).toEqual([11, 10]);
+    expect(seek(state, 21, true, POSTING, { positions: { from: 20, to: 30 } })).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@
 import type { CompactionPlan } from '../compaction/compaction-picker.ts';
 import type { ManifestState } from '../manifest/format.ts';
 import { compareKeys, LEVEL_COUNT, type Levels } from '../manifest/levels.ts';
-import type { TableMeta } from '../sstable/table-meta.ts';
+import { joinedStretch, type TableMeta } from '../sstable/table-meta.ts';
 
 /** A state after a compaction that made `tables`, or that moved them. */
 export function compacted(
@@ -12,8 +12,20 @@ export function compacted(
 ): ManifestState {
   const removed = inputs.flat().map(({ number }) => number);
   const cursors = state.cursors.map((before, index) => (index === level ? cursorKey : before));
-  const levels = state.levels.apply({ added: [{ level: outputLevel, tables }], removed });
+  const stretch = joinedStretch(inputs.flat());
+  // A table that was only moved keeps its own.
+  const added = stretch === undefined ? tables : tables.map((table) => ({ stretch, ...table }));
+  const levels = state.levels.apply({ added: [{ level: outputLevel, tables: added }], removed });
   return { ...state, levels, cursors };
+}
+
+/** New tables whose entries come from these positions of the log of a tree's caller, if it has told that it has got on. */
+export function stretched(
+  tables: readonly TableMeta[],
+  from: number,
+  to: number,
+): readonly TableMeta[] {
+  return to > from ? tables.map((table) => ({ ...table, stretch: { from, to } })) : tables;
 }
 
 /**

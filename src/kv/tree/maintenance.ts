@@ -15,7 +15,7 @@ import { combined, type JobResult, NOTHING_MADE } from '../compaction/job.ts';
 import type { ManifestState } from '../manifest/format.ts';
 import { ManualCompactions } from './manual-compactions.ts';
 import { isUnchanged, type ManifestChange, ManifestKeeper } from './manifest-keeper.ts';
-import { compacted, levelForNew } from './levels-change.ts';
+import { compacted, levelForNew, stretched } from './levels-change.ts';
 import { FileRemover } from './file-remover.ts';
 import { notApplied } from '../compaction/ingest-failure.ts';
 import type { MaintenanceParts, MaintenanceSettings, RangeEnd } from './maintenance-parts.ts';
@@ -190,12 +190,17 @@ export class Maintenance {
     // Order: nothing is planned between choosing a level and its being known, or a merge could span the same place.
     this.#placingCount += 1;
     const change = (state: ManifestState): ManifestState => {
-      const level = levelForNew(state.levels, tables, this.#running?.inputs.flat() ?? []);
+      const { levels, flushedPosition } = state;
+      const upTo = Math.max(flushedPosition, position ?? 0);
+      const running = this.#running?.inputs.flat() ?? [];
+      const isAtTop = this.#settings.compaction.policy.kind === 'stretches';
+      const level = isAtTop ? 0 : levelForNew(levels, tables, running);
+      const added = { level, tables: stretched(tables, flushedPosition, upTo) };
       return {
         ...state,
-        levels: state.levels.apply({ added: [{ level, tables }], removed: [] }),
+        levels: levels.apply({ added: [added], removed: [] }),
         lastSequence: Math.max(state.lastSequence, sequence),
-        flushedPosition: Math.max(state.flushedPosition, position ?? 0),
+        flushedPosition: upTo,
       };
     };
     try {
@@ -300,13 +305,17 @@ export class Maintenance {
     }
     await this.#edit(
       made,
-      (state) => ({
-        ...state,
-        levels: state.levels.apply({ added: [{ level: 0, tables: made.tables }], removed: [] }),
-        lastSequence: Math.max(state.lastSequence, last.maxSequence),
-        flushedSequence: last.maxSequence,
-        flushedPosition: Math.max(state.flushedPosition, last.position),
-      }),
+      (state) => {
+        const { levels, flushedPosition } = state;
+        const tables = stretched(made.tables, flushedPosition, last.position);
+        return {
+          ...state,
+          levels: levels.apply({ added: [{ level: 0, tables }], removed: [] }),
+          lastSequence: Math.max(state.lastSequence, last.maxSequence),
+          flushedSequence: last.maxSequence,
+          flushedPosition: Math.max(flushedPosition, last.position),
+        };
+      },
       () => this.#parts.memtables.dropOldest(memtables.length),
     );
     this.#made.clear();

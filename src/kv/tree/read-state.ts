@@ -158,18 +158,25 @@ export class PinnedSources {
   }
 
   /** Those of a level that may hold what is wanted. */
-  #tablesOf(level: number, { start, end, wanted }: EntryBounds): readonly TableMeta[] {
+  #tablesOf(level: number, { start, end, wanted, positions }: EntryBounds): readonly TableMeta[] {
     const { levels } = this.#view;
-    if (wanted === undefined) {
-      return levels.tables(level);
-    }
-    const hash = new SoughtHash();
-    hash.begin(start);
-    return levels
-      .overlapping(level, start, end)
-      .filter(({ number }) =>
-        this.#tables.reader(this.#tables.handle(number)).mayHoldWanted(start, wanted, hash),
+    let tables =
+      wanted === undefined ? levels.tables(level) : levels.overlapping(level, start, end);
+    if (positions !== undefined) {
+      const { from, to } = positions;
+      tables = tables.filter(
+        ({ stretch }) => stretch === undefined || (stretch.from < to && from < stretch.to),
       );
+    }
+    if (wanted !== undefined) {
+      const hash = new SoughtHash();
+      hash.begin(start);
+      tables = tables.filter((table) => {
+        const handle = this.#tables.handle(table.number);
+        return this.#tables.reader(handle).mayHoldWanted(start, wanted, hash);
+      });
+    }
+    return tables;
   }
 
   /** Deleted ranges of all sources: those of each memtable, and those of all tables. */
