@@ -13,7 +13,7 @@ import {
 import type { FileSystem } from '../../io/file-system.ts';
 import { joinPath } from '../../io/path.ts';
 import { MANIFEST_COPY_NAME, MANIFEST_NAME, tablePath, tablesDirectory } from '../sstable/names.ts';
-import { inspectNames, listTables, LOG_NAME } from './folder.ts';
+import { inspectKvNames, listTables, LOG_NAME } from './folder.ts';
 import {
   decodeManifest,
   encodeManifest,
@@ -61,7 +61,7 @@ export function checkFolder(
   directory: string,
   options: FolderOptions,
 ): FolderCheck {
-  inspectNames(fileSystem, directory);
+  inspectKvNames(fileSystem, directory);
   try {
     const state = readManifest(fileSystem, directory);
     if (state === 'missing') {
@@ -85,7 +85,7 @@ export function checkFolder(
  * before anything is removed.
  */
 export function discardTables(fileSystem: FileSystem, directory: string): void {
-  inspectNames(fileSystem, directory);
+  inspectKvNames(fileSystem, directory);
   const found = listTables(fileSystem, directory);
   const plan = planOrphans(fileSystem, directory, [...found.keys()], undefined);
   // Order: without its manifest first, or a power cut leaves a manifest that names tables which are gone.

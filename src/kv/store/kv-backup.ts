@@ -1,11 +1,9 @@
 import { checkPath } from '../../base/arguments.ts';
-import { VarveError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
+import { checkBackupTarget, linkOrCopy } from '../../io/backup-target.ts';
 import type { Clock } from '../../io/clock.ts';
-import { copyBytes, tryLink } from '../../io/copy-file.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { makeFolders } from '../../io/folders.ts';
-import { isInside } from '../../io/is-inside.ts';
 import { absolutePath, joinPath } from '../../io/path.ts';
 import { createJournal } from '../../journal/recovery.ts';
 import type { Maintenance } from '../tree/maintenance.ts';
@@ -32,7 +30,7 @@ export async function backupKv(parts: BackupParts, target: string): Promise<void
   const { fileSystem, tables, maintenance, random } = parts;
   checkPath(target, 'Give the folder to back up to.');
   const path = absolutePath(target);
-  checkTarget(parts, path);
+  checkBackupTarget(fileSystem, parts.directory, path);
   const { state } = maintenance;
   const view = tables.pin(tables.current);
   try {
@@ -40,7 +38,7 @@ export async function backupKv(parts: BackupParts, target: string): Promise<void
     for (const { meta } of view.handles.flat()) {
       const source = tablePath(parts.directory, meta.number);
       tables.checkOpen();
-      await linkOrCopy(parts, source, tablePath(path, meta.number));
+      await linkOrCopy(fileSystem, source, tablePath(path, meta.number), () => parts.clock.pause());
     }
     fileSystem.syncDirectory(tablesDirectory(path));
   } finally {
@@ -57,42 +55,4 @@ export async function backupKv(parts: BackupParts, target: string): Promise<void
   // Order: everything else is durable before the file that makes the folder a store.
   fileSystem.syncDirectory(path);
   replaceManifest(fileSystem, path, encodeManifest({ ...state, flushedSequence: lastSequence }));
-}
-
-function checkTarget({ fileSystem, directory }: BackupParts, target: string): void {
-  if (isInside(fileSystem, directory, target)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `${target} is in the folder of the store itself: back up to another place.`,
-    );
-  }
-  const found = fileSystem.stat(target);
-  if (found !== undefined && (found.kind !== 'directory' || fileSystem.list(target).length > 0)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `${target} is there already: back up into a new or an empty folder.`,
-    );
-  }
-}
-
-async function linkOrCopy(
-  { fileSystem, clock }: BackupParts,
-  sourcePath: string,
-  targetPath: string,
-): Promise<void> {
-  if (tryLink(fileSystem, sourcePath, targetPath)) {
-    return;
-  }
-  const source = fileSystem.open(sourcePath, 'read');
-  try {
-    const target = fileSystem.open(targetPath, 'create');
-    try {
-      await copyBytes(source, target, source.size(), () => clock.pause());
-      await target.syncAsync();
-    } finally {
-      target.close();
-    }
-  } finally {
-    source.close();
-  }
 }
