@@ -1,7 +1,7 @@
 /** The background of a key-value store on a thread of its own: that it does what is asked, and what becomes of it otherwise. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -46,6 +46,10 @@ function setUp(faults: readonly PlannedFault[] = []): Setup {
     directory,
     identity: new Uint8Array(16),
     fileSystem: disk.component as never,
+    source: {
+      module: new URL('../fixtures/table-source.js', import.meta.url),
+      options: { prefix: 'n' },
+    },
     numbers: CountedTableNumbers.startingAt(1, true).words,
   });
   return { background, disk, directory };
@@ -122,6 +126,44 @@ describe('the thread of a background', () => {
     await background.run({ kind: 'manifest', content: new Uint8Array([1, 2, 3]) });
     expect([...readFileSync(join(directory, 'manifest'))]).toEqual([1, 2, 3]);
     expect(tableNames(setup)).toHaveLength(3 + fed.tables.length);
+    await background.close();
+  });
+
+  it('builds tables of what its own source reads, and asks the owner for nothing', async () => {
+    const setup = setUp();
+    const { background, directory } = setup;
+    const path = join(directory, 'value');
+    writeFileSync(path, 'from a file');
+    const request = { path, first: 0, count: 50_000 };
+    await background.run({ kind: 'manifest', content: new Uint8Array(1) });
+    const built = background.run({ kind: 'build', settings, request });
+    await new Promise(setImmediate);
+    // The owner is busy: nothing that a thread asks of it is answered.
+    const cell = new Int32Array(new SharedArrayBuffer(4));
+    for (let turn = 0; turn < 20_000 && tableNames(setup).length === 0; turn += 1) {
+      Atomics.wait(cell, 0, 0, 1);
+    }
+    expect(tableNames(setup)).toHaveLength(1);
+    const { tables, images, bytesWritten } = await built;
+    expect(tables.reduce((sum, { count }) => sum + count, 0)).toBe(50_000);
+    expect(tables[0]).toMatchObject({ minSequence: 0, maxSequence: 0, ingestSequence: undefined });
+    expect(images).toHaveLength(tables.length);
+    const value = Buffer.from('from a file');
+    const same = await background.ingest(
+      ingest,
+      Array.from({ length: 50_000 }, (_, number) => [
+        Buffer.from(`n${String(number).padStart(8, '0')}`),
+        value,
+      ]),
+    );
+    expect(same.bytesWritten).toBe(bytesWritten);
+    const failed = background.run({
+      kind: 'build',
+      settings,
+      request: { ...request, path: join(directory, 'missing') },
+    });
+    await expect(failed).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(tableNames(setup)).toHaveLength(tables.length + same.tables.length);
     await background.close();
   });
 

@@ -9,6 +9,7 @@ export interface BackgroundThreadData {
   readonly identity: Uint8Array;
   /** Undefined for the operating system's. */
   readonly fileSystem: SentComponent | undefined;
+  readonly source: SentComponent | undefined;
   readonly held: HeldDirectory | undefined;
   /** The word that table numbers are counted in. */
   readonly numbers: Int32Array;

@@ -1,6 +1,6 @@
 /** The background on a thread of its own: requests to the disk block it, and between steps it looks for new orders. */
 import { packError } from '../../base/error-transfer.ts';
-import { receiveComponent } from '../../io/component.ts';
+import { loadComponent, receiveComponent } from '../../io/component.ts';
 import { fileSystemOf } from '../../io/file-system-of.ts';
 import { heldFileSystem } from '../../io/held-folder.ts';
 import type { ThreadStarter } from '../../io/thread.ts';
@@ -15,6 +15,7 @@ import { JobScheduler, RunningJob, stepBlocking } from './job-scheduler.ts';
 import { workOf } from './job-work.ts';
 import { transferOf } from '../sstable/table-file.ts';
 import type { JobParts } from './table-jobs.ts';
+import type { TableSource } from './table-source.ts';
 import { CountedTableNumbers } from './table-numbers.ts';
 
 /** Waits for orders, by the thread's event loop, until the thread is ended. Never rejects. */
@@ -31,6 +32,7 @@ export async function runBackgroundThread(starter: ThreadStarter): Promise<void>
 
 async function prepareParts({
   fileSystem: sent,
+  source: sentSource,
   held,
   directory,
   identity,
@@ -39,7 +41,8 @@ async function prepareParts({
   const base = await fileSystemOf(sent && receiveComponent(sent));
   const fileSystem = heldFileSystem(base, held);
   const counted = new CountedTableNumbers(numbers);
-  return { fileSystem, directory, identity, numbers: counted, failedSyncs: { count: 0 } };
+  const source = sentSource && (await loadComponent<TableSource>(receiveComponent(sentSource)));
+  return { fileSystem, directory, identity, numbers: counted, failedSyncs: { count: 0 }, source };
 }
 
 class BackgroundThread {

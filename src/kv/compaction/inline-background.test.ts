@@ -21,6 +21,20 @@ interface Setup {
   readonly background: InlineBackground;
 }
 
+/** Counts up, in the same memory; every tenth entry lets others go first. */
+function* sourceEntries(request: unknown): Generator<IngestEntry | undefined> {
+  const { count, wrong } = request as { readonly count: number; readonly wrong?: number };
+  const key = new Uint8Array(4);
+  const value = new Uint8Array(1_000);
+  for (let index = 0; index < count; index += 1) {
+    if (index % 10 === 0) {
+      yield undefined;
+    }
+    key.set(keyOf(index === wrong ? 0 : index));
+    yield [key, value];
+  }
+}
+
 function setUp(): Setup {
   const fileSystem = new SimulatedFileSystem();
   fileSystem.makeDirectory('/kv');
@@ -32,6 +46,7 @@ function setUp(): Setup {
     identity: new Uint8Array(16),
     numbers,
     failedSyncs: { count: 0 },
+    source: { entries: sourceEntries },
   };
   return { fileSystem, background: new InlineBackground(parts, new SimulatedClock()) };
 }
@@ -249,3 +264,28 @@ async function* endless(): AsyncGenerator<IngestEntry> {
     yield [keyOf(index), new Uint8Array(1_000)];
   }
 }
+
+describe('tables of what a source finds', () => {
+  it('are those that an ingest of the same entries makes', async () => {
+    const { fileSystem, background } = setUp();
+    const request = { count: 9_000 };
+    const built = await background.run({ kind: 'build', settings, request });
+    const fed = await background.ingest(ingest, entriesOf(9_000, 1_000));
+    expect(built.tables.length).toBeGreaterThan(2);
+    expect(built.tables.map(({ size }) => size)).toEqual(fed.tables.map(({ size }) => size));
+    expect(fileSystem.openCount).toBe(0);
+    await background.close();
+  });
+
+  it('are removed if the keys don’t ascend, or if nobody wants them any more', async () => {
+    const { fileSystem, background } = setUp();
+    const wrong = { kind: 'build', settings, request: { count: 9_000, wrong: 8_000 } } as const;
+    await expect(background.run(wrong)).rejects.toMatchObject({ code: 'INTERNAL' });
+    const cancelled = background.run({ kind: 'build', settings, request: { count: 9_000 } });
+    background.cancel();
+    await expect(cancelled).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(fileSystem.list('/kv/tables')).toEqual([]);
+    expect(fileSystem.openCount).toBe(0);
+    await background.close();
+  });
+});

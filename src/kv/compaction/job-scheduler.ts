@@ -14,6 +14,7 @@ const urgencyOf: Readonly<Record<Job['kind'], number>> = {
   manifest: 3,
   flush: 3,
   ingest: 2,
+  build: 2,
   remove: 2,
   compact: 1,
 };
@@ -116,10 +117,10 @@ export class JobScheduler {
     return chosen;
   }
 
-  /** Gives up what nobody waits for: compactions, and ingests. */
+  /** Gives up what nobody waits for: compactions, and new tables of entries that are elsewhere. */
   cancel(): void {
     for (const job of this.#jobs) {
-      if (job.kind === 'compact' || job.kind === 'ingest') {
+      if (job.kind === 'compact' || job.kind === 'ingest' || job.kind === 'build') {
         job.cancel();
       }
     }

@@ -4,7 +4,7 @@ import { finishManifest, prepareManifest } from '../manifest/manifest-store.ts';
 import type { IngestFeed } from './ingest-feed.ts';
 import { type Job, type JobResult, type ManifestJob, NOTHING_MADE, type RemoveJob } from './job.ts';
 import { type JobWork, pause } from './job-steps.ts';
-import { type JobParts, runCompaction, runFlush, runIngest } from './table-jobs.ts';
+import { type JobParts, runBuild, runCompaction, runFlush, runIngest } from './table-jobs.ts';
 
 /** A job as a coroutine. Nothing happens before its first step. */
 export function workOf(
@@ -20,6 +20,8 @@ export function workOf(
     case 'ingest':
       assert(feed !== undefined, 'an ingest job has a feed');
       return runIngest(job, feed, parts);
+    case 'build':
+      return runBuild(job, parts);
     case 'remove':
       return runRemove(job, parts);
     case 'manifest':

@@ -39,6 +39,14 @@ export interface IngestJob {
   readonly settings: TableSettings;
 }
 
+/** Makes tables of what the background's `TableSource` finds for a request. Its entries count as ingested ones. */
+export interface BuildJob {
+  readonly kind: 'build';
+  readonly settings: TableSettings;
+  /** Plain data. */
+  readonly request: unknown;
+}
+
 /** Replaces the manifest durably. Rejects with `applied: 'no'` if it surely is the one before; otherwise it may be either. */
 export interface ManifestJob {
   readonly kind: 'manifest';
@@ -52,7 +60,7 @@ export interface RemoveJob {
 }
 
 /** A job that needs nothing but what it says. */
-export type SimpleJob = FlushJob | CompactJob | ManifestJob | RemoveJob;
+export type SimpleJob = FlushJob | CompactJob | BuildJob | ManifestJob | RemoveJob;
 
 export type Job = SimpleJob | IngestJob;
 

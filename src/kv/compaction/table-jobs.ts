@@ -1,4 +1,5 @@
 /** The jobs that make tables. What they make is durable when they return; a job that throws has removed it. */
+import { assert } from '../../base/assert.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { type Cursor, EntryKind } from '../entries/cursor.ts';
 import { LevelCursor } from '../sstable/level-cursor.ts';
@@ -13,11 +14,12 @@ import type { TableMeta } from '../sstable/table-meta.ts';
 import { anyDeeperKeys, deeperKeysOf } from './deeper-keys.ts';
 import { EntryFilter } from './entry-filter.ts';
 import type { IngestFeed } from './ingest-feed.ts';
-import { IngestPiece } from './ingest-pieces.ts';
-import type { CompactJob, FlushJob, IngestJob, JobResult } from './job.ts';
+import { type IngestEntry, IngestPiece } from './ingest-pieces.ts';
+import type { BuildJob, CompactJob, FlushJob, IngestJob, JobResult } from './job.ts';
 import { feed as feedStep, type JobWork, pause } from './job-steps.ts';
 import type { TableNumbers } from './table-numbers.ts';
 import { TableOutput } from './table-output.ts';
+import type { TableSource } from './table-source.ts';
 
 export interface JobParts {
   readonly fileSystem: FileSystem;
@@ -27,6 +29,8 @@ export interface JobParts {
   readonly numbers: TableNumbers;
   /** Syncs of the tables' folder that failed, whichever job's they were. Shared by all jobs of a store. */
   readonly failedSyncs: { count: number };
+  /** What build jobs read; undefined if there are to be none. */
+  readonly source?: TableSource | undefined;
 }
 
 /** So much is done between two steps at most, but for a single entry. */
@@ -74,14 +78,23 @@ export function* runCompaction(job: CompactJob, parts: JobParts): JobWork<JobRes
 }
 
 export function* runIngest(job: IngestJob, feed: IngestFeed, parts: JobParts): JobWork<JobResult> {
-  const output = new TableOutput(parts, {
-    level: 0,
-    inputs: [],
-    settings: job.settings,
-    ranges: [],
-    grandparents: [],
-  });
+  const output = outputOfIngested(job, parts);
   return yield* resultOf(output, 0, fillFromFeed(output, feed));
+}
+
+export function* runBuild(job: BuildJob, parts: JobParts): JobWork<JobResult> {
+  const { source, fileSystem } = parts;
+  assert(source !== undefined, 'tables are built where there is a source');
+  const output = outputOfIngested(job, parts);
+  return yield* resultOf(
+    output,
+    0,
+    fillFromSource(output, source.entries(job.request, fileSystem)),
+  );
+}
+
+function outputOfIngested({ settings }: IngestJob | BuildJob, parts: JobParts): TableOutput {
+  return new TableOutput(parts, { level: 0, inputs: [], settings, ranges: [], grandparents: [] });
 }
 
 /** Fills tables and finishes them; if that fails, nothing is left of them. */
@@ -160,6 +173,30 @@ function* fillFromPiece(output: TableOutput, piece: IngestPiece): JobWork<void> 
     if (valueEnd >= stepEnd) {
       yield pause;
       stepEnd = valueEnd + STEP_SIZE;
+    }
+  }
+}
+
+function* fillFromSource(
+  output: TableOutput,
+  entries: Iterable<IngestEntry | undefined>,
+): JobWork<void> {
+  let size = 0;
+  for (const entry of entries) {
+    if (entry !== undefined) {
+      const [key, value] = entry;
+      if (output.isFull) {
+        yield* output.finishBefore(key, 0, key.length);
+      }
+      output.addEntry(key, 0, key.length, INGESTED_SEQUENCE, EntryKind.put, value, 0, value.length);
+      size += key.length + value.length;
+    }
+    if (output.wantsWrite) {
+      yield* output.write();
+    }
+    if (entry === undefined || size >= STEP_SIZE) {
+      yield pause;
+      size = 0;
     }
   }
 }

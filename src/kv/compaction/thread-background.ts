@@ -26,6 +26,8 @@ export interface ThreadBackgroundParts {
   readonly identity: Uint8Array;
   /** How the thread gets its file system; undefined for the operating system's. */
   readonly fileSystem: ComponentModule | undefined;
+  /** What build jobs read. */
+  readonly source?: ComponentModule | undefined;
   /** The store's folder, for the thread to work in. */
   readonly held?: HeldDirectory | undefined;
   /** In shared memory: `CountedTableNumbers.words`. */
@@ -56,12 +58,13 @@ export class ThreadBackground implements Background {
   #settled: (() => void) | undefined;
 
   constructor(parts: ThreadBackgroundParts) {
-    const { directory, identity, fileSystem, held, numbers, workers = {}, otherwise } = parts;
+    const { directory, identity, fileSystem, source, held, numbers, workers = {} } = parts;
     this.#data = {
       directory,
       // A view would take all the memory that it lies in along.
       identity: identity.slice(),
-      fileSystem: fileSystem === undefined ? undefined : sendComponent(fileSystem),
+      fileSystem: fileSystem && sendComponent(fileSystem),
+      source: source && sendComponent(source),
       held,
       numbers,
     };
@@ -70,7 +73,7 @@ export class ThreadBackground implements Background {
       workers,
       () => new URL('./kv-background.worker.js', import.meta.url),
     );
-    this.#otherwise = otherwise;
+    this.#otherwise = parts.otherwise;
   }
 
   // Order: whoever called first goes on first, for all wait for the same promise, once.

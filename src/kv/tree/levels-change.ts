@@ -19,13 +19,26 @@ export function compacted(
   return { ...state, levels, cursors };
 }
 
-/** New tables whose entries come from these positions of the log of a tree's caller, if it has told that it has got on. */
-export function stretched(
+/**
+ * A state with new tables, whose entries count as written up to `sequence`. `position`: of a store without a log, up to where its owner's own
+ * log is in the tables; so these hold what lies between.
+ */
+export function arrived(
+  state: ManifestState,
   tables: readonly TableMeta[],
-  from: number,
-  to: number,
-): readonly TableMeta[] {
-  return to > from ? tables.map((table) => ({ ...table, stretch: { from, to } })) : tables;
+  { level, sequence, position }: { level: number; sequence: number; position: number },
+): ManifestState {
+  const { flushedPosition: from, lastSequence } = state;
+  const added =
+    position > from
+      ? tables.map((table) => ({ ...table, stretch: { from, to: position } }))
+      : tables;
+  return {
+    ...state,
+    levels: state.levels.apply({ added: [{ level, tables: added }], removed: [] }),
+    lastSequence: Math.max(lastSequence, sequence),
+    flushedPosition: Math.max(from, position),
+  };
 }
 
 /**

@@ -15,7 +15,7 @@ import { combined, type JobResult, NOTHING_MADE } from '../compaction/job.ts';
 import type { ManifestState } from '../manifest/format.ts';
 import { ManualCompactions } from './manual-compactions.ts';
 import { isUnchanged, type ManifestChange, ManifestKeeper } from './manifest-keeper.ts';
-import { compacted, levelForNew, stretched } from './levels-change.ts';
+import { arrived, compacted, levelForNew } from './levels-change.ts';
 import { FileRemover } from './file-remover.ts';
 import { notApplied } from '../compaction/ingest-failure.ts';
 import type { MaintenanceParts, MaintenanceSettings, RangeEnd } from './maintenance-parts.ts';
@@ -175,6 +175,12 @@ export class Maintenance {
     return this.#parts.background.ingest({ kind: 'ingest', settings }, entries);
   }
 
+  /** The same of what the background's source finds for a request. */
+  makeBuilt(request: unknown): Promise<JobResult> {
+    const { tables: settings } = this.#settings;
+    return this.#parts.background.run({ kind: 'build', settings, request });
+  }
+
   /**
    * Adds such tables, as written with `sequence`: every older write is in tables, and no newer one anywhere. `position`: of a store without
    * a log, what its owner's own log is covered up to then. `installed` is called in the turn in which they show. Rejects with
@@ -190,18 +196,10 @@ export class Maintenance {
     // Order: nothing is planned between choosing a level and its being known, or a merge could span the same place.
     this.#placingCount += 1;
     const change = (state: ManifestState): ManifestState => {
-      const { levels, flushedPosition } = state;
-      const upTo = Math.max(flushedPosition, position ?? 0);
       const running = this.#running?.inputs.flat() ?? [];
       const isAtTop = this.#settings.compaction.policy.kind === 'stretches';
-      const level = isAtTop ? 0 : levelForNew(levels, tables, running);
-      const added = { level, tables: stretched(tables, flushedPosition, upTo) };
-      return {
-        ...state,
-        levels: levels.apply({ added: [added], removed: [] }),
-        lastSequence: Math.max(state.lastSequence, sequence),
-        flushedPosition: upTo,
-      };
+      const level = isAtTop ? 0 : levelForNew(state.levels, tables, running);
+      return arrived(state, tables, { level, sequence, position: position ?? 0 });
     };
     try {
       await this.#edit(made, change, installed, tables);
@@ -305,17 +303,14 @@ export class Maintenance {
     }
     await this.#edit(
       made,
-      (state) => {
-        const { levels, flushedPosition } = state;
-        const tables = stretched(made.tables, flushedPosition, last.position);
-        return {
-          ...state,
-          levels: levels.apply({ added: [{ level: 0, tables }], removed: [] }),
-          lastSequence: Math.max(state.lastSequence, last.maxSequence),
-          flushedSequence: last.maxSequence,
-          flushedPosition: Math.max(flushedPosition, last.position),
-        };
-      },
+      (state) => ({
+        ...arrived(state, made.tables, {
+          level: 0,
+          sequence: last.maxSequence,
+          position: last.position,
+        }),
+        flushedSequence: last.maxSequence,
+      }),
       () => this.#parts.memtables.dropOldest(memtables.length),
     );
     this.#made.clear();
