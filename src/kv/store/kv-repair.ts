@@ -1,7 +1,7 @@
 /**
  * Makes a manifest anew for a store whose manifest is missing or damaged: from its copy, or, where that is lost as well or doesn't agree with
- * what is there, from the tables alone. Nothing is deleted: what can't be used is
- * moved to the quarantine, and what isn't needed is left to the next open, which removes what proves to be ours.
+ * what is there, from the tables alone. Nothing is deleted: what can't be used is moved to the quarantine, and what isn't needed is left to
+ * the next open, which removes what proves to be ours.
  */
 import { CorruptionError, VarveError } from '../../base/errors.ts';
 import { readSmallFile, replaceFile } from '../../io/atomic-file.ts';
