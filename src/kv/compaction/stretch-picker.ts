@@ -4,8 +4,8 @@
  *
  * How far that goes decides what it costs. With k runs allowed, and t runs put in so far, write t as a sum of k binomial coefficients, the
  * combinatorial number system: t = C(a, k) + C(b, k − 1) + … with a > b > …. Keeping the oldest run at C(a, k) runs' size, the next at
- * C(b, k − 1) and so on rewrites an entry at most as often as C(n + k, k) ≥ t has it, and no way of merging does better at its worst (Mathieu,
- * Staelin, Young, Yousefi, "Bigtable Merge Compaction", 2014). Sizes stand for numbers of runs, so nothing is to be remembered.
+ * C(b, k − 1) and so on rewrites an entry about n times, where C(n + k, k) ≥ t: nearly the least that is possible (Mathieu, Staelin, Young,
+ * Yousefi, "Bigtable Merge Compaction", 2014). Sizes stand for numbers of runs, so nothing is to be remembered.
  */
 import { assert } from '../../base/assert.ts';
 import { LEVEL_COUNT, type Levels, newestSequence } from '../manifest/levels.ts';
@@ -34,7 +34,7 @@ export function pickStretches(
   const kept = keptCount(runs, policy);
   const top = runs.findIndex(({ level }) => level === 0);
   // A run of level 0 that stays goes to a level of its own, or what is merged above it would have none.
-  return top < kept && levelOf(runs, top) > 0
+  return top >= 0 && top < kept && levelOf(runs, top) > 0
     ? planRuns(runs.slice(0, top + 1), top, busy, 'size')
     : planRuns(runs, kept, busy, 'size');
 }
