@@ -10,7 +10,8 @@ import {
   successorOf,
 } from '../tree/entry-iterator.ts';
 import { copyOf, keyBytesOf, ownCopyOf, type ValueCodec } from './kv-bytes.ts';
-import { type OpenIterators, SyncIterator } from './kv-iterator.ts';
+import type { OpenIterators } from '../tree/open-iterators.ts';
+import { SyncIterator } from './kv-iterator.ts';
 
 const listNames: ReadonlySet<string> = new Set(['delimiter', 'after', 'limit', 'snapshot']);
 

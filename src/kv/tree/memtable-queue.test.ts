@@ -56,10 +56,11 @@ describe('memtables that are flushed together', () => {
   it('stay the same ones when more are frozen meanwhile', () => {
     const filling = new Filling(4_096);
     const { queue } = filling;
+    queue.beginBatch(1);
     filling.put(4, 3_000);
-    queue.active.endsAmidBatch = true;
     queue.freeze();
     filling.put(4, 3_000);
+    queue.endBatch(undefined);
     const group = queue.oldestGroup();
     expect(group).toHaveLength(2);
     filling.put(4, 3_000);
