@@ -22,7 +22,7 @@ import {
 import { LOG_NAME, QUARANTINE_NAME } from '../manifest/folder.ts';
 import type { Tree, TreeParts } from '../tree/tree.ts';
 import type { FolderLog } from '../tree/tree-folder.ts';
-import { WaiterList } from '../tree/waiter-list.ts';
+import { WaiterList } from '../../collections/waiter-list.ts';
 import type { BatchBody } from './batch-body.ts';
 import { positionAfter, sequenceAt, sequenceBefore } from './format.ts';
 import { KvLogEncoder } from './kv-log-encoder.ts';
@@ -74,11 +74,11 @@ export class JournalLog implements StoreLog {
     );
     this.#journal = startJournal(parts, options, tree, recovered, {
       ...events,
-      durable: (position) => this.#waiters.reach(position),
+      durable: (position) => this.#waiters.advance(position, undefined),
       sealed: (firstPosition) => this.#trimmer.sealed(firstPosition),
       failed: (error) => {
         events.failed(error);
-        this.#waiters.reach(Infinity);
+        this.#waiters.advance(Infinity, undefined);
       },
     });
   }

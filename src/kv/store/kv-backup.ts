@@ -1,11 +1,9 @@
 import { checkPath } from '../../base/arguments.ts';
-import { VarveError } from '../../base/errors.ts';
 import { replaceFile } from '../../io/atomic-file.ts';
+import { checkBackupTarget, linkOrCopy } from '../../io/backup-target.ts';
 import type { Clock } from '../../io/clock.ts';
-import { copyBytes, tryLink } from '../../io/copy-file.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { makeFolders } from '../../io/folders.ts';
-import { isInside } from '../../io/is-inside.ts';
 import { absolutePath } from '../../io/path.ts';
 import { encodeManifest } from '../manifest/format.ts';
 import { MANIFEST_NAME, tablePath, tablesDirectory } from '../sstable/names.ts';
@@ -25,14 +23,14 @@ export async function backupKv(
 ): Promise<void> {
   checkPath(target, 'Give the folder to back up to.');
   const path = absolutePath(target);
-  checkTarget(fileSystem, folder.directory, path);
+  checkBackupTarget(fileSystem, folder.directory, path);
   const view = tables.pin(tables.current);
   try {
     makeFolders(fileSystem, tablesDirectory(path));
     for (const { meta } of view.handles.flat()) {
       const source = tablePath(folder.directory, meta.number);
       tables.checkOpen();
-      await linkOrCopy(fileSystem, clock, source, tablePath(path, meta.number));
+      await linkOrCopy(fileSystem, source, tablePath(path, meta.number), () => clock.pause());
     }
     fileSystem.syncDirectory(tablesDirectory(path));
   } finally {
@@ -45,43 +43,4 @@ export async function backupKv(
   fileSystem.syncDirectory(path);
   const content = encodeManifest({ ...state, flushedSequence: lastSequence });
   replaceFile(fileSystem, path, MANIFEST_NAME, content);
-}
-
-function checkTarget(fileSystem: FileSystem, directory: string, target: string): void {
-  if (isInside(fileSystem, directory, target)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `${target} is in the folder of the store itself: back up to another place.`,
-    );
-  }
-  const found = fileSystem.stat(target);
-  if (found !== undefined && (found.kind !== 'directory' || fileSystem.list(target).length > 0)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `${target} is there already: back up into a new or an empty folder.`,
-    );
-  }
-}
-
-async function linkOrCopy(
-  fileSystem: FileSystem,
-  clock: Clock,
-  sourcePath: string,
-  targetPath: string,
-): Promise<void> {
-  if (tryLink(fileSystem, sourcePath, targetPath)) {
-    return;
-  }
-  const source = fileSystem.open(sourcePath, 'read');
-  try {
-    const target = fileSystem.open(targetPath, 'create');
-    try {
-      await copyBytes(source, target, source.size(), () => clock.pause());
-      await target.syncAsync();
-    } finally {
-      target.close();
-    }
-  } finally {
-    source.close();
-  }
 }

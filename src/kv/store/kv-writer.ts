@@ -6,11 +6,11 @@ import { assert } from '../../base/assert.ts';
 import type { ViewedBytes } from '../../base/copy-bytes.ts';
 import { VarveError, withApplied } from '../../base/errors.ts';
 import { reached } from '../../base/reached.ts';
+import { AdmissionQueue } from '../../collections/admission-queue.ts';
 import type { Clock, Timer } from '../../io/clock.ts';
 import { poisoned } from '../../journal/write-failure.ts';
 import type { MemtableQueue } from '../tree/memtable-queue.ts';
 import type { Tree } from '../tree/tree.ts';
-import { WaiterList } from '../tree/waiter-list.ts';
 import { BatchBody } from './batch-body.ts';
 import {
   BATCH_SIZE_MAX,
@@ -45,18 +45,15 @@ export class KvWriter {
   rawSize = 0;
   readonly #parts: KvWriterParts;
   readonly #log: StoreLog;
-  #waiting: PendingBatch[] = [];
-  #waitingHead = 0;
-  #isDraining = false;
+  readonly #waiting: AdmissionQueue<PendingBatch> = new AdmissionQueue(
+    (batch) => this.#decide(batch),
+    () => {},
+  );
   /** The sequence that was taken by whoever holds up all writes. */
   #heldSequence: number | undefined;
   /** While writes are slowed down: when the next one may go. */
   #nextAt = 0;
   #timer: Timer | undefined;
-  /** Batches that had to wait and do no more. */
-  #doneCount = 0;
-  /** For that number. */
-  readonly #observers = new WaiterList();
   #closed: VarveError | undefined;
 
   constructor(parts: KvWriterParts) {
@@ -66,75 +63,33 @@ export class KvWriter {
   }
 
   get waitingCount(): number {
-    return this.#waiting.length - this.#waitingHead;
+    return this.#waiting.count;
   }
 
   submit(batch: PendingBatch): void {
-    if (this.waitingCount > 0 || !this.#decide(batch)) {
+    if (this.#waiting.count > 0 || !this.#decide(batch)) {
       reached('a batch waited');
       // Its maker uses the memory for something else as soon as the call returns.
       batch.takeCopy();
-      this.#waiting.push(batch);
-    } else {
-      batch.letGo();
+      this.#waiting.push(batch, undefined);
     }
   }
 
   /** Resolves when those who wait now do no more. */
-  async settled(): Promise<void> {
-    if (this.waitingCount > 0) {
-      await this.#observers.wait(this.#doneCount + this.waitingCount);
-    }
+  settled(): Promise<void> {
+    return this.#waiting.whenDecided();
   }
 
   /** Decides about those who wait, as far as there is room. */
   drain(): void {
-    if (this.#isDraining) {
-      return;
-    }
-    this.#isDraining = true;
-    try {
-      while (this.waitingCount > 0) {
-        const batch = this.#waiting[this.#waitingHead]!;
-        if (!this.#decide(batch)) {
-          break;
-        }
-        batch.letGo();
-        // Deciding may have ended the log, and everybody's waiting with it.
-        if (this.#waiting[this.#waitingHead] === batch) {
-          this.#waitingHead += 1;
-          this.#doneCount += 1;
-          this.#forgetPassed();
-        }
-      }
-      if (this.waitingCount === 0) {
-        this.#waiting = [];
-        this.#waitingHead = 0;
-      }
-    } finally {
-      this.#isDraining = false;
-    }
-    this.#observers.reach(this.#doneCount);
+    this.#waiting.drain();
   }
 
-  /** Under steady load the queue is never empty: what has been decided must not stay in it for that. */
-  #forgetPassed(): void {
-    if (this.#waitingHead > 64 && this.#waitingHead * 2 > this.#waiting.length) {
-      this.#waiting = this.#waiting.slice(this.#waitingHead);
-      this.#waitingHead = 0;
-    }
-  }
-
-  /** Nobody who waits will be served. */
+  /** Rejects every batch that waits. */
   refuseWaiting(error: VarveError): void {
-    const refused = this.#waiting.slice(this.#waitingHead);
-    this.#waiting = [];
-    this.#waitingHead = 0;
-    this.#doneCount += refused.length;
-    for (const batch of refused) {
+    for (const batch of this.#waiting.takeAll()) {
       batch.failed(error);
     }
-    this.#observers.reach(this.#doneCount);
   }
 
   /**
@@ -178,39 +133,36 @@ export class KvWriter {
 
   /** False if the batch has to wait. */
   #decide(batch: PendingBatch): boolean {
-    if (this.#closed !== undefined) {
-      batch.failed(this.#closed);
-      return true;
-    }
     try {
+      if (this.#closed !== undefined) {
+        throw this.#closed;
+      }
       if (this.#isHeldUp(batch)) {
         return false;
       }
       const refusal = this.#parts.refusal(batch);
       if (refusal !== undefined) {
-        batch.failed(refusal);
-        return true;
+        throw refusal;
       }
       batch.planNow();
-      if (batch.body.count === 0) {
+      const { size, count } = batch.body;
+      if (size > BATCH_SIZE_MAX) {
+        throw tooLarge(size);
+      }
+      if (count > 0) {
+        if (!this.#log.hasRoom(size)) {
+          return false;
+        }
+        this.#slowDown(size);
+        this.#accept(batch);
+      } else {
         batch.lastSequence = this.lastSequence;
         batch.succeed();
-        return true;
       }
-      const { size } = batch.body;
-      if (size > BATCH_SIZE_MAX) {
-        batch.failed(tooLarge(size));
-        return true;
-      }
-      if (!this.#log.hasRoom(size)) {
-        return false;
-      }
-      this.#slowDown(size);
     } catch (error) {
       batch.failed(undecided(error));
-      return true;
     }
-    this.#accept(batch);
+    batch.letGo();
     return true;
   }
 

@@ -28,7 +28,7 @@ import {
 import type { Memtable } from '../memtable/memtable.ts';
 import { tablePath } from '../sstable/names.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
-import { WaiterList } from './waiter-list.ts';
+import { WaiterList } from '../../collections/waiter-list.ts';
 import { WorkLoop } from './work-loop.ts';
 
 export class Maintenance {
@@ -149,7 +149,7 @@ export class Maintenance {
     if (this.#logFailure !== undefined) {
       throw this.#logFailure;
     }
-    const settled = this.#idleWaiters.wait();
+    const settled = this.#idleWaiters.wait(0);
     this.#flushing.startNow();
     this.#compacting.startNow();
     await settled;
@@ -331,7 +331,7 @@ export class Maintenance {
     this.counts.flushes += 1;
     reached('flushed a memtable');
     const { flushedSequence } = this.state;
-    this.#flushWaiters.reach(flushedSequence);
+    this.#flushWaiters.advance(flushedSequence, undefined);
     this.#parts.owner.flushed(flushedSequence);
     this.schedule();
   }
@@ -483,7 +483,7 @@ export class Maintenance {
     if (this.#isIdle) {
       const { error } = this;
       if (error === undefined) {
-        this.#idleWaiters.reach(Infinity);
+        this.#idleWaiters.advance(0, undefined);
       } else {
         this.#idleWaiters.rejectAll(error);
       }
