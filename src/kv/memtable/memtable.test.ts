@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { insertEntry } from '../../testing/insert-entry.ts';
 import { Arena } from '../../radix/arena.ts';
 import { EntryKind, makeFound } from '../entries/cursor.ts';
 import { compare } from '../tree/entry-iterator.ts';
@@ -33,7 +34,7 @@ function filled(given: readonly { key: number; isPut: boolean; size: number }[])
     const kind = isPut ? EntryKind.put : EntryKind.delete;
     const value = new Uint8Array(isPut ? size : 0).fill(index);
     const sequence = (index + 1) * STRIDE;
-    memtable.insert(keys[key]!, sequence, kind, value);
+    insertEntry(memtable, keys[key]!, sequence, kind, value);
     return { key: keys[key]!, sequence, kind, value };
   });
   versions.sort((left, right) => compare(left.key, right.key) || right.sequence - left.sequence);
@@ -106,7 +107,8 @@ describe('a memtable', () => {
     let sequence = 0;
     while (memtable.hasRoom(100, 300)) {
       sequence += 1;
-      memtable.insert(
+      insertEntry(
+        memtable,
         new Uint8Array(100).fill(sequence),
         sequence,
         EntryKind.put,
@@ -136,7 +138,7 @@ describe('a memtable', () => {
     let sequence = 0;
     for (let index = 0; index < 200; index += 2) {
       sequence += 1;
-      memtable.insert(Uint8Array.of(index), sequence, EntryKind.put, Uint8Array.of(index));
+      insertEntry(memtable, Uint8Array.of(index), sequence, EntryKind.put, Uint8Array.of(index));
     }
     cursor.seekFirst();
     const found: number[] = [];
@@ -146,7 +148,7 @@ describe('a memtable', () => {
         found.push(byte);
         for (const key of [byte + 1, byte, Math.max(0, byte - 1)]) {
           sequence += 1;
-          memtable.insert(Uint8Array.of(key), sequence, EntryKind.put, new Uint8Array(0));
+          insertEntry(memtable, Uint8Array.of(key), sequence, EntryKind.put, new Uint8Array(0));
         }
       }
       cursor.next();

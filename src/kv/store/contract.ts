@@ -1,9 +1,9 @@
 /** The interface of the key-value store. */
 import type { TableMeta } from '../sstable/table-meta.ts';
-import type { TreeStats } from '../tree/tree-stats.ts';
+import type { TreeStats } from '../tree/tree.ts';
 import type { VerifyOptions, VerifyReport } from '../tree/verify-tables.ts';
 
-export type { LevelStats as KvLevelStats } from '../tree/tree-stats.ts';
+export type { LevelStats as KvLevelStats } from '../tree/tree.ts';
 export type { VerifyOptions as KvVerifyOptions, VerifyReport as KvVerifyReport };
 
 /** Keys and values are bytes; a string stands for its UTF-8. */

@@ -70,17 +70,12 @@ export function valueSizeAt(view: DataView, start: number): number {
   return view.getUint32(start + 4, true);
 }
 
-/** The journal counts frames' items from 0, sequences begin with 1. */
+/** The journal counts from 0, sequences begin with 1. */
 export function sequenceAt(position: number): number {
   return position + 1;
 }
 
-/** The last sequence that is before a position; 0: none is. */
-export function sequenceBefore(position: number): number {
-  return position;
-}
-
-/** The position of what follows a sequence. */
+/** The position that follows that of a sequence: so many are before it. */
 export function positionAfter(sequence: number): number {
   return sequence;
 }

@@ -24,7 +24,7 @@ import type { Tree, TreeParts } from '../tree/tree.ts';
 import type { FolderLog } from '../tree/tree-folder.ts';
 import { WaiterList } from '../../collections/waiter-list.ts';
 import type { BatchBody } from './batch-body.ts';
-import { positionAfter, sequenceAt, sequenceBefore } from './format.ts';
+import { positionAfter, sequenceAt } from './format.ts';
 import { KvLogEncoder } from './kv-log-encoder.ts';
 import { kvLogWriterThread } from './kv-log-writer.ts';
 import { applyOperation } from './kv-writer.ts';
@@ -65,7 +65,7 @@ export class JournalLog implements StoreLog {
       replayed,
       quarantined: quarantined && { file: quarantined.file, size: quarantined.size },
     };
-    this.lastSequence = sequenceBefore(recovered.end.position);
+    this.lastSequence = sequenceAt(recovered.end.position) - 1;
     this.#parts = parts;
     this.#tree = tree;
     const logDirectory = joinPath(directory, LOG_NAME);

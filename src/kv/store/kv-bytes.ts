@@ -6,7 +6,7 @@ import { jsonTextOf } from '../../base/json-text.ts';
 import { successorOfPrefix } from '../../radix/path.ts';
 import type { KvBytes, KvInput, KvRange } from './contract.ts';
 import type { CopySlab } from './copy-slab.ts';
-import type { Found } from '../entries/cursor.ts';
+import { NO_BYTES, type Found } from '../entries/cursor.ts';
 import { compare, type EntryBounds, successorOf } from '../tree/entry-iterator.ts';
 
 export const KEY_SIZE_MAX = 65_535;
@@ -191,8 +191,6 @@ export function viewOfBytes(bytes: Uint8Array, start: number, end: number): Uint
   return new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start);
 }
 
-const EMPTY = new Uint8Array(0);
-
 const boundNames: ReadonlySet<string> = new Set(['gte', 'gt', 'lte', 'lt', 'prefix']);
 
 /** What is no range must not pass as the range of all keys. */
@@ -208,7 +206,7 @@ export function checkRangeObject(range: KvRange): void {
 
 /** A range as its first key and the first key behind it. Undefined: no key is in it. */
 export function boundsOf(range: KvRange): EntryBounds | undefined {
-  let start: Uint8Array = EMPTY;
+  let start: Uint8Array = NO_BYTES;
   let end: Uint8Array | undefined;
   if (range.prefix !== undefined) {
     start = boundOf(range.prefix);

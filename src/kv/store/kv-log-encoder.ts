@@ -4,8 +4,8 @@ import {
   BATCH_SIZE_MAX,
   decodeOperations,
   type OperationVisitor,
+  positionAfter,
   sequenceAt,
-  sequenceBefore,
 } from './format.ts';
 
 /** A checksum of so much takes about as long as a sync. With less, large batches that wait together would each be synced alone. */
@@ -30,7 +30,7 @@ export class KvLogEncoder implements FrameEncoder {
 
   replay(body: FrameBody, offsets: OffsetTable): string | undefined {
     noteOffsets(body, offsets);
-    if (sequenceBefore(body.firstPosition + body.count) <= this.#coveredSequence) {
+    if (body.firstPosition + body.count <= positionAfter(this.#coveredSequence)) {
       // Its checksums have been looked at, and tables hold what it says: most of a log that was closed is like this.
       return undefined;
     }

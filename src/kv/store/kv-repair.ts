@@ -28,7 +28,7 @@ import { ReadCounters } from '../sstable/read-counters.ts';
 import { readTableMeta } from '../sstable/table-file.ts';
 import { TableReader } from '../sstable/table-reader.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
-import { sequenceBefore } from './format.ts';
+import { sequenceAt } from './format.ts';
 import type { KvComponents } from './options.ts';
 
 export interface KvRepairOptions {
@@ -214,7 +214,7 @@ function inspectLog(fileSystem: FileSystem, directory: string): LogFacts | undef
       file.close();
     }
   }
-  return { identity, start: sequenceBefore(positions[0] ?? 0) };
+  return { identity, start: sequenceAt(positions[0] ?? 0) - 1 };
 }
 
 function surveyTables(

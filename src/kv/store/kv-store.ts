@@ -4,7 +4,8 @@ import {
   checkSignal,
   rejectUnknownNames,
 } from '../../base/arguments.ts';
-import { asVarveError, readOnlyError, VarveError } from '../../base/errors.ts';
+import { Ending } from '../../base/ending.ts';
+import { asVarveError, closedError, readOnlyError, VarveError } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../io/file-system.ts';
 import type {
   KvAsyncIterator,
@@ -31,8 +32,7 @@ import type {
   KvWriteOptions,
 } from './contract.ts';
 import { type Found, makeFound } from '../entries/cursor.ts';
-import { closeStore } from './close-store.ts';
-import { closedError, notWriting, writing } from './call-errors.ts';
+import { notWriting, writing } from './call-errors.ts';
 import type { BatchBody } from './batch-body.ts';
 import { CopySlab } from './copy-slab.ts';
 import type { EntryBounds, EntryIterator } from '../tree/entry-iterator.ts';
@@ -63,11 +63,10 @@ export interface KvStoreParts<Value> extends TreeParts {
   readonly tree: Tree;
   readonly log: StoreLog;
   readonly writer: KvWriter;
-  readonly lock: Pick<DirectoryLock, 'release'>;
+  /** `recheck`, of a store that is only read: throws if somebody has it open now. */
+  readonly lock: Pick<DirectoryLock, 'release'> & { readonly recheck?: () => Promise<void> };
   readonly codec: ValueCodec<Value>;
   readonly recovery: KvRecovery;
-  /** Of a store that is only read: throws if somebody has it open now. */
-  readonly recheck?: (() => Promise<void>) | undefined;
 }
 
 type IngestedEntries<Value> =
@@ -205,57 +204,44 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   rename(from: KvBytes, to: KvBytes, options: KvRenameOptions = {}): Promise<number> {
-    return writing(() => this.#rename(from, to, options));
-  }
-
-  async #rename(from: KvBytes, to: KvBytes, options: KvRenameOptions): Promise<number> {
-    rejectUnknownNames(options, optionNames.rename, 'option');
-    this.#checkOpen();
-    const { prefix: isPrefix = false, overwrite: mayOverwrite = false, ...rest } = options;
-    checkFlags({ prefix: isPrefix, overwrite: mayOverwrite });
-    const work = {
-      from: ownCopyOf(keyBytesOf(from)),
-      to: ownCopyOf(keyBytesOf(to)),
-      isPrefix,
-      mayOverwrite,
-    };
-    let count = 0;
-    // When it is its turn: everything written before is renamed along.
-    const plan = (): BatchBody => {
-      const body = renameOperations((bounds) => this.#entries(bounds), work);
-      count = body.count / 2;
-      return body;
-    };
-    await this.#calls.planned(plan, rest);
-    return count;
+    return writing(async () => {
+      rejectUnknownNames(options, optionNames.rename, 'option');
+      this.#checkOpen();
+      const { prefix: isPrefix = false, overwrite: mayOverwrite = false, ...rest } = options;
+      checkFlags({ prefix: isPrefix, overwrite: mayOverwrite });
+      const names = { from: ownCopyOf(keyBytesOf(from)), to: ownCopyOf(keyBytesOf(to)) };
+      const work = { ...names, isPrefix, mayOverwrite };
+      let count = 0;
+      // When it is its turn: everything written before is renamed along.
+      const plan = (): BatchBody => {
+        const body = renameOperations((bounds) => this.#entries(bounds), work);
+        count = body.count / 2;
+        return body;
+      };
+      await this.#calls.planned(plan, rest);
+      return count;
+    });
   }
 
   ingest(
     entries: IngestedEntries<Value>,
     options: Pick<KvWriteOptions, 'position'> = {},
   ): Promise<number> {
-    return writing(() => this.#ingest(entries, options));
-  }
-
-  async #ingest(
-    entries: IngestedEntries<Value>,
-    options: Pick<KvWriteOptions, 'position'>,
-  ): Promise<number> {
-    rejectUnknownNames(options, optionNames.ingest, 'option');
-    this.#checkOpen();
-    this.#checkWritable();
-    const { position } = options;
-    if (position !== undefined) {
-      this.#parts.log.checkPosition(position);
-    }
-    try {
-      return await this.#ingester.ingest(entriesAsBytes(entries, this.#codec), position);
-    } catch (error) {
-      if (this.#closing !== undefined && error instanceof VarveError && error.code === 'ABORTED') {
-        throw closedError();
+    return writing(async () => {
+      rejectUnknownNames(options, optionNames.ingest, 'option');
+      this.#checkOpen();
+      this.#checkWritable();
+      const { position } = options;
+      if (position !== undefined) {
+        this.#parts.log.checkPosition(position);
       }
-      throw error;
-    }
+      try {
+        return await this.#ingester.ingest(entriesAsBytes(entries, this.#codec), position);
+      } catch (error) {
+        const isCut = error instanceof VarveError && error.code === 'ABORTED';
+        throw isCut && this.#closing !== undefined ? closedError() : error;
+      }
+    });
   }
 
   iterateSync(options: KvIterateOptions & { readonly keysOnly: true }): KvIterator<Uint8Array>;
@@ -380,7 +366,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     const report = await this.#tree.verify(options);
     if (!report.ok) {
       // What an owner does who has come meanwhile may look like damage.
-      await this.#parts.recheck?.();
+      await this.#parts.lock.recheck?.();
     }
     return report;
   }
@@ -416,11 +402,25 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   async close(): Promise<void> {
-    if (this.#closing === undefined) {
-      this.#tree.iterators.closeAll();
-      this.#closing = closeStore(this.#parts);
-    }
+    this.#closing ??= this.#close();
     await this.#closing;
+  }
+
+  /** Answers writes that came before, and lets nobody in any more. Rejects with what may have been lost, having tried everything. */
+  async #close(): Promise<void> {
+    const { log, lock, logger } = this.#parts;
+    const ending = new Ending(logger);
+    this.#tree.iterators.closeAll();
+    await this.#writer.settled();
+    this.#writer.close(closedError('no'));
+    await ending.attempt(() => log.drain());
+    if (!this.#tree.isReadOnly) {
+      await log.flushRest(ending);
+    }
+    await ending.tryTo('end the work in the background', () => this.#tree.close());
+    await ending.attempt(() => log.close(), 'leave the log at rest');
+    await ending.attempt(() => lock.release());
+    ending.throwFirst('The store was closed, and not everything could be put in order');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

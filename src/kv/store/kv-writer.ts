@@ -21,6 +21,7 @@ import {
   valueSizeAt,
 } from './format.ts';
 import { PendingBatch } from './pending-batch.ts';
+import { NO_BYTES } from '../entries/cursor.ts';
 import type { StoreLog } from './store-log.ts';
 
 /** What deciding about a batch rests on. */
@@ -37,8 +38,6 @@ export interface KvWriterParts {
 
 /** Bytes a second that are let in while compaction is behind: about what one thread merges. */
 const SLOW_RATE = 16 * 1024 * 1024;
-const EMPTY = new Uint8Array(0);
-
 export class KvWriter {
   lastSequence: number;
   /** Bytes of keys and values. */
@@ -100,7 +99,7 @@ export class KvWriter {
     try {
       return await new Promise<number>((resolve, reject) => {
         const body = new BatchBody();
-        body.add(OperationKind.mark, EMPTY, EMPTY);
+        body.add(OperationKind.mark, NO_BYTES, NO_BYTES);
         const batch = new PendingBatch(body, [], false, resolve, reject);
         batch.accepted = () => {
           this.#heldSequence = this.lastSequence;

@@ -2,12 +2,12 @@ import { checkPath } from '../../base/arguments.ts';
 import { asVarveError, readOnlyError, VarveError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { reached } from '../../base/reached.ts';
-import { type ResolvedComponents, resolveComponents } from '../../io/components.ts';
+import { resolveComponents } from '../../io/components.ts';
 import { makeFolders, syncParents } from '../../io/folders.ts';
 import { type HeldFolder, holdFolder, readingFolder } from '../../io/held-folder.ts';
 import { absolutePath } from '../../io/path.ts';
 import { checkUnlocked } from '../../io/unlocked.ts';
-import { chooseThreads, type ThreadChoice } from '../../io/thread-choice.ts';
+import { chooseThreads } from '../../io/thread-choice.ts';
 import { logHoldsFrames } from '../../journal/holds-frames.ts';
 import { noRoom, poisoned } from '../../journal/write-failure.ts';
 import type { TreeOwner } from '../tree/maintenance-parts.ts';
@@ -28,11 +28,7 @@ import {
 import type { PendingBatch } from './pending-batch.ts';
 import { type LogEvents, NoLog, type StoreLog } from './store-log.ts';
 
-/** The parts of a store that its caller may replace. */
-export interface ResolvedKvComponents extends ResolvedComponents {
-  /** Where the log is written and tables are made. */
-  readonly threads: ThreadChoice;
-}
+type ResolvedKvComponents = Omit<TreeParts, 'held'>;
 
 export const kvComponentNames: ReadonlySet<string> = new Set([
   'fileSystem',
@@ -66,28 +62,18 @@ export async function openKv(
 ): Promise<KvStore<never>> {
   const resolved = resolveKvOptions(options);
   checkPath(directory, 'Give the folder of the store.');
-  const parts = await resolveKvComponents(resolved, components);
+  const given = await resolveComponents(components, kvComponentNames);
+  const threads = chooseThreads(resolved.background, 'background', components, given.logger);
   const path = absolutePath(directory);
   const codec: ValueCodec<unknown> = resolved.values === 'json' ? jsonCodec : bytesCodec;
   try {
-    return (await openLocked(parts, resolved, path, codec)) as KvStore<never>;
+    return (await openFolder({ ...given, threads }, resolved, path, codec)) as KvStore<never>;
   } catch (error) {
     throw asVarveError(error, `The store in ${path} can't be opened`);
   }
 }
 
-async function resolveKvComponents(
-  options: ResolvedKvOptions,
-  components: KvComponents,
-): Promise<ResolvedKvComponents> {
-  const given = await resolveComponents(components, kvComponentNames);
-  return {
-    ...given,
-    threads: chooseThreads(options.background, 'background', components, given.logger),
-  };
-}
-
-async function openLocked<Value>(
+async function openFolder<Value>(
   parts: ResolvedKvComponents,
   options: ResolvedKvOptions,
   directory: string,
@@ -107,7 +93,10 @@ async function openLocked<Value>(
     });
   }
   if (options.readOnly) {
-    return openToRead(parts, options, directory, codec);
+    const recheck = (): Promise<void> => checkUnlocked(fileSystem, directory);
+    return readingFolder(fileSystem, directory, (folder) =>
+      openStore(parts, options, directory, codec, { ...folder, recheck }),
+    );
   }
   makeFolders(fileSystem, directory);
   syncParents(fileSystem, directory);
@@ -120,24 +109,12 @@ async function openLocked<Value>(
   }
 }
 
-function openToRead<Value>(
-  parts: ResolvedKvComponents,
-  options: ResolvedKvOptions,
-  directory: string,
-  codec: ValueCodec<Value>,
-): Promise<KvStore<Value>> {
-  const recheck = (): Promise<void> => checkUnlocked(parts.fileSystem, directory);
-  return readingFolder(parts.fileSystem, directory, (lock) =>
-    openStore(parts, options, directory, codec, { ...lock, held: undefined, recheck }),
-  );
-}
-
 function openStore<Value>(
   components: ResolvedKvComponents,
   options: ResolvedKvOptions,
   directory: string,
   codec: ValueCodec<Value>,
-  lock: HeldFolder & Pick<KvStoreParts<Value>, 'recheck'>,
+  lock: HeldFolder & KvStoreParts<Value>['lock'],
 ): KvStore<Value> {
   const { fileSystem, held } = lock;
   const parts: TreeParts = { ...components, fileSystem, held };
@@ -176,16 +153,7 @@ function openStore<Value>(
     log.flushed(tree.state.flushedSequence);
   }
   const recovery = reportRecovery(tree, log, parts.logger);
-  return new LocalKvStore({
-    ...parts,
-    tree,
-    log,
-    writer,
-    recovery,
-    lock,
-    codec,
-    recheck: lock.recheck,
-  });
+  return new LocalKvStore({ ...parts, tree, log, writer, recovery, lock, codec });
 }
 
 function reportRecovery(

@@ -11,9 +11,8 @@ import {
   successorOf,
 } from '../tree/entry-iterator.ts';
 import { BATCH_SIZE_MAX, OPERATION_HEADER_SIZE, OperationKind } from './format.ts';
+import { NO_BYTES } from '../entries/cursor.ts';
 import { copyOf, KEY_SIZE_MAX, type ValueCodec } from './kv-bytes.ts';
-
-const EMPTY = new Uint8Array(0);
 
 /**
  * The entry with the longest key that `path` begins with. Looks at the greatest key that isn't greater than the path; if that is no
@@ -24,7 +23,7 @@ export function longestPrefixOf<Value>(
   codec: ValueCodec<Value>,
   openBackward: (bounds: EntryBounds) => EntryIterator,
 ): KvEntry<Value> | undefined {
-  const entries = openBackward({ start: EMPTY, end: successorOf(path) });
+  const entries = openBackward({ start: NO_BYTES, end: successorOf(path) });
   try {
     let size = path.length;
     for (let isFound = entries.next(); isFound; isFound = entries.next()) {
@@ -83,7 +82,7 @@ export function renameOperations(
   }
   const body = new BatchBody(size);
   for (const { key } of moves) {
-    body.add(OperationKind.delete, key, EMPTY);
+    body.add(OperationKind.delete, key, NO_BYTES);
   }
   for (const { renamed, value } of moves) {
     body.add(OperationKind.put, renamed, value);

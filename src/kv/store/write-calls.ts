@@ -16,9 +16,8 @@ import type { KvWriter } from './kv-writer.ts';
 import { optionNames } from './option-names.ts';
 import { PendingBatch, type PreparedGuard } from './pending-batch.ts';
 import { addOperations, conditionsOf, prepareGuards } from './prepared-write.ts';
+import { NO_BYTES } from '../entries/cursor.ts';
 import type { StoreLog } from './store-log.ts';
-
-const EMPTY = new Uint8Array(0);
 /** What is kept for the next call may be so large. */
 const KEPT_CAPACITY_MAX = 2 * 1024 * 1024;
 
@@ -69,7 +68,7 @@ export class WriteCalls<Value> {
       rejectUnknownNames(options, optionNames.delete, 'option');
       const bytes = keyToCopyOf(key);
       const guards = conditionsOf(bytes, options);
-      body.add(OperationKind.delete, bytes, EMPTY);
+      body.add(OperationKind.delete, bytes, NO_BYTES);
       return this.#submit(body, guards, options);
     } catch (error) {
       return Promise.reject(asFailedWrite(error, 'no'));

@@ -3,7 +3,7 @@
  * range deleted later. Both directions, within [start, end).
  */
 import { compareBytes } from '../../base/compare-bytes.ts';
-import { type Cursor, EntryKind } from '../entries/cursor.ts';
+import { type Cursor, EntryKind, NO_BYTES } from '../entries/cursor.ts';
 import type { RangeTombstones } from '../entries/range-tombstones.ts';
 import type { PinnedSources, ReadState } from './read-state.ts';
 
@@ -11,7 +11,7 @@ import type { PinnedSources, ReadState } from './read-state.ts';
 const STEPS_MAX = 8;
 
 export interface EntryBounds {
-  /** First key that may be given; the empty key if there is none smaller. */
+  /** First key that may be given; the NO_BYTES key if there is none smaller. */
   readonly start: Uint8Array;
   /** First key that may not be given; undefined: all may. */
   readonly end: Uint8Array | undefined;
@@ -19,10 +19,10 @@ export interface EntryBounds {
 
 export class EntryIterator {
   /** The entry, after a `next` that returned true. Its bytes stay as they are until the next move. */
-  keyBytes: Uint8Array = empty;
+  keyBytes: Uint8Array = NO_BYTES;
   keyStart = 0;
   keyEnd = 0;
-  valueBytes: Uint8Array = empty;
+  valueBytes: Uint8Array = NO_BYTES;
   valueStart = 0;
   valueEnd = 0;
   sequence = 0;
@@ -38,7 +38,7 @@ export class EntryIterator {
   /** The key in hand, while the cursor moves. */
   #key: Uint8Array = new Uint8Array(64);
   #keySize = 0;
-  #value: Uint8Array = empty;
+  #value: Uint8Array = NO_BYTES;
   #isClosed = false;
 
   constructor(
@@ -281,8 +281,6 @@ export class EntryIterator {
     return true;
   }
 }
-
-const empty = new Uint8Array(0);
 
 /** The smallest key behind `key`. */
 export function successorOf(key: Uint8Array): Uint8Array {

@@ -6,7 +6,7 @@
  *
  * At every arrow the machine may stop: what is to the left of it holds everything.
  */
-import { systemCode, VarveError } from '../../base/errors.ts';
+import { closedError, systemCode, VarveError } from '../../base/errors.ts';
 import { reached } from '../../base/reached.ts';
 import { type CompactionPlan, type Kept, pickCompaction } from '../compaction/compaction-picker.ts';
 import { debtOf, type Pressure, pressureOf } from '../compaction/compaction-pressure.ts';
@@ -493,8 +493,4 @@ export class Maintenance {
       this.#parts.owner.progress();
     }
   }
-}
-
-function closedError(): VarveError {
-  return new VarveError('CLOSED', 'The store has been closed.');
 }

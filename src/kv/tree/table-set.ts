@@ -3,7 +3,7 @@
  * was replaced is removed when the last view that holds it is let go.
  */
 import { assert } from '../../base/assert.ts';
-import { VarveError } from '../../base/errors.ts';
+import { closedError } from '../../base/errors.ts';
 import { compareKeys, LEVEL_COUNT, type Levels } from '../manifest/levels.ts';
 import { RangeTombstones } from '../entries/range-tombstones.ts';
 import type { TableReader } from '../sstable/table-reader.ts';
@@ -233,7 +233,7 @@ export class TableSet {
   /** For work that lasts: throws if the tables are not this store's to read any more. */
   checkOpen(): void {
     if (this.#isClosed) {
-      throw new VarveError('CLOSED', 'The store has been closed.');
+      throw closedError();
     }
   }
 

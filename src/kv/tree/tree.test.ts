@@ -1,8 +1,8 @@
 /** A tree as data derived from a log uses it: in a folder of the log's store, whose owner gives it sequences and replays from its position. */
 import { describe, expect, it } from 'vitest';
-import { viewOf } from '../../base/integers.ts';
 import { SeededRandom } from '../../base/random.ts';
 import { makeFolders } from '../../io/folders.ts';
+import { insertEntry } from '../../testing/insert-entry.ts';
 import { SimulatedClock } from '../../testing/simulated-clock.ts';
 import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
 import { compactionSettings } from '../compaction/compaction-settings.ts';
@@ -69,10 +69,15 @@ function started(fileSystem: SimulatedFileSystem, owner: Partial<TreeOwner> = {}
 }
 
 function put(tree: Tree, sequence: number, key: string, value: string | undefined): void {
-  const bytes = Uint8Array.from(Buffer.from(key + (value ?? '')));
-  const source = { bytes, view: viewOf(bytes) };
   const kind = value === undefined ? EntryKind.delete : EntryKind.put;
-  tree.memtables.insertFrom(source, 0, Buffer.byteLength(key), bytes.length, sequence, kind);
+  insertEntry(tree.memtables, bytesOf(key), sequence, kind, bytesOf(value ?? ''));
+}
+
+/** More than memory holds. */
+function fill(tree: Tree): void {
+  for (let sequence = 1; sequence <= 200; sequence += 1) {
+    put(tree, sequence, `key ${sequence}`, 'x'.repeat(50));
+  }
 }
 
 function bytesOf(text: string): Uint8Array {
@@ -194,11 +199,6 @@ describe('a tree', () => {
   it('changes nothing on disk before it is started, or when it is only read', async () => {
     const fileSystem = disk();
     await started(fileSystem).close();
-    const fill = (tree: Tree): void => {
-      for (let sequence = 1; sequence <= 200; sequence += 1) {
-        put(tree, sequence, `key ${sequence}`, 'x'.repeat(50));
-      }
-    };
     const digest = fileSystem.snapshotDigest();
     const reader = open(fileSystem, {}, { readOnly: true });
     fill(reader);

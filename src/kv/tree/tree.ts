@@ -15,6 +15,7 @@ import type { Clock } from '../../io/clock.ts';
 import type { FileSystem, HeldDirectory } from '../../io/file-system.ts';
 import type { ThreadChoice } from '../../io/thread-choice.ts';
 import type { Background } from '../compaction/background.ts';
+import type { Pressure } from '../compaction/compaction-pressure.ts';
 import { InlineBackground } from '../compaction/inline-background.ts';
 import { stepsInThisThread } from '../compaction/step-count.ts';
 import { CountedTableNumbers } from '../compaction/table-numbers.ts';
@@ -33,14 +34,13 @@ import { TableReader } from '../sstable/table-reader.ts';
 import { type EntryBounds, EntryIterator } from './entry-iterator.ts';
 import { HiddenVersions } from './hidden-versions.ts';
 import { Maintenance } from './maintenance.ts';
-import type { MaintenanceSettings, TreeOwner } from './maintenance-parts.ts';
+import type { MaintenanceSettings, TreeOwner, WorkCounts } from './maintenance-parts.ts';
 import { MemtableQueue } from './memtable-queue.ts';
 import { OpenIterators } from './open-iterators.ts';
 import { ReadState } from './read-state.ts';
 import { SnapshotList } from './snapshot-list.ts';
 import { TableSet } from './table-set.ts';
 import { type OpenedFolder, openTreeFolder, type TreeFolderOptions } from './tree-folder.ts';
-import type { TreeStats } from './tree-stats.ts';
 import { type VerifyOptions, type VerifyReport, verifyTables } from './verify-tables.ts';
 
 export interface TreeParts {
@@ -60,6 +60,31 @@ export interface TreeSettings extends MaintenanceSettings {
   readonly openCountMax: number;
   /** Nobody has locked the folder, and nothing in it is changed: never flushed, never merged. */
   readonly readOnly: boolean;
+}
+
+export interface LevelStats {
+  readonly tableCount: number;
+  readonly size: number;
+}
+
+/** What a tree has to tell of itself. */
+export interface TreeStats {
+  readonly levels: readonly LevelStats[];
+  /** Entries in memory, and the bytes they take. */
+  readonly memtables: { readonly count: number; readonly size: number };
+  readonly flushedVersion: number;
+  /** Whether writes are held up, and by what. */
+  readonly pressure: { readonly state: Pressure; readonly debt: number };
+  readonly background: Readonly<WorkCounts> & {
+    /** Steps of flushes, compactions and manifests that ran in this thread, for whichever store. */
+    readonly ownerSteps: number;
+    /** The last failure of work in the background, until that work has succeeded. */
+    readonly error: Error | undefined;
+  };
+  readonly reads: Readonly<ReadCounters>;
+  readonly cache: { readonly size: number; readonly capacity: number };
+  readonly snapshots: number;
+  readonly openTables: number;
 }
 
 /** Opens the tree in a locked folder, or makes one. Throws what `openTreeFolder` throws. */
@@ -126,10 +151,7 @@ export class Tree {
         tables,
         memtables,
         snapshots,
-        hidden: new HiddenVersions({
-          snapshots: () => snapshots.sequences(),
-          keyCountOf: (meta) => this.#keyCountOf(meta),
-        }),
+        hidden: new HiddenVersions(snapshots, (meta) => this.#keyCountOf(meta)),
         numbers,
         owner,
       },
@@ -177,7 +199,6 @@ export class Tree {
   stats(): TreeStats {
     const { maintenance, memtables } = this;
     const { levels, flushedSequence } = this.state;
-    const { blockReads, blockHits, filterChecks, filterMisses, tableGets, seeks } = this.#counters;
     return {
       levels: Array.from({ length: LEVEL_COUNT }, (_, level) => ({
         tableCount: levels.countOf(level),
@@ -191,7 +212,7 @@ export class Tree {
         ownerSteps: stepsInThisThread(),
         error: maintenance.error,
       },
-      reads: { blockReads, blockHits, filterChecks, filterMisses, tableGets, seeks },
+      reads: Object.assign({}, this.#counters),
       cache: { size: this.#cache.size, capacity: this.#cache.capacity },
       snapshots: this.snapshots.count,
       openTables: this.tables.openCount,
