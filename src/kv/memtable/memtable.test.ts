@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { compareKeys } from '../../base/compare-bytes.ts';
 import { insertEntry } from '../../testing/insert-entry.ts';
 import { Arena } from '../../radix/arena.ts';
 import { EntryKind, makeFound } from '../entries/cursor.ts';
-import { compare } from '../tree/entry-iterator.ts';
 import { Memtable } from './memtable.ts';
 
 const MiB = 1024 * 1024;
@@ -37,7 +37,9 @@ function filled(given: readonly { key: number; isPut: boolean; size: number }[])
     insertEntry(memtable, keys[key]!, sequence, kind, value);
     return { key: keys[key]!, sequence, kind, value };
   });
-  versions.sort((left, right) => compare(left.key, right.key) || right.sequence - left.sequence);
+  versions.sort(
+    (left, right) => compareKeys(left.key, right.key) || right.sequence - left.sequence,
+  );
   return { memtable, versions };
 }
 
@@ -81,7 +83,7 @@ describe('a memtable', () => {
         const key = keys[index]!;
         const sequence = at * STRIDE + (at % 3) - 1;
         const isSeen = (version: Version): boolean =>
-          compare(version.key, key) === 0 && version.sequence <= sequence;
+          compareKeys(version.key, key) === 0 && version.sequence <= sequence;
         const expected = versions.find(isSeen);
         const found = makeFound();
         expect(memtable.get(key, sequence, found)).toBe(expected !== undefined);
@@ -92,11 +94,11 @@ describe('a memtable', () => {
         const cursor = memtable.cursor();
         cursor.seek(key, sequence);
         const following = versions.find(
-          (version) => compare(version.key, key) > 0 || isSeen(version),
+          (version) => compareKeys(version.key, key) > 0 || isSeen(version),
         );
         expect(cursor.isValid && cursor.sequence).toBe(following?.sequence ?? false);
         cursor.seekBefore(key);
-        const before = versions.findLast((version) => compare(version.key, key) < 0);
+        const before = versions.findLast((version) => compareKeys(version.key, key) < 0);
         expect(cursor.isValid && cursor.sequence).toBe(before?.sequence ?? false);
       }),
     );

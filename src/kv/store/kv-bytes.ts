@@ -1,5 +1,6 @@
 /** What callers give as keys, values and ranges, as bytes. */
 import { isUtf8 } from 'node:buffer';
+import { compareKeys } from '../../base/compare-bytes.ts';
 import { rejectUnknownNames } from '../../base/arguments.ts';
 import { VarveError } from '../../base/errors.ts';
 import { jsonTextOf } from '../../base/json-text.ts';
@@ -7,7 +8,7 @@ import { successorOfPrefix } from '../../radix/path.ts';
 import type { KvBytes, KvInput, KvRange } from './contract.ts';
 import type { CopySlab } from './copy-slab.ts';
 import { NO_BYTES, type Found } from '../entries/cursor.ts';
-import { compare, type EntryBounds, successorOf } from '../tree/entry-iterator.ts';
+import { type EntryBounds, successorOf } from '../tree/entry-iterator.ts';
 
 export const KEY_SIZE_MAX = 65_535;
 
@@ -235,7 +236,7 @@ function withinKeys(first: Uint8Array, behind: Uint8Array | undefined): EntryBou
     behind !== undefined && behind.length > KEY_SIZE_MAX
       ? successorOfPrefix(behind.subarray(0, KEY_SIZE_MAX))
       : behind;
-  const isEmpty = start === undefined || (end !== undefined && compare(start, end) >= 0);
+  const isEmpty = start === undefined || (end !== undefined && compareKeys(start, end) >= 0);
   return isEmpty ? undefined : { start, end };
 }
 
@@ -246,11 +247,11 @@ function boundOf(given: KvBytes): Uint8Array {
 }
 
 function later(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return compare(left, right) < 0 ? right : left;
+  return compareKeys(left, right) < 0 ? right : left;
 }
 
 function earlier(left: Uint8Array | undefined, right: Uint8Array): Uint8Array {
-  return left === undefined || compare(right, left) < 0 ? right : left;
+  return left === undefined || compareKeys(right, left) < 0 ? right : left;
 }
 
 /** Nothing in them is the caller's. What is no key is left to be refused. */

@@ -1,15 +1,10 @@
 /** Operations on keys that are read as paths. */
-import { commonPrefixSize } from '../../base/compare-bytes.ts';
+import { commonPrefixSize, compareKeys } from '../../base/compare-bytes.ts';
 import { VarveError } from '../../base/errors.ts';
 import { startsWith, successorOfPrefix } from '../../radix/path.ts';
 import { BatchBody } from './batch-body.ts';
 import type { KvEntry } from './contract.ts';
-import {
-  compare,
-  type EntryBounds,
-  type EntryIterator,
-  successorOf,
-} from '../tree/entry-iterator.ts';
+import { type EntryBounds, type EntryIterator, successorOf } from '../tree/entry-iterator.ts';
 import { BATCH_SIZE_MAX, OPERATION_HEADER_SIZE, OperationKind } from './format.ts';
 import { NO_BYTES } from '../entries/cursor.ts';
 import { copyOf, KEY_SIZE_MAX, type ValueCodec } from './kv-bytes.ts';
@@ -119,7 +114,7 @@ function checkTargets(
   moves: readonly Move[],
 ): void {
   for (const { renamed: key } of moves) {
-    const isSource = isPrefix ? startsWith(key, from) : compare(key, from) === 0;
+    const isSource = isPrefix ? startsWith(key, from) : compareKeys(key, from) === 0;
     if (isSource) {
       continue;
     }

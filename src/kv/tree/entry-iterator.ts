@@ -2,7 +2,7 @@
  * What a reader sees of internal entries: of each key the newest version that its sequence allows, unless that is a deletion or lies in a
  * range deleted later. Both directions, within [start, end).
  */
-import { compareBytes } from '../../base/compare-bytes.ts';
+import { compareBytes, compareKeys } from '../../base/compare-bytes.ts';
 import { type Cursor, EntryKind, NO_BYTES } from '../entries/cursor.ts';
 import type { RangeTombstones } from '../entries/range-tombstones.ts';
 import type { PinnedSources, ReadState } from './read-state.ts';
@@ -94,7 +94,7 @@ export class EntryIterator {
    */
   seek(key: Uint8Array): void {
     const { start, end } = this.#bounds;
-    if (compare(key, start) < 0 || (end !== undefined && compare(key, end) >= 0)) {
+    if (compareKeys(key, start) < 0 || (end !== undefined && compareKeys(key, end) >= 0)) {
       this.#state = 'ended';
       return;
     }
@@ -287,10 +287,6 @@ export function successorOf(key: Uint8Array): Uint8Array {
   const successor = new Uint8Array(key.length + 1);
   successor.set(key);
   return successor;
-}
-
-export function compare(left: Uint8Array, right: Uint8Array): number {
-  return compareBytes(left, 0, left.length, right, 0, right.length);
 }
 
 function copyBytes(source: Uint8Array, start: number, end: number, target: Uint8Array): void {

@@ -1,8 +1,8 @@
+import { compareKeys } from '../../base/compare-bytes.ts';
 import { assert } from '../../base/assert.ts';
 import type { ViewedBytes } from '../../base/copy-bytes.ts';
 import { Arena } from '../../radix/arena.ts';
 import type { EntryKind } from '../entries/cursor.ts';
-import { compareKeys } from '../manifest/levels.ts';
 import { Memtable } from '../memtable/memtable.ts';
 import type { ReadState } from './read-state.ts';
 
