@@ -1,11 +1,12 @@
 /**
- * What happens behind the writers' backs: memtables become tables, tables are merged, the manifest says so, and what isn't needed any more
- * is given back, in this order. Work is done by a background; this decides what, and installs what came of it.
+ * Background maintenance: flush, compact, install, reclaim, in this order. Jobs are done by a background; this decides which, and installs
+ * what they have made.
  *
  *   tables durable → manifest durable → readers see them → memtable, log and replaced tables are let go
  *
  * At every arrow the machine may stop: what is to the left of it holds everything.
  */
+import { assert } from '../../base/assert.ts';
 import { closedError, systemCode, VarveError } from '../../base/errors.ts';
 import { reached } from '../../base/reached.ts';
 import { type CompactionPlan, type Kept, pickCompaction } from '../compaction/compaction-picker.ts';
@@ -130,6 +131,7 @@ export class Maintenance {
 
   /** Resolves when everything that is in memory now is in tables. Rejects when an attempt fails. */
   async flush(): Promise<void> {
+    assert(this.#isStarted, 'a tree that was not started is not flushed');
     const { memtables } = this.#parts;
     memtables.freeze();
     const sequence = memtables.active.maxSequence;
@@ -146,6 +148,7 @@ export class Maintenance {
 
   /** Resolves when there is nothing to do. Rejects if what there is can't be done now. */
   async settled(): Promise<void> {
+    assert(this.#isStarted, 'a tree that was not started does not settle');
     if (this.#logFailure !== undefined) {
       throw this.#logFailure;
     }
@@ -159,6 +162,7 @@ export class Maintenance {
   async compactRange(from: RangeEnd, to: RangeEnd, before: () => Promise<void>): Promise<void> {
     const { hidden, clock } = this.#parts;
     let merged: Promise<void>;
+    assert(this.#isStarted, 'a tree that was not started is not merged');
     // Order: who waits until nothing is left to do must not be told so in between.
     this.#lookingCount += 1;
     try {
@@ -192,6 +196,7 @@ export class Maintenance {
     entries: Iterable<IngestEntry> | AsyncIterable<IngestEntry>,
   ): Promise<JobResult> {
     const { tables: settings } = this.#settings;
+    assert(this.#isStarted, 'a tree that was not started takes no tables');
     return this.#parts.background.ingest({ kind: 'ingest', settings }, entries);
   }
 
@@ -279,15 +284,11 @@ export class Maintenance {
     try {
       await this.#parts.background.close();
     } finally {
-      this.#rejectWaiting();
+      const closed = closedError();
+      this.#idleWaiters.rejectAll(closed);
+      this.#flushWaiters.rejectAll(closed);
+      this.#manual.rejectAll(closed);
     }
-  }
-
-  #rejectWaiting(): void {
-    const closed = closedError();
-    this.#idleWaiters.rejectAll(closed);
-    this.#flushWaiters.rejectAll(closed);
-    this.#manual.rejectAll(closed);
   }
 
   get #isIdle(): boolean {

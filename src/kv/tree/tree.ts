@@ -232,7 +232,7 @@ export class Tree {
   /** Closes the tree and removes its files: everything in it can be made again. */
   async discard(): Promise<void> {
     await this.close();
-    discardTables(this.#parts.fileSystem, this.folder.directory, this.state.identity);
+    discardTables(this.#parts.fileSystem, this.folder.directory);
   }
 
   #readers(): number[] {
