@@ -7,6 +7,7 @@ import { jsonTextOf } from '../../base/json-text.ts';
 import { successorOfPrefix } from '../../radix/path.ts';
 import type { KvBytes, KvInput, KvRange } from './contract.ts';
 import type { CopySlab } from './copy-slab.ts';
+import { rangeNames } from './option-names.ts';
 import { NO_BYTES, type Found } from '../entries/cursor.ts';
 import { type EntryBounds, successorOf } from '../tree/entry-iterator.ts';
 
@@ -192,7 +193,7 @@ export function viewOfBytes(bytes: Uint8Array, start: number, end: number): Uint
   return new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start);
 }
 
-const boundNames: ReadonlySet<string> = new Set(['gte', 'gt', 'lte', 'lt', 'prefix']);
+const boundNames: ReadonlySet<string> = new Set(rangeNames);
 
 /** What is no range must not pass as the range of all keys. */
 export function checkRangeObject(range: KvRange): void {

@@ -13,12 +13,13 @@ import {
   type ValueCodec,
 } from './kv-bytes.ts';
 import { NO_BYTES } from '../entries/cursor.ts';
+import { rangeNames } from './option-names.ts';
 import type { PreparedGuard } from './pending-batch.ts';
 
 const NO_GUARDS: readonly PreparedGuard[] = Object.freeze([]);
 const putNames: ReadonlySet<string> = new Set(['type', 'key', 'value']);
 const deleteNames: ReadonlySet<string> = new Set(['type', 'key']);
-const rangeNames: ReadonlySet<string> = new Set(['type', 'gte', 'gt', 'lte', 'lt', 'prefix']);
+const deleteRangeNames: ReadonlySet<string> = new Set(['type', ...rangeNames]);
 
 /** Adds operations as callers give them to a batch. */
 export function addOperations<Value>(
@@ -51,7 +52,7 @@ function addOperation<Value>(
       body.add(OperationKind.delete, keyToCopyOf(operation.key), NO_BYTES);
       break;
     case 'deleteRange': {
-      rejectUnknownNames(operation, rangeNames, 'field of a deleted range');
+      rejectUnknownNames(operation, deleteRangeNames, 'field of a deleted range');
       checkHasBound(operation);
       const bounds = boundsOf(operation);
       // A range that no key is in is no operation.
