@@ -1,7 +1,7 @@
 /** Writes one table, from entries in internal order. See docs/formats/table.md. */
 import { createHash } from 'node:crypto';
 import { assert } from '../../base/assert.ts';
-import { commonPrefixSize } from '../../base/compare-bytes.ts';
+import { commonPrefixSize, compareKeys } from '../../base/compare-bytes.ts';
 import type { File } from '../../io/file-system.ts';
 import { type DiskWork, writeAll } from '../../io/disk-request.ts';
 import type { TableSettings } from './table-settings.ts';
@@ -28,12 +28,7 @@ import {
   TRAILER_SIZE,
   writeTrailer,
 } from './format.ts';
-import {
-  compareKeys,
-  encodeRangeTombstones,
-  followsFragment,
-  fragmentSize,
-} from './range-tombstone-part.ts';
+import { encodeRangeTombstones, followsFragment, fragmentSize } from './range-tombstone-part.ts';
 import { isRefusal } from '../../base/refusal.ts';
 import type { TableImage } from './table-file.ts';
 import {

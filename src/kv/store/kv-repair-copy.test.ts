@@ -5,7 +5,7 @@ import { FaultPlan } from '../../testing/fault-plan.ts';
 import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
 import type { CrashChoice } from '../../testing/simulated-inode.ts';
 import type { KvStore } from './contract.ts';
-import { repairKv } from './kv-repair.ts';
+import { repairHeld } from './kv-repair.ts';
 import { openKv } from './open-kv.ts';
 
 const options = {
@@ -70,7 +70,7 @@ describe('a store whose manifest is lost', () => {
     const intact = await openOn(fileSystem.clone());
     lose(fileSystem);
     await expect(openOn(fileSystem.clone())).rejects.toMatchObject({ code: 'CORRUPT' });
-    const report = repairKv(fileSystem, '/kv', { apply: true });
+    const report = repairHeld(fileSystem, '/kv', { apply: true });
     expect(report).toMatchObject({ outcome: 'repaired', damaged: [], undecided: [], ingested: [] });
     expect(report.missing).toBe(undefined);
     const kv = await openOn(fileSystem);
@@ -95,7 +95,7 @@ describe('a store whose manifest is lost', () => {
       fileSystem.removeFile('/kv/manifest');
       spoil(fileSystem);
       // What was ingested over other tables can't be placed without it.
-      const report = repairKv(fileSystem, '/kv');
+      const report = repairHeld(fileSystem, '/kv');
       expect(report.kept.length + report.undecided.length).toBeGreaterThan(0);
       expect(report.flushedSequence).toBeGreaterThan(0);
     }
@@ -103,7 +103,7 @@ describe('a store whose manifest is lost', () => {
     const [table] = cut.paths().filter((path) => path.endsWith('.tbl'));
     cut.removeFile(table!);
     cut.removeFile('/kv/manifest');
-    const { kept } = repairKv(cut, '/kv');
+    const { kept } = repairHeld(cut, '/kv');
     expect(kept.some(({ number }) => table!.includes(String(number).padStart(20, '0')))).toBe(
       false,
     );
@@ -140,7 +140,7 @@ describe('a store whose manifest is lost', () => {
         continue;
       }
       disk.removeFile('/kv/manifest');
-      const report = repairKv(disk, '/kv', { apply: true });
+      const report = repairHeld(disk, '/kv', { apply: true });
       expect(report).toMatchObject({ outcome: 'repaired', undecided: [] });
       repaired += 1;
       const again = await openOn(disk);
@@ -157,8 +157,8 @@ describe('a store whose manifest is lost', () => {
     const other = await finished(2);
     const own = fileSystem.readFile('/kv/manifest');
     fileSystem.writeFile('/kv/manifest', other.readFile('/kv/manifest'));
-    expect(repairKv(fileSystem, '/kv')).toMatchObject({ outcome: 'repairable' });
-    repairKv(fileSystem, '/kv', { apply: true });
+    expect(repairHeld(fileSystem, '/kv')).toMatchObject({ outcome: 'repairable' });
+    repairHeld(fileSystem, '/kv', { apply: true });
     expect(fileSystem.readFile('/kv/manifest').subarray(8, 24)).toEqual(own.subarray(8, 24));
     const kv = await openOn(fileSystem);
     expect(contentOf(kv).size).toBe(4);

@@ -1,7 +1,9 @@
 /** What finished work changes about the levels. */
+import { compareKeys } from '../../base/compare-bytes.ts';
 import type { CompactionPlan } from '../compaction/compaction-picker.ts';
+import type { CompactionSettings } from '../compaction/compaction-settings.ts';
 import type { ManifestState } from '../manifest/format.ts';
-import { compareKeys, LEVEL_COUNT, type Levels } from '../manifest/levels.ts';
+import { LEVEL_COUNT, type Levels } from '../manifest/levels.ts';
 import { joinedStretch, type TableMeta } from '../sstable/table-meta.ts';
 
 /** A state after a compaction that made `tables`, or that moved them. */
@@ -43,16 +45,17 @@ export function arrived(
 
 /**
  * The deepest level that new tables, in key order, can go to: nothing of their range is in it or above it, nor will be by a compaction of
- * `running`. Level 0 takes everything: there the newest goes first.
+ * `running`. Level 0 takes everything: there the newest goes first, and in a tree of stretches all.
  */
 export function levelForNew(
+  { policy }: CompactionSettings,
   levels: Levels,
   tables: readonly TableMeta[],
   running: readonly TableMeta[],
 ): number {
   const first = tables[0];
   const last = tables.at(-1);
-  if (first === undefined || last === undefined) {
+  if (policy.kind === 'stretches' || first === undefined || last === undefined) {
     return 0;
   }
   // Its outputs may span what lies between its inputs.
