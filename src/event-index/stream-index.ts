@@ -38,7 +38,7 @@ export class StreamIndex {
   }
 
   /** The stream's number, given now if it is new. Numbers are not persisted. */
-  intern(name: string, nameSize: number = Buffer.byteLength(name, 'utf8')): number {
+  intern(name: string): number {
     const known = this.#numbers.get(name);
     if (known !== undefined) {
       return known;
@@ -50,7 +50,7 @@ export class StreamIndex {
     if (at === this.#streams.length) {
       this.#streams = grown(this.#streams, at * 2);
     }
-    this.#streams[at + At.nameSize] = nameSize;
+    this.#streams[at + At.nameSize] = Buffer.byteLength(name, 'utf8');
     return number;
   }
 
@@ -66,6 +66,14 @@ export class StreamIndex {
   /** Events of the stream, visible or not: the revision that its next event gets. */
   countOf(number: number): number {
     return this.#streams[number * STREAM_WORDS + At.count]!;
+  }
+
+  /** Position of the stream's last event, or -1. */
+  lastPositionOf(number: number): number {
+    const at = number * STREAM_WORDS;
+    const count = this.#streams[at + At.count]!;
+    const last = this.#streams[at + At.lastBlock]! + BLOCK_HEADER;
+    return count === 0 ? -1 : this.#words[last + indexInBlockOf(count - 1)]!;
   }
 
   /** Adds the stream's next event. */

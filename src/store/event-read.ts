@@ -7,7 +7,7 @@ import type { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent, StoredEvent } from '../log/event.ts';
 import { decodeEvent } from '../log/event-decoder.ts';
 import type { EventLog, FrameSource } from '../log/event-log.ts';
-import { RecordView } from '../log/format.ts';
+import { RecordView } from '../log/record-view.ts';
 import { checkDigest, checkPlace } from '../log/log-encoder.ts';
 import { aborted } from './commit-log.ts';
 import type { EventRead, ReadOptions, ReadQuery } from './contract.ts';

@@ -15,7 +15,7 @@ import type { CodecRegistry } from '../log/codecs.ts';
 import type { EventToAppend, NewEvent, StoredEvent } from '../log/event.ts';
 import { decodeEvent } from '../log/event-decoder.ts';
 import type { EventLog, SegmentSummaryInfo } from '../log/event-log.ts';
-import { RecordView } from '../log/format.ts';
+import { RecordView } from '../log/record-view.ts';
 import { absolutePath } from '../io/path.ts';
 import { backupStore } from './backup.ts';
 import { checkVerifyOptions } from './audit-folder.ts';
@@ -43,9 +43,7 @@ import { checkStreamName, checkText } from './names.ts';
 import type { PayloadSettings } from './payload.ts';
 import { PendingAppend, type PendingCommit, PendingParts } from './pending-commit.ts';
 import {
-  clearCommitDraft,
-  type CommitDraft,
-  makeCommitDraft,
+  CommitDraft,
   prepareAppend,
   prepareCommit,
   type PreparedCommit,
@@ -127,11 +125,11 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
       try {
         this.#checkOpen();
         // The caller's own code runs while its objects are read, and may append: then there is no spare draft.
-        const spare = this.#spareDraft ?? makeCommitDraft();
+        const spare = this.#spareDraft ?? new CommitDraft();
         this.#spareDraft = undefined;
         const draft = prepareAppend(stream, events, options, this.#settings, spare);
         const pending = new PendingAppend(draft.ack === 'written', resolve, reject);
-        if (this.#submit(draft, pending) && clearCommitDraft(draft)) {
+        if (this.#submit(draft, pending) && draft.clear()) {
           this.#spareDraft = draft;
         }
       } catch (error) {

@@ -18,7 +18,7 @@ import type { ActiveSegment } from '../journal/writer.ts';
 import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
 import { EventLog } from '../log/event-log.ts';
-import type { RecordView } from '../log/format.ts';
+import type { RecordView } from '../log/record-view.ts';
 import { MemoryLeafStore } from '../log/leaf-store.ts';
 import { LogEncoder } from '../log/log-encoder.ts';
 import { type LogWriterParts, logWriterThread } from '../log/log-writer.ts';

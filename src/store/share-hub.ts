@@ -21,7 +21,7 @@ import {
   type Welcome,
 } from './client-protocol.ts';
 import type { CommitLog } from './commit-log.ts';
-import type { DecodedCommit } from './commit-transfer.ts';
+import type { TransferredCommit } from './commit-transfer.ts';
 import { checkLaneSize } from './attach-options.ts';
 import type { PayloadSettings } from './payload.ts';
 import { SharedClient, type SharedClientEvents, type SharedStore } from './shared-client.ts';
@@ -197,18 +197,18 @@ export class ShareHub {
   #take(lane: ClientLane<SharedClient>): void {
     this.#turnCount += 1;
     const { client } = lane;
-    let decoded: DecodedCommit | undefined;
+    let commit: TransferredCommit | undefined;
     try {
-      decoded = lane.take();
+      commit = lane.take();
     } catch (error) {
       // A defect of ours in the client: it alone ends.
       this.#merger.remove(lane);
       client.expel(error);
       return;
     }
-    if (decoded !== undefined && !client.submit(this.#parts.commits, decoded, lane.request)) {
+    if (commit !== undefined && !client.submit(this.#parts.commits, commit, lane.request)) {
       this.#waitingCount += 1;
-      this.#waitingSize += decoded.commit.bodySize;
+      this.#waitingSize += commit.bodySize;
     }
   }
 

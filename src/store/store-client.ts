@@ -31,7 +31,6 @@ import { checkStreamName, checkText } from './names.ts';
 import type { PayloadSettings } from './payload.ts';
 import { PortHold } from './port-hold.ts';
 import {
-  clearCommitDraft,
   type CommitDraft,
   prepareAppend,
   prepareCommit,
@@ -100,7 +99,7 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
         const spare = this.#spareDraft;
         this.#spareDraft = undefined;
         const prepared = prepareAppend(stream, events, options, this.#payloads, spare);
-        if (this.#submit(prepared, undefined, resolve, reject) && clearCommitDraft(prepared)) {
+        if (this.#submit(prepared, undefined, resolve, reject) && prepared.clear()) {
           this.#spareDraft = prepared;
         }
       } catch (error) {
