@@ -8,10 +8,11 @@
  *
  * p < D: durable data is damaged: CORRUPT. Otherwise nothing proves that anything from x on was durable.
  */
-import { CorruptionError, VarveError } from '../base/errors.ts';
+import { CorruptionError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { readSmallFile, replaceFile } from '../io/atomic-file.ts';
 import type { FileSystem } from '../io/file-system.ts';
+import { foreignFile } from '../io/own-names.ts';
 import { joinPath } from '../io/path.ts';
 import type { FrameEncoder, SegmentSummary } from './encoder.ts';
 import {
@@ -207,11 +208,7 @@ export function listSegments(fileSystem: FileSystem, directory: string): number[
     if (position !== undefined && kind === 'file') {
       positions.push(position);
     } else if (!name.startsWith('.') && !(kind === 'file' && isOwnName(name))) {
-      throw new VarveError(
-        'FOREIGN_FILE',
-        `${joinPath(directory, name)} is not a file of this store: move it elsewhere.`,
-        { details: { file: joinPath(directory, name) } },
-      );
+      throw foreignFile(joinPath(directory, name));
     }
   }
   return positions.sort((left, right) => left - right);

@@ -1,9 +1,8 @@
 import { CorruptionError, VarveError } from '../base/errors.ts';
 import { readSmallFile, replaceFile } from '../io/atomic-file.ts';
+import { checkBackupTarget, copyFile, linkOrCopy } from '../io/backup-target.ts';
 import type { Clock } from '../io/clock.ts';
-import { copyBytes, tryLink } from '../io/copy-file.ts';
 import type { FileSystem } from '../io/file-system.ts';
-import { isInside } from '../io/is-inside.ts';
 import { joinPath } from '../io/path.ts';
 import { encodeTail, segmentName } from '../journal/format.ts';
 import { TAIL_NAME } from '../journal/names.ts';
@@ -32,27 +31,27 @@ export async function backupStore(
   end: number,
 ): Promise<void> {
   const { fileSystem, log } = parts;
-  if (isInside(fileSystem, source.directory, target)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `${target} is in the folder of the store itself: back up to another place.`,
-    );
-  }
+  checkBackupTarget(fileSystem, source.directory, target);
   // A newer segment may exist and hold only what isn't durable yet.
   const segments = log
     .describe(end)
     .filter(({ firstPosition }) => firstPosition < end || firstPosition === 0);
   const logDirectory = makeTarget(fileSystem, target);
+  const between = async (): Promise<void> => {
+    await parts.clock.pause();
+    parts.checkContinue();
+  };
   for (const [index, segment] of segments.entries()) {
     const path = joinPath(logDirectory, segmentName(segment.firstPosition));
     const isLast = index === segments.length - 1;
     const mayLink = parts.mayLink && !isLast && segment.isSealed;
-    const isLinked = mayLink && tryLink(fileSystem, segment.path, path);
-    if (!isLinked) {
+    if (mayLink) {
+      await linkOrCopy(fileSystem, segment.path, path, between);
+    } else {
       // A full segment may be getting its footer now: only its frames are copied, and the copy's first open seals it.
       const successor = segments[index + 1]?.firstPosition ?? end;
       const size = segment.isSealed && !isLast ? undefined : log.durableEnd(successor).end;
-      await copyFile(parts, segment.path, path, size);
+      await copyFile(fileSystem, segment.path, path, size, between);
     }
   }
   const newest = segments.at(-1)?.firstPosition ?? 0;
@@ -69,14 +68,7 @@ export async function backupStore(
 }
 
 function makeTarget(fileSystem: FileSystem, target: string): string {
-  const found = fileSystem.stat(target);
-  if (found !== undefined && (found.kind !== 'directory' || fileSystem.list(target).length > 0)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `${target} is there already: back up into a new or an empty folder.`,
-    );
-  }
-  if (found === undefined) {
+  if (fileSystem.stat(target) === undefined) {
     const parent = joinPath(target, '..');
     if (fileSystem.stat(parent) === undefined) {
       throw new VarveError(
@@ -90,28 +82,4 @@ function makeTarget(fileSystem: FileSystem, target: string): string {
   const logDirectory = joinPath(target, LOG_DIRECTORY_NAME);
   fileSystem.makeDirectory(logDirectory);
   return logDirectory;
-}
-
-async function copyFile(
-  parts: BackupParts,
-  sourcePath: string,
-  targetPath: string,
-  size: number | undefined,
-): Promise<void> {
-  const { fileSystem } = parts;
-  const source = fileSystem.open(sourcePath, 'read');
-  try {
-    const target = fileSystem.open(targetPath, 'create');
-    try {
-      await copyBytes(source, target, size ?? source.size(), async () => {
-        await parts.clock.pause();
-        parts.checkContinue();
-      });
-      target.sync();
-    } finally {
-      target.close();
-    }
-  } finally {
-    source.close();
-  }
 }

@@ -6,7 +6,7 @@ import { readSmallFile, removeIfThere, replaceFile } from '../io/atomic-file.ts'
 import type { Clock } from '../io/clock.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { syncParents } from '../io/folders.ts';
-import { adviceAbout } from '../io/mount-root.ts';
+import { inspectNames } from '../io/own-names.ts';
 import { joinPath } from '../io/path.ts';
 import { readInto } from '../io/read-into.ts';
 import { SEGMENT_HEADER_SIZE, segmentName } from '../journal/format.ts';
@@ -54,24 +54,10 @@ export function inspectFolder(fileSystem: FileSystem, directory: string, mayCrea
       details: { directory },
     });
   }
-  const entries = found === undefined ? [] : fileSystem.list(directory);
-  const isStore = entries.some(({ name }) => name === IDENTITY_NAME);
-  const foreign = entries.find(({ name }) => !ownNames.has(name) && !name.startsWith('.'));
-  if (!isStore && foreign !== undefined) {
-    const advice = adviceAbout(foreign.name, directory, 'give a new or an empty folder');
-    throw new VarveError(
-      'NOT_A_STORE',
-      `${directory} holds other things than a store (${JSON.stringify(foreign.name)}, for one): ${advice}.`,
-      { details: { directory, file: foreign.name } },
-    );
+  if (found !== undefined) {
+    inspectNames(fileSystem, directory, ownNames, [IDENTITY_NAME]);
   }
-  if (foreign !== undefined) {
-    const path = joinPath(directory, foreign.name);
-    const advice = adviceAbout(foreign.name, directory, 'move it elsewhere');
-    throw new VarveError('FOREIGN_FILE', `${path} is not a file of this store: ${advice}.`, {
-      details: { file: path },
-    });
-  }
+  const isStore = fileSystem.stat(joinPath(directory, IDENTITY_NAME)) !== undefined;
   if (!isStore && !mayCreate && !holdsEvents(fileSystem, directory)) {
     throw new VarveError('NOT_A_STORE', `There is no store in ${directory}.`, {
       details: { directory },

@@ -5,7 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { audit, type CorruptionError, open } from 'varve';
+import { audit, type CorruptionError, open, VarveError } from 'varve';
 import { openKv } from 'varve/kv';
 import { FaultPlan, SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -164,6 +164,36 @@ describe.each(kinds)('the tail of $name', (kind) => {
     clock.advance(SECOND_MS);
     await turns(clock);
     expect(durableIn(disk.readFile(tailPath))).toBe(1);
+  });
+
+  it('ends writing when it finds the folder lost, also after it could not be written before', async () => {
+    let failure: Error | undefined;
+    const disk = new SimulatedFileSystem();
+    const rename: SimulatedFileSystem['rename'] = (from, to) => {
+      if (failure !== undefined && to === tailPath) {
+        throw failure;
+      }
+      disk.rename(from, to);
+    };
+    const fileSystem = new Proxy(disk, {
+      get: (target, name) => {
+        const member: unknown = name === 'rename' ? rename : Reflect.get(target, name);
+        return typeof member === 'function' ? member.bind(target) : member;
+      },
+    });
+    const clock = new SimulatedClock();
+    const told: string[] = [];
+    const subject = await kind.open(fileSystem, clock, ({ event }) => told.push(event));
+    failure = Object.assign(new Error('the disk fails'), { code: 'EIO' });
+    await subject.write(0);
+    clock.advance(SECOND_MS);
+    await turns(clock);
+    expect(told).toContain('derived-write-failed');
+    failure = new VarveError('UNAVAILABLE', 'The folder was moved.', { details: { lost: '/' } });
+    clock.advance(SECOND_MS);
+    await turns(clock);
+    expect(told).toContain('poisoned');
+    await expect(subject.write(1)).rejects.toMatchObject({ code: 'POISONED', applied: 'no' });
   });
 
   it('is left alone while nothing new is durable', async () => {

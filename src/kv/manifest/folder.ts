@@ -1,7 +1,6 @@
 /** Names in a store's folder, and what stands in its folder of tables. */
-import { VarveError } from '../../base/errors.ts';
 import type { FileSystem } from '../../io/file-system.ts';
-import { adviceAbout } from '../../io/mount-root.ts';
+import { foreignFile, inspectNames } from '../../io/own-names.ts';
 import { joinPath } from '../../io/path.ts';
 import { MANIFEST_NAME, TABLES_NAME, tableNumberOf, tablesDirectory } from '../sstable/names.ts';
 
@@ -20,23 +19,8 @@ const ownNames: ReadonlySet<string> = new Set([
 ]);
 
 /** Throws `FOREIGN_FILE` if a store's folder holds something that isn't ours, `NOT_A_STORE` if it holds nothing that is. */
-export function inspectNames(fileSystem: FileSystem, directory: string): void {
-  const entries = fileSystem.list(directory);
-  const foreign = entries.find(({ name }) => !ownNames.has(name) && !name.startsWith('.'));
-  if (foreign === undefined) {
-    return;
-  }
-  const isStore = entries.some(({ name }) => name === MANIFEST_NAME || name === TABLES_NAME);
-  const { name } = foreign;
-  if (isStore) {
-    throw foreignFile(joinPath(directory, name), adviceAbout(name, directory, MOVE_IT));
-  }
-  const advice = adviceAbout(name, directory, 'give a new or an empty folder');
-  throw new VarveError(
-    'NOT_A_STORE',
-    `${directory} holds other things than a store (${JSON.stringify(name)}, for one): ${advice}.`,
-    { details: { directory, file: foreign.name } },
-  );
+export function inspectKvNames(fileSystem: FileSystem, directory: string): void {
+  inspectNames(fileSystem, directory, ownNames, [MANIFEST_NAME, TABLES_NAME]);
 }
 
 /** Sizes of the files that have a table's name, by number. Throws `FOREIGN_FILE` if there is anything else. */
@@ -56,12 +40,4 @@ export function listTables(fileSystem: FileSystem, directory: string): ReadonlyM
     }
   }
   return sizes;
-}
-
-const MOVE_IT = 'move it elsewhere';
-
-export function foreignFile(path: string, advice: string = MOVE_IT): VarveError {
-  return new VarveError('FOREIGN_FILE', `${path} is not a file of this store: ${advice}.`, {
-    details: { file: path },
-  });
 }

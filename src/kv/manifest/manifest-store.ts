@@ -8,7 +8,7 @@ import { readSmallFile, replaceFile } from '../../io/atomic-file.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { joinPath } from '../../io/path.ts';
 import { MANIFEST_NAME, tablePath } from '../sstable/names.ts';
-import { inspectNames, listTables, LOG_NAME } from './folder.ts';
+import { inspectKvNames, listTables, LOG_NAME } from './folder.ts';
 import {
   decodeManifest,
   encodeManifest,
@@ -56,7 +56,7 @@ export function checkFolder(
   directory: string,
   options: FolderOptions,
 ): FolderCheck {
-  inspectNames(fileSystem, directory);
+  inspectKvNames(fileSystem, directory);
   try {
     const state = readManifest(fileSystem, directory);
     if (state === 'missing') {
@@ -84,7 +84,7 @@ export function discardTables(
   directory: string,
   identity?: Uint8Array,
 ): void {
-  inspectNames(fileSystem, directory);
+  inspectKvNames(fileSystem, directory);
   const found = listTables(fileSystem, directory);
   const plan = planOrphans(fileSystem, directory, [...found.keys()], identity);
   const manifest = joinPath(directory, MANIFEST_NAME);

@@ -12,7 +12,8 @@ import { readInto } from '../../io/read-into.ts';
 import { isRefusal } from '../../base/refusal.ts';
 import { tableName, tablePath, tablesDirectory } from '../sstable/names.ts';
 import { decodeHeader, HEADER_SIZE, type TableHeader } from '../sstable/format.ts';
-import { foreignFile, QUARANTINE_NAME } from './folder.ts';
+import { QUARANTINE_NAME } from './folder.ts';
+import { foreignFile } from '../../io/own-names.ts';
 
 export interface OrphanPlan {
   /** Numbers of tables that are ours and not needed. */

@@ -1,12 +1,10 @@
 import { checkPath } from '../../base/arguments.ts';
-import { VarveError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import { replaceFile } from '../../io/atomic-file.ts';
+import { checkBackupTarget, linkOrCopy } from '../../io/backup-target.ts';
 import type { Clock } from '../../io/clock.ts';
-import { copyBytes, tryLink } from '../../io/copy-file.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { makeFolders } from '../../io/folders.ts';
-import { isInside } from '../../io/is-inside.ts';
 import { absolutePath, joinPath } from '../../io/path.ts';
 import { createJournal } from '../../journal/recovery.ts';
 import type { Maintenance } from '../tree/maintenance.ts';
@@ -32,7 +30,7 @@ export async function backupKv(parts: BackupParts, target: string): Promise<void
   const { fileSystem, tables, maintenance, random } = parts;
   checkPath(target, 'Give the folder to back up to.');
   const path = absolutePath(target);
-  checkTarget(parts, path);
+  checkBackupTarget(fileSystem, parts.directory, path);
   const { state } = maintenance;
   const view = tables.pin(tables.current);
   try {
@@ -40,7 +38,7 @@ export async function backupKv(parts: BackupParts, target: string): Promise<void
     for (const { meta } of view.handles.flat()) {
       const source = tablePath(parts.directory, meta.number);
       tables.checkOpen();
-      await linkOrCopy(parts, source, tablePath(path, meta.number));
+      await linkOrCopy(fileSystem, source, tablePath(path, meta.number), () => parts.clock.pause());
     }
     fileSystem.syncDirectory(tablesDirectory(path));
   } finally {
@@ -58,42 +56,4 @@ export async function backupKv(parts: BackupParts, target: string): Promise<void
   fileSystem.syncDirectory(path);
   const content = encodeManifest({ ...state, flushedSequence: lastSequence });
   replaceFile(fileSystem, path, MANIFEST_NAME, content);
-}
-
-function checkTarget({ fileSystem, directory }: BackupParts, target: string): void {
-  if (isInside(fileSystem, directory, target)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `${target} is in the folder of the store itself: back up to another place.`,
-    );
-  }
-  const found = fileSystem.stat(target);
-  if (found !== undefined && (found.kind !== 'directory' || fileSystem.list(target).length > 0)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `${target} is there already: back up into a new or an empty folder.`,
-    );
-  }
-}
-
-async function linkOrCopy(
-  { fileSystem, clock }: BackupParts,
-  sourcePath: string,
-  targetPath: string,
-): Promise<void> {
-  if (tryLink(fileSystem, sourcePath, targetPath)) {
-    return;
-  }
-  const source = fileSystem.open(sourcePath, 'read');
-  try {
-    const target = fileSystem.open(targetPath, 'create');
-    try {
-      await copyBytes(source, target, source.size(), () => clock.pause());
-      await target.syncAsync();
-    } finally {
-      target.close();
-    }
-  } finally {
-    source.close();
-  }
 }

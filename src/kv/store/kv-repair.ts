@@ -11,13 +11,8 @@ import { decodeSegmentHeader, SEGMENT_HEADER_SIZE, segmentName } from '../../jou
 import { isRefusal as isHeaderRefusal } from '../../base/refusal.ts';
 import { listSegments } from '../../journal/recovery.ts';
 import { ContentOrder } from '../manifest/content-order.ts';
-import {
-  foreignFile,
-  inspectNames,
-  listTables,
-  LOG_NAME,
-  QUARANTINE_NAME,
-} from '../manifest/folder.ts';
+import { inspectKvNames, listTables, LOG_NAME, QUARANTINE_NAME } from '../manifest/folder.ts';
+import { foreignFile } from '../../io/own-names.ts';
 import { emptyManifest, encodeManifest, MANIFEST_SIZE_MAX } from '../manifest/format.ts';
 import { Levels, tablesOverlap } from '../manifest/levels.ts';
 import { type TableWithOrigin, traceLineage } from '../manifest/lineage.ts';
@@ -72,7 +67,7 @@ export function repairKv(
   directory: string,
   options: KvRepairOptions = {},
 ): KvRepairReport {
-  inspectNames(fileSystem, directory);
+  inspectKvNames(fileSystem, directory);
   if (options.evenIfIntact !== true && isIntact(fileSystem, directory)) {
     return { ...nothingFound, outcome: 'intact' };
   }

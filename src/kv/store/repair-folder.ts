@@ -9,7 +9,7 @@ import {
   type KvRepairReport,
   repairKv as repairLocked,
 } from './kv-repair.ts';
-import { inspectNames, LOG_NAME } from '../manifest/folder.ts';
+import { inspectKvNames, LOG_NAME } from '../manifest/folder.ts';
 import { MANIFEST_NAME, TABLES_NAME } from '../sstable/names.ts';
 import type { KvComponents } from './options.ts';
 
@@ -69,7 +69,7 @@ function repairWith(
 
 function inspectFolder(fileSystem: FileSystem, directory: string): void {
   if (fileSystem.stat(directory)?.kind === 'directory') {
-    inspectNames(fileSystem, directory);
+    inspectKvNames(fileSystem, directory);
     const holdsAny = [MANIFEST_NAME, TABLES_NAME, LOG_NAME].some(
       (name) => fileSystem.stat(joinPath(directory, name)) !== undefined,
     );
