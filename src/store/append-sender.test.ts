@@ -153,7 +153,7 @@ describe('the client’s end of a lane', () => {
         pair.acknowledge(pair.requests);
         deepStrictEqual(pair.resolved, expected);
         strictEqual(pair.inFlight, 0);
-        await pair.sender.settled();
+        await pair.sender.allAnswered();
       }),
       { numRuns: 100 },
     );
@@ -200,7 +200,7 @@ describe('the client’s end of a lane', () => {
     pair.submit(10);
     pair.submit(5_000);
     pair.submit(10);
-    const settled = pair.sender.settled();
+    const answered = pair.sender.allAnswered();
     pair.sender.end((applied) => Object.assign(new Error('gone'), { applied }) as never);
     expect(pair.rejected).toEqual([
       { number: 0, applied: 'unknown' },
@@ -208,7 +208,7 @@ describe('the client’s end of a lane', () => {
       { number: 2, applied: 'no' },
     ]);
     expect(pair.inFlight).toBe(0);
-    await settled;
+    await answered;
   });
 
   it('sends nothing more once the owner takes nothing more', () => {

@@ -9,7 +9,7 @@ import { checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { isUuid, UUID_SIZE } from '../base/uuid.ts';
-import type { StreamIndex } from '../event-index/stream-index.ts';
+import type { StreamIndex } from '../event-index/contract.ts';
 import { frameBodySizeMax } from '../journal/format.ts';
 import type { NewEvent } from '../log/event.ts';
 import { encodeRecord, recordSizeOf } from '../log/format.ts';

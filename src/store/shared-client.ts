@@ -19,7 +19,7 @@ import {
   WAKE,
   type Welcome,
 } from './client-protocol.ts';
-import { aborted, type CommitLog } from './commit-log.ts';
+import { aborted, type Sequencer } from './sequencer.ts';
 import type { TransferredCommit } from './commit-transfer.ts';
 import type { AppendResult, CommitResult, StoreClient, StreamEntry } from './contract.ts';
 import type { PlannedRead, ReadPlan } from './event-read.ts';
@@ -85,8 +85,8 @@ export class SharedClient {
     this.#port.post(message);
   }
 
-  /** Hands a commit from the lane to the commit log. False if it has to wait for room. */
-  submit(commits: CommitLog, commit: TransferredCommit, request: number): boolean {
+  /** Hands a commit from the lane to the sequencer. False if it has to wait for room. */
+  submit(sequencer: Sequencer, commit: TransferredCommit, request: number): boolean {
     this.#owed.add(1);
     if (this.#abortedAhead.delete(request)) {
       this.failed(request, aborted(undefined, 'no'));
@@ -95,7 +95,7 @@ export class SharedClient {
     if (commit.hasSignal) {
       commit.signal = this.#signalOf(request);
     }
-    if (commits.take(commit, new ClientCommit(this, request, commit.ack === 'written'))) {
+    if (sequencer.take(commit, new ClientCommit(this, request, commit.ack === 'written'))) {
       return true;
     }
     // Order: its bytes in the lane are given back after this.

@@ -16,7 +16,7 @@ import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import { reached } from '../base/reached.ts';
-import type { StreamIndex } from '../event-index/stream-index.ts';
+import type { StreamIndex } from '../event-index/contract.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Clock } from '../io/clock.ts';
 import type { FrameSlot, Journal } from '../journal/journal.ts';
@@ -27,11 +27,11 @@ import { placeRecord, SALT_SIZE } from '../log/format.ts';
 import type { RecordPlace } from '../log/record-fields.ts';
 import type { CommitResult } from './contract.ts';
 import type { DuplicateAnswer, DuplicateFinder } from './duplicate-finder.ts';
-import { PendingCommit, PendingParts } from './pending-commit.ts';
+import { PendingCommit } from './pending-commit.ts';
 import type { PreparedCommit, PreparedPart } from './prepared-commit.ts';
 import { type Waiting, WaitingQueue } from './waiting-queue.ts';
 
-export interface CommitLogParts {
+export interface SequencerParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -53,8 +53,8 @@ interface Draws {
 
 const REPORT_INTERVAL_MS = 60_000;
 
-export class CommitLog {
-  readonly #parts: CommitLogParts;
+export class Sequencer {
+  readonly #parts: SequencerParts;
   /** Of a commit of one event. */
   readonly #salt = new Uint8Array(SALT_SIZE);
   readonly #draws: Draws = { time: 0, salts: this.#salt };
@@ -71,10 +71,10 @@ export class CommitLog {
   };
   #lastTime: number;
   readonly #waiting = new WaitingQueue((refused, signal) => this.#refuseAborted(refused, signal));
-  #isDraining = false;
+  #isAdmitting = false;
   #waitingReportedAt = 0;
 
-  constructor(parts: CommitLogParts, lastTime: number) {
+  constructor(parts: SequencerParts, lastTime: number) {
     this.#parts = parts;
     this.#lastTime = lastTime;
     const draw = new Uint8Array(4);
@@ -86,17 +86,10 @@ export class CommitLog {
     return this.#waiting.count;
   }
 
-  /** Decides about a commit now, or when there is room and everybody before it has been decided. */
-  submit(
-    commit: PreparedCommit,
-    resolve: (result: CommitResult) => void,
-    reject: (error: VarveError) => void,
-  ): void {
-    const { stream } = commit.parts[0]!;
-    this.take(commit, new PendingParts(commit.ack === 'written', stream, resolve, reject));
-  }
-
-  /** The same, with the answer given by `pending`. False if the commit has to wait: only then it is still needed. */
+  /**
+   * Decides about a commit now, or when there is room and everybody before it has been decided; `pending` is told. False if the commit
+   * has to wait: only then it is still needed.
+   */
   take(commit: PreparedCommit, pending: PendingCommit): boolean {
     if (this.#parts.isReadOnly) {
       pending.reject(readOnlyError('no'));
@@ -110,16 +103,16 @@ export class CommitLog {
   }
 
   /** Resolves when everyone who waits now has been given a position, or refused. */
-  async settleWaiting(): Promise<void> {
-    await this.#waiting.settled();
+  async waitingDecided(): Promise<void> {
+    await this.#waiting.passed();
   }
 
   /** Decides about those who wait, in the order of their calls, as far as there is room. */
-  drainWaiting(): void {
-    if (this.#isDraining) {
+  admitWaiting(): void {
+    if (this.#isAdmitting) {
       return;
     }
-    this.#isDraining = true;
+    this.#isAdmitting = true;
     try {
       for (;;) {
         const first = this.#waiting.first();
@@ -132,7 +125,7 @@ export class CommitLog {
         }
       }
     } finally {
-      this.#isDraining = false;
+      this.#isAdmitting = false;
     }
   }
 
@@ -148,7 +141,7 @@ export class CommitLog {
       pending.reject(aborted(signal, 'no'));
     }
     // Whoever stood behind a large commit may fit.
-    this.drainWaiting();
+    this.admitWaiting();
   }
 
   #wait(commit: PreparedCommit, pending: PendingCommit): void {
