@@ -7,7 +7,9 @@
  *   part     expectation (4) | events (4) | expected revision (8)
  */
 import { assert } from '../base/assert.ts';
-import { readUint64, writeUint64 } from '../base/integers.ts';
+import { copyBytes } from '../base/copy-bytes.ts';
+import { readUint64, viewOf, writeUint64 } from '../base/integers.ts';
+import { recordSizeAt } from '../log/format.ts';
 import { RecordView } from '../log/record-view.ts';
 import type { ExpectedRevision } from './contract.ts';
 import type { PreparedCommit, PreparedPart } from './prepared-commit.ts';
@@ -56,17 +58,20 @@ const record = new RecordView();
 
 /** A commit that another thread has prepared. Its records may still lie where they came: `detach` before those bytes change. */
 export class TransferredCommit implements PreparedCommit {
-  readonly parts: PreparedPart[] = [];
+  readonly parts: readonly PreparedPart[];
+  readonly eventCount: number;
   readonly idempotencyKey: string;
   readonly bodySize: number;
   readonly ack: 'durable' | 'written';
   /** The caller may abort it: then a signal is to be set here. */
   readonly hasSignal: boolean;
   signal: AbortSignal | undefined;
-  #bytes: Buffer;
-  /** Where each record begins, and the last one ends. */
-  #starts: number[] = [];
-  readonly #ids: string[] = [];
+  #source: { readonly bytes: Buffer; readonly view: DataView };
+  /** Where the records begin. */
+  #start: number;
+  /** The record that was looked at last, and where it begins. */
+  #index = 0;
+  #at: number;
 
   /** Reads a commit that ends at `end`, and looks at all sizes in it. */
   constructor(bytes: Buffer, view: DataView, start: number, end: number) {
@@ -75,62 +80,81 @@ export class TransferredCommit implements PreparedCommit {
     this.bodySize = view.getUint32(start + 8, true);
     this.ack = (flags & Flag.ackWritten) === 0 ? 'durable' : 'written';
     this.hasSignal = (flags & Flag.hasSignal) !== 0;
-    this.#bytes = bytes;
-    const bodyStart = start + COMMIT_SIZE + partCount * PART_SIZE;
-    assert(bodyStart + this.bodySize === end, 'a commit has the size that it says');
-    let at = bodyStart;
-    for (let part = start + COMMIT_SIZE; part < bodyStart; part += PART_SIZE) {
-      at = this.#takePart(view, part, at, end);
+    this.#source = { bytes, view };
+    this.#start = start + COMMIT_SIZE + partCount * PART_SIZE;
+    this.#at = this.#start;
+    assert(this.#start + this.bodySize === end, 'a commit has the size that it says');
+    const first = this.#takePart(start + COMMIT_SIZE, end);
+    const parts = [first];
+    let { count } = first;
+    for (let index = 1; index < partCount; index += 1) {
+      const part = this.#takePart(start + COMMIT_SIZE + index * PART_SIZE, end);
+      parts.push(part);
+      count += part.count;
     }
-    assert(at === end, 'a commit ends where its last event does');
-    this.#starts.push(at);
-    record.openDraft(bytes, view, bodyStart, end);
+    this.parts = parts;
+    assert(this.#at === end, 'a commit ends where its last event does');
+    this.eventCount = count;
+    this.#index = count;
+    record.openDraft(bytes, view, this.#start, end);
     this.idempotencyKey = record.idempotencyKey;
   }
 
-  get eventCount(): number {
-    return this.#ids.length;
-  }
-
   suppliedIdOf(index: number): string {
-    return this.#ids[index]!;
+    const { bytes, view } = this.#source;
+    record.openDraft(bytes, view, this.#startOf(index), this.#start + this.bodySize);
+    return record.suppliedId;
   }
 
-  putRecord(index: number, bytes: Buffer, _view: DataView, at: number): number {
-    const start = this.#starts[index]!;
-    const end = this.#starts[index + 1]!;
-    return at + this.#bytes.copy(bytes, at, start, end);
+  putRecord(index: number, bytes: Buffer, view: DataView, at: number): number {
+    const source = this.#source;
+    const start = this.#startOf(index);
+    record.openDraft(source.bytes, source.view, start, this.#start + this.bodySize);
+    copyBytes({ bytes, view }, at, source, start, record.end);
+    return at + record.end - start;
   }
 
   /** Gives the commit memory of its own. */
   detach(): void {
-    const start = this.#starts[0]!;
-    this.#bytes = Buffer.from(this.#bytes.subarray(start, start + this.bodySize));
-    this.#starts = this.#starts.map((at) => at - start);
+    const bytes = Buffer.from(
+      this.#source.bytes.subarray(this.#start, this.#start + this.bodySize),
+    );
+    this.#source = { bytes, view: viewOf(bytes) };
+    this.#start = 0;
+    this.#index = 0;
+    this.#at = 0;
   }
 
-  /** Notes one part and its events, whose records begin at `at`; returns where they end. */
-  #takePart(view: DataView, part: number, at: number, end: number): number {
-    const expectation = view.getUint32(part, true);
-    const count = view.getUint32(part + 4, true);
-    const expectedRevision =
-      expectation === REVISION ? readUint64(view, part + 8) : expectations[expectation]!;
+  #startOf(index: number): number {
+    if (index < this.#index) {
+      this.#index = 0;
+      this.#at = this.#start;
+    }
+    for (; this.#index < index; this.#index += 1) {
+      this.#at += recordSizeAt(this.#source.view, this.#at);
+    }
+    return this.#at;
+  }
+
+  /** Reads one part and goes over its events, whose records follow those before it. */
+  #takePart(at: number, end: number): PreparedPart {
+    const { bytes, view } = this.#source;
+    const expectation = view.getUint32(at, true);
+    const count = view.getUint32(at + 4, true);
     assert(count > 0, 'a part has events');
     let stream = '';
-    let next = at;
     for (let index = 0; index < count; index += 1) {
-      record.openDraft(this.#bytes, view, next, end);
+      record.openDraft(bytes, view, this.#at, end);
       assert(record.holdsItsTexts(), 'the texts of a record stand in its header');
       if (index === 0) {
         ({ stream } = record);
       } else {
         assert(record.stream === stream, 'the events of a part are of one stream');
       }
-      this.#starts.push(next);
-      this.#ids.push(record.suppliedId);
-      next = record.end;
+      this.#at = record.end;
     }
-    this.parts.push({ stream, expectedRevision, count });
-    return next;
+    const expectedRevision =
+      expectation === REVISION ? readUint64(view, at + 8) : expectations[expectation]!;
+    return { stream, expectedRevision, count };
   }
 }
