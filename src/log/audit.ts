@@ -3,7 +3,7 @@
  * on behind damage as far as frames can be recognized, so one run names all of it. Memory is one buffer and 80 bytes a
  * stream beside its name, whatever the size of the log.
  */
-import { VarveError } from '../base/errors.ts';
+import { checkAborted } from '../base/aborted.ts';
 import type { Clock } from '../io/clock.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
@@ -29,7 +29,7 @@ import { isRefusedFooter, readFooter, sameBytes } from '../journal/segment-info.
 import { type Rest, scanRest } from '../journal/segment-scan.ts';
 import type { CodecRegistry } from './codecs.ts';
 import { type Finding, FindingList } from './finding-list.ts';
-import { RecordView } from './format.ts';
+import { RecordView } from './record-view.ts';
 import { checkCrc, checkPlace } from './log-encoder.ts';
 import { PayloadAudit } from './payload-audit.ts';
 import { RecordAudit } from './record-audit.ts';
@@ -476,11 +476,7 @@ class Audit {
     onProgress?.({ bytes: this.#bytes, bytesTotal: this.#bytesTotal });
     await this.#parts.clock.pause();
     this.#options.checkContinue?.();
-    if (signal?.aborted === true) {
-      throw new VarveError('ABORTED', 'The call was aborted by its signal.', {
-        cause: signal.reason,
-      });
-    }
+    checkAborted(signal);
   }
 }
 
