@@ -22,7 +22,7 @@ export async function closeEngine(parts: ClosedParts): Promise<void> {
   const ending = new Ending(logger);
   await writer.settled();
   writer.close(closedError('no'));
-  await ending.attempt(async () => journal?.drain());
+  await ending.attempt(async () => journal?.whenIdle());
   await flushRest(parts, ending);
   await ending.tryTo('end the work in the background', () => maintenance.close());
   tables.close();

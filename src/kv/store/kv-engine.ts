@@ -13,9 +13,9 @@ import { type OpenedJournal, readJournal, recoverJournal } from '../../journal/r
 import { noRoom, poisoned } from '../../journal/write-failure.ts';
 import type { Background } from '../compaction/background.ts';
 import { compactionSettings } from '../compaction/compaction-settings.ts';
-import { InlineBackground } from '../compaction/inline-background.ts';
+import { inlineBackground, InlineJobs } from '../compaction/inline-background.ts';
 import { CountedTableNumbers } from '../compaction/table-numbers.ts';
-import { ThreadBackground } from '../compaction/thread-background.ts';
+import { type StartJobs, threadBackground } from '../compaction/thread-background.ts';
 import { WatchedBackground } from '../compaction/watched-background.ts';
 import type { KvRecovery } from './contract.ts';
 import { guardRefusal } from './guards.ts';
@@ -336,20 +336,12 @@ function startBackground(
 ): Background {
   const { identity } = state;
   const inlineParts = { fileSystem, directory, identity, numbers, failedSyncs: { count: 0 } };
-  const startInline = (): Background => new InlineBackground(inlineParts, clock);
   if (!threads.usesThreads) {
-    return new WatchedBackground(startInline(), lost);
+    return new WatchedBackground(inlineBackground(inlineParts, clock), lost);
   }
-  const { goInline, workers, namedFileSystem } = threads;
-  const background = new ThreadBackground({
-    directory,
-    identity,
-    fileSystem: namedFileSystem,
-    held,
-    numbers: numbers.words,
-    workers,
-    otherwise: goInline && { startInline, tell: goInline },
-  });
+  const startInline: StartJobs = (report) => new InlineJobs(inlineParts, clock, report);
+  const place = { directory, identity, held, numbers: numbers.words };
+  const background = threadBackground({ ...place, threads, startInline });
   return new WatchedBackground(background, lost);
 }
 
