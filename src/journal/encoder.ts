@@ -31,8 +31,16 @@ export interface FrameEncoder {
   readonly bodySizeMax?: number;
   /** Finishes a new body in place before it is framed and written, and notes where its items lie. */
   complete(body: FrameBody, offsets: OffsetTable): void;
-  /** The same for a body read from disk, which is checked and not changed. Returns what is wrong with it, if anything is. */
-  replay(body: FrameBody, offsets: OffsetTable): string | undefined;
+  /**
+   * The same for a body read from disk, which is checked and not changed. Returns what is wrong with it, if anything is. `isKnown`: its owner
+   * has what is in it; only what the segment's table and summary are made of is noted.
+   */
+  replay(body: FrameBody, offsets: OffsetTable, isKnown: boolean): string | undefined;
+  /**
+   * What binds the position after this frame to this very log: no other has it there, nor a copy that went its own way. Of a frame with its
+   * trailer, as it is read from disk; undefined if it has none. Without it no position of the log can be known.
+   */
+  markOf?(body: FrameBody): Uint8Array | undefined;
   /** Describes the frames since the last call, which fill one segment. */
   sealSegment(): SegmentSummary;
 }

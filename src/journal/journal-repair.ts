@@ -40,7 +40,7 @@ export function repairJournal(parts: RecoveryParts, found: Inspected): Recovered
   let quarantined: Quarantined | undefined;
   if (!wasClosed) {
     quarantined = rest.end > scan.end ? setAside(parts, scan, rest) : undefined;
-    cutTail(parts, scan, Math.max(scan.durable, rest.durable));
+    cutTail(parts, scan, Math.max(scan.durable, rest.durable, parts.known?.position ?? 0));
     removeIfThere(fileSystem, joinPath(directory, SPARE_NAME));
     renewEmptySegment(parts, scan);
     fileSystem.syncDirectory(directory);
@@ -209,7 +209,7 @@ export function infoOf({ scan, isSealed }: FullScan, sealed: readonly string[]):
   return {
     path: scan.path,
     header: scan.header,
-    count: scan.offsets.count,
+    count: scan.position - scan.header.firstPosition,
     framesEnd: scan.end,
     isSealed: sealedNow,
     offsets: sealedNow ? undefined : scan.offsets.clone(),

@@ -1,4 +1,5 @@
 import type { FrameBody, FrameEncoder, SegmentSummary } from '../../journal/encoder.ts';
+import { FRAME_TRAILER_SIZE } from '../../journal/format.ts';
 import type { OffsetTable } from '../../journal/offset-table.ts';
 import { BATCH_SIZE_MAX, decodeOperations, type OperationVisitor } from './format.ts';
 
@@ -34,6 +35,11 @@ export class KvLogEncoder implements FrameEncoder {
     const bytes = body.bytes.subarray(body.start, body.start + body.size);
     const visit = this.#visit ?? ((): void => {});
     return decodeOperations(bytes, body.count, body.firstPosition + 1, visit);
+  }
+
+  /** The frame's body CRC. */
+  markOf({ bytes, start, size }: FrameBody): Uint8Array {
+    return new Uint8Array(bytes.subarray(start + size, start + size + FRAME_TRAILER_SIZE));
   }
 
   sealSegment(): SegmentSummary {
