@@ -33,6 +33,8 @@ export interface JournalEvents {
   /** Space for more frames can't be had now. Nothing is lost; who waits should be told. */
   noSpace(cause: unknown): void;
   sealed(firstPosition: number): void;
+  /** What the encoder says on the writer's side (`EncoderSurroundings.report`). */
+  encoderReported?(message: unknown): void;
   /** Writing has ended; every commit in flight has been told. */
   failed(error: VarveError): void;
 }
@@ -338,6 +340,9 @@ export class Journal {
         break;
       case 'derived-failed':
         this.#derivedFailed(report.what, report.cause);
+        break;
+      case 'encoder':
+        this.#events.encoderReported?.(report.message);
         break;
     }
   }

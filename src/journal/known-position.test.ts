@@ -91,10 +91,10 @@ async function append(
   const clock = new SimulatedClock();
   const random = new SeededRandom(seed);
   const start = inlineWriter({ ...parts, clock }, settings, active);
-  let changed = (): void => {};
+  let changed: (() => void) | undefined;
   const events = {
-    durable: () => changed(),
-    roomChanged: () => changed(),
+    durable: () => changed?.(),
+    roomChanged: () => changed?.(),
     noSpace: () => {},
     sealed: () => {},
     failed: () => {},
@@ -209,6 +209,17 @@ function wrong(mark: Uint8Array): Uint8Array {
   return other;
 }
 
+function pathOf(segment: number): string {
+  return `${directory}/${segmentName(segment)}`;
+}
+
+/** A copy with a bit flipped in the body of the frame that ends there. */
+function damaged(disk: SimulatedFileSystem, { segment, offset }: Border): SimulatedFileSystem {
+  const copy = disk.clone();
+  copy.flipBit(pathOf(segment), offset + 60, 3);
+  return copy;
+}
+
 describe('a journal of which a position is known', () => {
   let stopped: SimulatedFileSystem;
   let borders: Border[];
@@ -284,10 +295,10 @@ describe('a journal of which a position is known', () => {
     const segments = [...new Set(borders.map(({ segment }) => segment))];
     for (const segment of segments.slice(0, -1)) {
       const disk = stopped.clone();
-      const path = `${directory}/${segmentName(segment)}`;
+      const path = pathOf(segment);
       disk.writeFile(path, disk.readFile(path).slice(0, -5));
       const at = segments.indexOf(segment);
-      const near = segments.slice(Math.max(0, at - 1), at + 2);
+      const near = segments.slice(at, at + 2);
       for (const known of borders.filter((border) => near.includes(border.segment))) {
         const { encoder, error } = reopen(disk, known);
         expect(error).toBeUndefined();
@@ -303,7 +314,6 @@ describe('a journal of which a position is known', () => {
     const other = newDisk(1);
     await append(other, commits, 2);
     const known = borders.at(-1)!;
-    const pathOf = (segment: number): string => `${directory}/${segmentName(segment)}`;
     for (const [index, segment] of segments.entries()) {
       const missing = stopped.clone();
       missing.removeFile(pathOf(segment));
@@ -322,21 +332,18 @@ describe('a journal of which a position is known', () => {
   });
 
   it('finds damage from it on, and leaves that below it in full segments to whoever reads it', () => {
-    const damaged = (border: Border): SimulatedFileSystem => {
-      const disk = stopped.clone();
-      disk.flipBit(`${directory}/${segmentName(border.segment)}`, border.offset + 60, 3);
-      return disk;
-    };
     for (const [index, known] of borders.entries()) {
       const step = borders.slice(Math.max(0, index - 2), index + 2);
       for (const border of step) {
         const isRead = border.position >= known.position || border.segment === newest;
-        const { error } = reopen(damaged(border), known);
+        const { error } = reopen(damaged(stopped, border), known);
         if (isRead) {
           expect(error).toMatchObject({ code: 'CORRUPT' });
         } else {
           expect(error).toBeUndefined();
-          expect(reopen(damaged(border), undefined).error).toMatchObject({ code: 'CORRUPT' });
+          expect(reopen(damaged(stopped, border), undefined).error).toMatchObject({
+            code: 'CORRUPT',
+          });
         }
       }
     }
@@ -344,7 +351,7 @@ describe('a journal of which a position is known', () => {
 
   it('takes the position for durable: a torn end below it is damage, behind it is set aside', () => {
     const disk = stopped.clone();
-    const path = `${directory}/${segmentName(newest)}`;
+    const path = pathOf(newest);
     const last = borders.filter(({ segment }) => segment === newest);
     const tear = last.at(-1)!;
     disk.flipBit(path, tear.offset + 60, 3);
@@ -384,7 +391,7 @@ describe('a journal of which a position is known', () => {
     for (const first of segments.slice(1)) {
       const disk = stopped.clone();
       for (const segment of segments.filter((position) => position < first)) {
-        disk.removeFile(`${directory}/${segmentName(segment)}`);
+        disk.removeFile(pathOf(segment));
       }
       const at = borders.find(({ position }) => position === first)!;
       const { encoder, error } = reopen(disk, at, first);
@@ -399,7 +406,7 @@ describe('a journal of which a position is known', () => {
     const disk = stopped.clone();
     // Everything else in them can't be read.
     for (const segment of sealed.slice(0, -1)) {
-      const path = `${directory}/${segmentName(segment)}`;
+      const path = pathOf(segment);
       const bytes = disk.readFile(path).slice();
       const items = borders.filter((border) => border.segment === segment);
       const count = items.at(-1)!.position - segment;

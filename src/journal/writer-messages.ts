@@ -32,7 +32,9 @@ export type WriterReport =
   /** Writing has ended. Commits that begin below `unknownBelow` may or may not be on disk, others surely aren't. */
   | { readonly report: 'failed'; readonly cause: unknown; readonly unknownBelow: number }
   /** A derived file could not be written. Nothing is lost by it. */
-  | { readonly report: 'derived-failed'; readonly what: string; readonly cause: unknown };
+  | { readonly report: 'derived-failed'; readonly what: string; readonly cause: unknown }
+  /** Said by the encoder, to its owner. */
+  | { readonly report: 'encoder'; readonly message: unknown };
 
 export type ReportWriter = (report: WriterReport) => void;
 

@@ -85,6 +85,8 @@ export class JournalWriter {
   #tailWanted = false;
   /** It could not be written the last time, which has been reported. */
   #hasTailTrouble = false;
+  /** It failed after a sync, and is not told of others. */
+  #hasEncoderTrouble = false;
   #hasFailed = false;
 
   constructor(
@@ -104,6 +106,9 @@ export class JournalWriter {
     this.#durable = active.position;
     this.#tail = { segment: active.firstPosition, durable: active.tailDurable };
     this.#space = new SpacePreparer(parts, active.file, active.offset);
+    const { encoder, fileSystem, directory } = parts;
+    const tell = (message: unknown): void => report({ report: 'encoder', message });
+    encoder.begin?.({ fileSystem, directory, report: tell });
   }
 
   obey(order: WriterOrder): void {
@@ -256,6 +261,18 @@ export class JournalWriter {
     // Order: the head is what acknowledges: it moves when the sync has returned.
     this.#lane.release(address);
     this.#report({ report: 'durable' });
+    if (this.#parts.encoder.synced !== undefined && !this.#hasEncoderTrouble) {
+      yield* this.#tellEncoder(position);
+    }
+  }
+
+  *#tellEncoder(position: number): Work<void> {
+    try {
+      yield* this.#parts.encoder.synced!(position);
+    } catch (cause) {
+      this.#hasEncoderTrouble = true;
+      this.#report({ report: 'derived-failed', what: 'what is derived from the log', cause });
+    }
   }
 
   /** True if enough waits, for this segment, to be worth finishing while the disk is busy. */
