@@ -22,6 +22,8 @@ const provide: { readonly seed: number } = { seed: seedOfRun() };
 
 const config: ViteUserConfig = defineConfig({
   test: {
+    // By default one processor is left out, of two as of sixteen.
+    maxWorkers: '100%',
     projects: [
       // One module graph for all: unit tests keep no state in modules, and a fresh one for each file takes longer than the tests.
       {

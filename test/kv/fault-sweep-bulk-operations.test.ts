@@ -3,7 +3,7 @@ import { faultSweep } from './fault-sweep.ts';
 
 faultSweep({
   program: bulkProgram,
-  stride: 10,
+  stride: 30,
   wantedGoals: [
     'could not remove what is not needed',
     'sync failed',

@@ -3,7 +3,7 @@ import { faultSweep } from './fault-sweep.ts';
 
 faultSweep({
   program: rotatingProgram,
-  stride: 3,
+  stride: 9,
   faults: [
     { kind: 'EIO' },
     { kind: 'EIO', partial: true },

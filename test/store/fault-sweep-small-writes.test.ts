@@ -3,7 +3,7 @@ import { faultSweep } from './fault-sweep.ts';
 
 faultSweep({
   program: smallProgram,
-  stride: 2,
+  stride: 6,
   faults: [
     { kind: 'EIO' },
     { kind: 'EIO', partial: true },

@@ -14,7 +14,7 @@ import { SeededRandom } from 'varve/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { turns } from '../turns.ts';
 
-const rounds = Number(process.env['VARVE_KILL_ROUNDS'] ?? 50);
+const rounds = Number(process.env['VARVE_KILL_ROUNDS'] ?? 30);
 const seed = Number(process.env['VARVE_SEED'] ?? 1);
 const fixture = join(import.meta.dirname, '..', 'fixtures', 'appender.js');
 const root = mkdtempSync(join(tmpdir(), 'varve-kill-'));
