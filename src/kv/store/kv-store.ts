@@ -104,7 +104,8 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   get flushedPosition(): number {
-    return this.#tree.state.flushedPosition;
+    const { hasLog, flushedPosition } = this.#tree.state;
+    return hasLog ? 0 : flushedPosition;
   }
 
   get lastVersion(): number {

@@ -37,6 +37,7 @@ export interface StoreLog {
   /** Ends writing: what is in memory may be half a batch, or has nowhere to go. */
   poison(cause: unknown): void;
   whenLogged(sequence: number): Promise<boolean>;
+  markAt(place: unknown): Uint8Array | undefined;
   flushed(sequence: number): void;
   /** Resolves when nothing is on its way to the disk. */
   whenIdle(): Promise<void>;
@@ -89,6 +90,8 @@ export class NoLog implements StoreLog {
   async whenLogged(): Promise<boolean> {
     return true;
   }
+
+  markAt(): undefined {}
 
   flushed(): void {}
 
