@@ -72,7 +72,7 @@ export class WorkerHost<Order, Report, Inline extends Worker<Order>> implements 
   readonly #owner: WorkerOwner<Report>;
   #thread: Thread | undefined;
   #state: 'none' | 'starting' | 'running' | 'ending' = 'none';
-  /** Orders of before the thread is ready. */
+  /** Orders that wait for a thread to be ready. */
   #early: EarlyOrder<Order>[] = [];
   #isHeld = false;
   /** Resolves when no thread is starting. */
@@ -99,7 +99,7 @@ export class WorkerHost<Order, Report, Inline extends Worker<Order>> implements 
       this.inline.order(order, transfer);
     } else if (this.#state === 'running') {
       this.#post(order, transfer);
-    } else if (this.#state !== 'ending') {
+    } else {
       this.#early.push([order, transfer]);
       if (this.#state === 'none') {
         this.#start();
@@ -211,6 +211,10 @@ export class WorkerHost<Order, Report, Inline extends Worker<Order>> implements 
       this.#owner.ended(
         error instanceof Error ? error : new VarveError('UNAVAILABLE', message, { cause: error }),
       );
+    }
+    // While it ended, more was ordered.
+    if (this.#state === 'none' && this.#early.length > 0) {
+      this.#start();
     }
   }
 }
