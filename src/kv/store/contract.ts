@@ -1,10 +1,11 @@
 /** The interface of the key-value store. */
 import type { TableMeta } from '../sstable/table-meta.ts';
+import type { Snapshot as KvSnapshot } from '../tree/snapshot-list.ts';
 import type { TreeStats } from '../tree/tree.ts';
 import type { VerifyOptions, VerifyReport } from '../tree/verify-tables.ts';
 
 export type { LevelStats as KvLevelStats } from '../tree/tree.ts';
-export type { VerifyOptions as KvVerifyOptions, VerifyReport as KvVerifyReport };
+export type { KvSnapshot, VerifyOptions as KvVerifyOptions, VerifyReport as KvVerifyReport };
 
 /** Keys and values are bytes; a string stands for its UTF-8. */
 export type KvBytes = Uint8Array | string;
@@ -113,14 +114,6 @@ export interface KvRenameOptions extends KvWriteOptions {
   readonly prefix?: boolean;
   /** Let keys that are already there be replaced. Default false: `CONDITION_FAILED`. */
   readonly overwrite?: boolean;
-}
-
-/** A view of the store that no later write changes. Costs disk space until it is closed. */
-export interface KvSnapshot {
-  /** Versions above it are not seen. */
-  readonly version: number;
-  close(): void;
-  [Symbol.dispose](): void;
 }
 
 /**
