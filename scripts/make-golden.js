@@ -1,11 +1,11 @@
 /**
- * Writes test/golden/v1: a store as this code writes it, and test/golden/v1-events.json: what is in it. Seed and clock are
- * fixed, so the same code gives the same bytes. Until the first release the format is free: after a change to it run
+ * Writes test/golden/v2: a store as this code writes it, and test/golden/v2-events.json: what is in it. Seed and clock are
+ * fixed, so the same code gives the same bytes. Until the first release formats are free: after a change raise their numbers, run
  *
  *     npm run build && node scripts/make-golden.js
  *
- * and commit the result with the change and with docs/formats/. After the release v1 is never written again: a new format
- * gets a folder of its own, and every later version opens all of them.
+ * and commit the result with the change and with docs/formats/. What older code wrote stays, and is refused as such. After
+ * the release every later version opens all of them.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -14,6 +14,7 @@ import { open } from 'varve';
 import { SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
 
 const golden = fileURLToPath(new URL('../test/golden/', import.meta.url));
+const version = 'v2';
 
 /** Makes the store: two segments, the first of them sealed, and everything that an event can have. */
 export async function makeGolden() {
@@ -79,6 +80,11 @@ async function appendSecond(store) {
   await store.append('orders/1', [{ type: 'Filed', occurredAt: 8_000_000_000_000_000 }]);
   await store.append('😀/\uffee', [{ type: 'Ünïcode', id: 'ï' }], { idempotencyKey: 'schlüssel' });
   await store.append('long', [{ type: 'Text', data: new Uint8Array(1_000).fill(7) }]);
+  const [id, correlationId, causationId, idempotencyKey] = ['1', '2', '3', '4'].map((digit) =>
+    '0f8fad5b-d9cb-469f-a165-70867728950e'.replaceAll('0', digit),
+  );
+  const event = { type: 'Identified', id, correlationId, causationId };
+  await store.append('orders/3', [event], { idempotencyKey });
 }
 
 /** Events as JSON can say them: bytes as hexadecimal text. */
@@ -96,11 +102,14 @@ export async function eventsOf(store) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { disk, events } = await makeGolden();
-  rmSync(join(golden, 'v1'), { recursive: true, force: true });
+  rmSync(join(golden, version), { recursive: true, force: true });
   for (const path of disk.paths()) {
-    const target = join(golden, path.replace('/store', 'v1'));
+    const target = join(golden, path.replace('/store', version));
     mkdirSync(dirname(target), { recursive: true });
     writeFileSync(target, disk.readFile(path));
   }
-  writeFileSync(join(golden, 'v1-events.json'), `${JSON.stringify(events, undefined, 2)}\n`);
+  writeFileSync(
+    join(golden, `${version}-events.json`),
+    `${JSON.stringify(events, undefined, 2)}\n`,
+  );
 }

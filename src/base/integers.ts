@@ -1,4 +1,4 @@
-/** 64-bit little-endian numbers that are safe integers here: read and written without BigInt. */
+/** Little-endian numbers of more than 32 bits that are safe integers here: read and written without BigInt. */
 
 const TWO_32 = 2 ** 32;
 
@@ -10,6 +10,16 @@ export function writeUint64(view: DataView, offset: number, value: number): void
 /** Returns a number that may not be a safe integer if the bytes are damaged: callers check. */
 export function readUint64(view: DataView, offset: number): number {
   return view.getUint32(offset + 4, true) * TWO_32 + view.getUint32(offset, true);
+}
+
+/** Of a number below 2^48. */
+export function writeUint48(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, value >>> 0, true);
+  view.setUint16(offset + 4, Math.floor(value / TWO_32), true);
+}
+
+export function readUint48(view: DataView, offset: number): number {
+  return view.getUint16(offset + 4, true) * TWO_32 + view.getUint32(offset, true);
 }
 
 export function writeInt64(view: DataView, offset: number, value: number): void {

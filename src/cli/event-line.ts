@@ -50,7 +50,7 @@ export function encodeEventLine(event: StoredEvent): string {
       : { data }),
     metadata: event.metadata,
     isErased: event.isErased,
-  });
+  } satisfies Record<Exclude<keyof StoredEvent, 'data'>, unknown>);
 }
 
 /** Fields that an event may have in a line, whoever wrote it. */
@@ -66,7 +66,7 @@ const eventFields = [
   'causationId',
   'occurredAt',
   'idempotencyKey',
-] as const;
+] as const satisfies readonly (keyof NewEvent | 'stream' | 'dataBase64' | 'idempotencyKey')[];
 type EventField = (typeof eventFields)[number];
 
 const exportedFields: ReadonlySet<string> = new Set([
@@ -139,9 +139,10 @@ function eventOf(reader: FieldReader): NewEvent {
   const tags = reader.tags();
   const data = reader.data();
   const metadata = reader.value('metadata');
+  const optional = { data, metadata, tags, id, correlationId, causationId, occurredAt };
   return {
     type: reader.requiredText('type'),
-    ...onlyGiven({ data, metadata, tags, id, correlationId, causationId, occurredAt }),
+    ...onlyGiven(optional satisfies Record<Exclude<keyof NewEvent, 'type'>, unknown>),
   };
 }
 

@@ -1,9 +1,11 @@
+import type { Derived } from '../derived/contract.ts';
+
 /**
  * Answers "which positions may hold this key?". An index never says yes: what it names is confirmed against the log by
  * whoever asks. It never forgets either: a key that was added is named by `candidates` for the life of the store. A lookup
  * that can't be answered throws; it is never answered with "not seen".
  */
-export interface IdempotencyIndex {
+export interface IdempotencyIndex extends Derived {
   /** Notes that the key stands in the log at `position`. */
   add(key: string, position: number): void;
   /** Positions where the key may stand, the likeliest first; empty means it surely was never added. */

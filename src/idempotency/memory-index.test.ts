@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../base/random.ts';
 import { idempotencyConformance } from '../testing/idempotency-conformance.ts';
-import { MemoryIdempotencyIndex } from './memory-index.ts';
+import { idempotencyKeyOf, MemoryIdempotencyIndex } from './memory-index.ts';
 
 idempotencyConformance({ describe, it, expect }, () => {
-  return new MemoryIdempotencyIndex(new SeededRandom(1));
+  return new MemoryIdempotencyIndex(new SeededRandom(1), idempotencyKeyOf);
 });
 
 describe('the index in memory', () => {
@@ -19,7 +19,7 @@ describe('the index in memory', () => {
     );
     fc.assert(
       fc.property(keys, fc.integer(), (added, seed) => {
-        const index = new MemoryIdempotencyIndex(new SeededRandom(seed));
+        const index = new MemoryIdempotencyIndex(new SeededRandom(seed), idempotencyKeyOf);
         const model = new Map<string, number[]>();
         for (const [position, key] of added.entries()) {
           index.add(key, position);
@@ -43,7 +43,7 @@ describe('the index in memory', () => {
     });
     fc.assert(
       fc.property(steps, fc.integer({ min: 700, max: 780 }), (taken, before) => {
-        const index = new MemoryIdempotencyIndex(new SeededRandom(before));
+        const index = new MemoryIdempotencyIndex(new SeededRandom(before), idempotencyKeyOf);
         // The table grows at 768 keys.
         for (let position = 0; position < before; position += 1) {
           index.add(`before ${position}`, position);
@@ -66,7 +66,7 @@ describe('the index in memory', () => {
   });
 
   it('grows far beyond its first size without forgetting', () => {
-    const index = new MemoryIdempotencyIndex(new SeededRandom(2));
+    const index = new MemoryIdempotencyIndex(new SeededRandom(2), idempotencyKeyOf);
     for (let position = 0; position < 100_000; position += 1) {
       index.add(`k${position}`, position);
     }

@@ -11,6 +11,7 @@
  */
 import { HalfSipHash } from '../base/half-sip-hash.ts';
 import type { Random } from '../base/random.ts';
+import type { RecordView } from '../log/record-view.ts';
 import type { IdempotencyIndex } from './contract.ts';
 
 const SLOT_COUNT_FIRST = 1_024;
@@ -18,6 +19,9 @@ const ENTRY_WORDS = 4;
 const TWO_32 = 2 ** 32;
 
 export class MemoryIdempotencyIndex implements IdempotencyIndex {
+  readonly covered = 0;
+  readonly failure = undefined;
+  readonly #keyOf: (record: RecordView) => string;
   readonly #hash: HalfSipHash;
   #tags = new Uint8Array(SLOT_COUNT_FIRST);
   #slots = new Uint32Array(SLOT_COUNT_FIRST);
@@ -27,11 +31,28 @@ export class MemoryIdempotencyIndex implements IdempotencyIndex {
   #missed: string | undefined;
   #freeSlot = 0;
 
-  constructor(random: Random) {
+  /** `keyOf`: what of a record is looked for here, or an empty text. */
+  constructor(random: Random, keyOf: (record: RecordView) => string) {
+    this.#keyOf = keyOf;
     const key = new Uint8Array(8);
     random.fill(key);
     const view = new DataView(key.buffer);
     this.#hash = new HalfSipHash(view.getUint32(0), view.getUint32(4), 1);
+  }
+
+  replay(record: RecordView): undefined {
+    const key = this.#keyOf(record);
+    if (key !== '') {
+      this.add(key, record.position);
+    }
+  }
+
+  flush(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
   }
 
   get count(): number {
@@ -93,6 +114,14 @@ export class MemoryIdempotencyIndex implements IdempotencyIndex {
     this.#entries = entries;
     insertAll(this.#tags, this.#slots, entries, this.#count);
   }
+}
+
+export function idempotencyKeyOf(record: RecordView): string {
+  return record.idempotencyKey;
+}
+
+export function suppliedIdOf(record: RecordView): string {
+  return record.suppliedId;
 }
 
 const none: readonly number[] = [];

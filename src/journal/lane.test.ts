@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../base/random.ts';
 import { AtomicCells } from './cells.ts';
-import { LaneConsumer, LaneProducer, recordSizeOf } from './lane.ts';
+import { LaneConsumer, LaneProducer, sizeInLane } from './lane.ts';
 import {
   distance,
   GRANULE,
@@ -259,7 +259,7 @@ describe('a lane', () => {
   });
 
   it('does so when it is so large that it wraps early', () => {
-    const size = fc.integer({ min: 1, max: 2 * MiB }).map((bytes) => recordSizeOf(bytes));
+    const size = fc.integer({ min: 1, max: 2 * MiB }).map((bytes) => sizeInLane(bytes));
     const command = fc.oneof(
       { weight: 5, arbitrary: size },
       { weight: 1, arbitrary: fc.constant(LARGE_CAPACITY) },
@@ -295,7 +295,7 @@ describe('a lane', () => {
     const model = new LaneModel(LARGE_CAPACITY);
     const sizes = new SeededRandom(3);
     for (let index = 0; index < 2_000; index += 1) {
-      strictEqual(model.append(recordSizeOf(1 + sizes.below(64 * 1024))), true);
+      strictEqual(model.append(sizeInLane(1 + sizes.below(64 * 1024))), true);
       model.publish();
       model.take(1);
       model.release(1);
@@ -415,7 +415,7 @@ describe('a lane', () => {
   it('rounds its capacity up to granules', () => {
     expect(makeLaneMemory(17, true).bytes).toHaveLength(24);
     expect(makeLaneMemory(24, true).bytes.buffer).toBeInstanceOf(SharedArrayBuffer);
-    expect([0, 1, 8, 9].map((size) => recordSizeOf(size))).toEqual([8, 16, 16, 24]);
+    expect([0, 1, 8, 9].map((size) => sizeInLane(size))).toEqual([8, 16, 16, 24]);
   });
 
   it('measures between addresses on either side of a wrap', () => {

@@ -19,7 +19,7 @@ import {
 const COMFORTABLE_SIZE = 4 * 1024 * 1024;
 
 /** What the size of a record's content takes up in a lane. */
-export function recordSizeOf(contentSize: number): number {
+export function sizeInLane(contentSize: number): number {
   return align8(RECORD_HEADER_SIZE + contentSize);
 }
 

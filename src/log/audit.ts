@@ -29,7 +29,7 @@ import { isRefusedFooter, readFooter, sameBytes } from '../journal/segment-info.
 import { type Rest, scanRest } from '../journal/segment-scan.ts';
 import type { CodecRegistry } from './codecs.ts';
 import { type Finding, FindingList } from './finding-list.ts';
-import { RecordView } from './format.ts';
+import { RecordView } from './record-view.ts';
 import { checkCrc, checkPlace } from './log-encoder.ts';
 import { PayloadAudit } from './payload-audit.ts';
 import { RecordAudit } from './record-audit.ts';

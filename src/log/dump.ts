@@ -31,8 +31,10 @@ import {
 import { isRefusal } from '../base/refusal.ts';
 import { sameBytes } from '../journal/segment-info.ts';
 import { eventIdOf } from './event-decoder.ts';
-import { ContentType, RecordView } from './format.ts';
+import { ContentType } from './format.ts';
 import { checkCrc } from './log-encoder.ts';
+import type { RecordFields } from './record-fields.ts';
+import { RecordView } from './record-view.ts';
 
 /** One piece of a segment file, in order of offsets. `problems` is empty where every check passes. */
 export type DumpRow =
@@ -79,19 +81,15 @@ export type DumpRow =
       readonly problems: readonly string[];
     };
 
-export interface DumpedRecord {
+export interface DumpedRecord extends Pick<
+  RecordFields,
+  'position' | 'stream' | 'revision' | 'type' | 'time' | 'payloadSize'
+> {
   readonly kind: 'record';
   readonly offset: number;
   readonly size: number;
-  readonly position: number;
-  readonly stream: string;
-  readonly revision: number;
-  readonly type: string;
   readonly id: string;
-  readonly time: number;
   readonly content: 'none' | 'json' | 'bytes';
-  /** Stored bytes of data and metadata. */
-  readonly payloadSize: number;
   readonly idempotencyKey?: string;
   readonly isErased?: true;
   /** The beginning of JSON that is stored plainly. */

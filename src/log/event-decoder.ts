@@ -3,13 +3,22 @@ import { CorruptionError, VarveError } from '../base/errors.ts';
 import type { CodecRegistry } from './codecs.ts';
 import type { StoredEvent } from './event.ts';
 import { formatEventId } from './event-id.ts';
-import { ContentType, type RecordView } from './format.ts';
+import { ContentType } from './format.ts';
+import type { FieldsOf } from './record-fields.ts';
+import type { RecordView } from './record-view.ts';
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
+/** Texts that an event has under the same name, if it has them. */
+type OptionalText = Exclude<FieldsOf<'text'>, 'stream' | 'type' | 'suppliedId'>;
+const optionalTexts = Object.keys({
+  correlationId: true,
+  causationId: true,
+} satisfies Record<OptionalText, true>) as readonly OptionalText[];
+
 /** Copies everything out of a record, which may be overwritten afterwards. Throws `CORRUPT` or `UNSUPPORTED_FORMAT`. */
 export function decodeEvent(record: RecordView, codecs: CodecRegistry): StoredEvent {
-  const { correlationId, causationId, occurredAt } = record;
+  const { occurredAt } = record;
   const event: Writable<StoredEvent> = {
     position: record.position,
     stream: record.stream,
@@ -21,11 +30,11 @@ export function decodeEvent(record: RecordView, codecs: CodecRegistry): StoredEv
     time: record.time,
     commit: { index: record.commitIndex, count: record.commitCount },
   };
-  if (correlationId !== '') {
-    event.correlationId = correlationId;
-  }
-  if (causationId !== '') {
-    event.causationId = causationId;
+  for (const name of optionalTexts) {
+    const text = record[name];
+    if (text !== '') {
+      event[name] = text;
+    }
   }
   if (occurredAt !== undefined) {
     event.occurredAt = occurredAt;

@@ -22,8 +22,9 @@ import { isRefusal, refused } from '../base/refusal.ts';
 import { FrameWalker } from '../journal/frame-walker.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
 import type { RecoveredSegment } from '../journal/recovery.ts';
-import { RecordView } from './format.ts';
+import { recordSizeAt } from './format.ts';
 import { checkCrc, checkDigest } from './log-encoder.ts';
+import { RecordView } from './record-view.ts';
 
 /** One segment as the reader knows it. */
 interface SegmentEntry {
@@ -123,7 +124,7 @@ export class EventLog {
     const file = this.#fileOf(segment);
     const offset = this.#offsetOf(segment, file, position);
     let filled = readInto(file, this.#buffer.subarray(0, READ_SIZE_FIRST), offset);
-    const size = filled >= 4 ? this.#view.getUint32(0, true) : 0;
+    const size = filled >= READ_SIZE_FIRST ? recordSizeAt(this.#view, 0) : 0;
     if (size > filled && size <= limits.frameSizeMax) {
       this.#grow(size);
       filled = readInto(file, this.#buffer.subarray(0, size), offset);

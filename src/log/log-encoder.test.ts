@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { viewOf } from '../base/integers.ts';
 import type { FrameBody } from '../journal/encoder.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
-import { encodeDraft, recordSizeOf, SALT_SIZE } from './format.ts';
+import { encodeRecord, placeRecord, recordSizeAt, recordSizeOf, SALT_SIZE } from './format.ts';
 import { MemoryLeafStore } from './leaf-store.ts';
 import { LogEncoder, type ReplayObserver } from './log-encoder.ts';
 
@@ -23,12 +23,12 @@ function draftBody(commit = 0): FrameBody {
       streamSize: 1,
       type: 'T',
       typeSize: 1,
-      id: '',
-      idSize: 0,
+      suppliedId: '',
+      suppliedIdSize: 0,
       correlationId: '',
-      correlationSize: 0,
+      correlationIdSize: 0,
       causationId: '',
-      causationSize: 0,
+      causationIdSize: 0,
       tags: [],
       tagsSize: 0,
       occurredAt: undefined,
@@ -39,21 +39,21 @@ function draftBody(commit = 0): FrameBody {
       payload: [data],
       payloadSize: data.length,
     };
-    const draft = {
+    const place = {
       position: firstPosition + index,
       revision: revisions[streamNumber]!,
       time: 1_000 + firstPosition - 10,
       commitIndex: index,
       commitCount: streams.length,
-      content,
-      idempotencyKey: '',
-      idempotencyKeySize: 0,
       idDraw: 1,
       streamNumber,
+      previousPosition: -1,
     };
     revisions[streamNumber]! += 1;
     const piece = Buffer.alloc(recordSizeOf(content, 0));
-    encodeDraft(piece, viewOf(piece), 0, draft, new Uint8Array(SALT_SIZE).fill(index + 1));
+    encodeRecord(piece, viewOf(piece), 0, content, '', 0);
+    const salt = new Uint8Array(SALT_SIZE).fill(index + 1);
+    placeRecord(piece, viewOf(piece), 0, place, salt, 0);
     pieces.push(piece);
   }
   const bytes = Buffer.concat(pieces);
@@ -87,13 +87,13 @@ describe('the log encoder', () => {
     const all: Buffer[] = [];
     let at = 0;
     for (const [index, stream] of streams.entries()) {
-      const record = body.bytes.subarray(at, at + body.bytes.readUInt32LE(at));
-      const header = record.subarray(16, 16 + record.readUInt16LE(10));
+      const record = body.bytes.subarray(at, at + recordSizeAt(body.view, at));
+      const header = record.subarray(8, 8 + record.readUInt16LE(4));
       const previous = leaves.get(stream) ?? Buffer.alloc(32);
-      expect(header.subarray(64, 96).equals(previous)).toBe(true);
-      const salted = record.subarray(16 + header.length);
-      expect(header.subarray(96, 128).equals(sha256(salted))).toBe(true);
-      expect(record.readUInt32LE(4)).toBe(crc32(record.subarray(8, 16 + header.length)));
+      expect(header.subarray(32, 64).equals(previous)).toBe(true);
+      const salted = record.subarray(8 + header.length);
+      expect(header.subarray(64, 96).equals(sha256(salted))).toBe(true);
+      expect(record.readUInt32LE(0)).toBe(crc32(record.subarray(4, 8 + header.length)));
       expect(offsets.at(index)).toBe(176 + at);
       const leaf = sha256(Buffer.concat([Buffer.of(0), header]));
       leaves.set(stream, leaf);
@@ -114,9 +114,9 @@ describe('the log encoder', () => {
   it('refuses on replay every flipped bit of a record but those of its payload', () => {
     const { body } = completeBody();
     const payloadBits = new Set<number>();
-    for (let at = 0; at < body.size; at += body.bytes.readUInt32LE(at)) {
-      const start = at + 16 + body.bytes.readUInt16LE(at + 10);
-      for (let bit = start * 8; bit < (at + body.bytes.readUInt32LE(at)) * 8; bit += 1) {
+    for (let at = 0; at < body.size; at += recordSizeAt(body.view, at)) {
+      const start = at + 8 + body.bytes.readUInt16LE(at + 4);
+      for (let bit = start * 8; bit < (at + recordSizeAt(body.view, at)) * 8; bit += 1) {
         payloadBits.add(bit);
       }
     }

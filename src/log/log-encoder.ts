@@ -11,8 +11,9 @@ import {
 import { firstNonZero } from '../base/integers.ts';
 import type { FrameBody, FrameEncoder, SegmentSummary } from '../journal/encoder.ts';
 import type { OffsetTable } from '../journal/offset-table.ts';
-import { DIGEST_AT, PREVIOUS_LEAF_AT, recordHeaderCrc, RecordView } from './format.ts';
+import { DIGEST_AT, PREVIOUS_LEAF_AT, recordHeaderCrc } from './format.ts';
 import { type LeafStore, MemoryLeafStore } from './leaf-store.ts';
+import { RecordView } from './record-view.ts';
 
 /**
  * Receives each record that is read back at open, in order, and answers with the number of its stream, or with what is
@@ -85,7 +86,7 @@ export class LogEncoder implements FrameEncoder {
       putDigest(view, at + DIGEST_AT, this.#digest, 0);
       this.#leaves.copyTo(stream, view, at + PREVIOUS_LEAF_AT);
       this.#addLeaf(record, stream);
-      view.setUint32(at + 4, recordHeaderCrc(view, at, record.headerSize), true);
+      view.setUint32(at, recordHeaderCrc(view, at, record.headerSize), true);
       offsets.push(body.fileOffset + at - body.start);
     }
   }
@@ -181,7 +182,7 @@ export function checkPlace(
 
 /** Checks a record's prefix and header against the CRC in front of them. */
 export function checkCrc(record: RecordView): string | undefined {
-  const expected = record.view.getUint32(record.start + 4, true);
+  const expected = record.view.getUint32(record.start, true);
   return recordHeaderCrc(record.view, record.start, record.headerSize) === expected
     ? undefined
     : 'a record header does not match its checksum';

@@ -2,7 +2,7 @@ import { CorruptionError, VarveError } from '../base/errors.ts';
 import type { CodecRegistry } from './codecs.ts';
 import { decodePayload } from './event-decoder.ts';
 import type { FindingList } from './finding-list.ts';
-import type { RecordView } from './format.ts';
+import type { RecordView } from './record-view.ts';
 
 /** The part of an audit that decompresses and parses payloads, as a read does. */
 export class PayloadAudit {

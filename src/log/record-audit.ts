@@ -1,8 +1,9 @@
 import { DIGEST_WORDS, HashOfHashes, sha256Words } from '../base/digest.ts';
 import { plainTextProblem } from './event-decoder.ts';
-import { PREVIOUS_LEAF_AT, type RecordView } from './format.ts';
+import { PREVIOUS_LEAF_AT } from './format.ts';
 import { MemoryLeafStore } from './leaf-store.ts';
 import { checkDigest } from './log-encoder.ts';
+import type { RecordView } from './record-view.ts';
 
 /** The part of an audit that follows streams: digests, leaves, links, revisions, times. Records come in log order. */
 export class RecordAudit {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { limits } from '../base/limits.ts';
-import { textsProblem } from './record-texts.ts';
+import { TEXT_SIZES_SIZE, textsProblem, uuidFlagOf } from './record-texts.ts';
 
 interface Texts {
   readonly stream: Buffer;
@@ -9,6 +9,7 @@ interface Texts {
   readonly id: Buffer;
   readonly correlationId: Buffer;
   readonly causationId: Buffer;
+  readonly subject: Buffer;
   readonly scope: Buffer;
   readonly key: Buffer;
   readonly tags: readonly Buffer[];
@@ -17,24 +18,30 @@ interface Texts {
 const none = Buffer.alloc(0);
 
 /** What is said of a record with these texts, which are otherwise as short as can be. */
-function problemOf(given: Partial<Texts>): string | undefined {
+function problemOf(given: Partial<Texts>, uuids = 0): string | undefined {
   const texts: Texts = {
     stream: Buffer.from('s'),
     type: Buffer.from('t'),
     id: none,
     correlationId: none,
     causationId: none,
+    subject: none,
     scope: none,
     key: none,
     tags: [],
     ...given,
   };
-  const { stream, type, id, correlationId, causationId, scope, key, tags } = texts;
-  const seven = [stream, type, id, correlationId, causationId, scope, key];
-  const sizes = Buffer.concat([...seven.map(({ length }) => uint16(length)), uint16(tags.length)]);
-  const tagBytes = tags.flatMap((one) => [uint16(one.length), one]);
-  const bytes = Buffer.concat([sizes, ...seven, ...tagBytes]);
-  return textsProblem(bytes, 0, sizes.length, bytes.length);
+  const { stream, type, id, correlationId, causationId, subject, scope, key, tags } = texts;
+  const small = [id, correlationId, causationId, subject, scope];
+  const sizes = Buffer.concat([
+    uint16(stream.length),
+    uint16(key.length),
+    Buffer.of(type.length - 1, ...small.map(({ length }) => length), tags.length),
+  ]);
+  expect(sizes).toHaveLength(TEXT_SIZES_SIZE);
+  const tagBytes = tags.flatMap((one) => [Buffer.of(one.length - 1), one]);
+  const bytes = Buffer.concat([sizes, stream, type, ...small, key, ...tagBytes]);
+  return textsProblem(bytes, 0, uuids, sizes.length, bytes.length);
 }
 
 function uint16(value: number): Buffer {
@@ -61,6 +68,7 @@ describe('the texts of a record', () => {
       expect(problemOf({ [name]: Buffer.alloc(sizeMax + 1, 'x') }), name).toBeTypeOf('string');
     }
     expect(problemOf({ scope: Buffer.from('x') })).toBeTypeOf('string');
+    expect(problemOf({ subject: Buffer.from('x') })).toBeTypeOf('string');
     expect(problemOf({ stream: none })).toBeTypeOf('string');
     expect(problemOf({ type: none })).toBeTypeOf('string');
   });
@@ -92,6 +100,24 @@ describe('the texts of a record', () => {
     expect(problemOf(halves)).toBeTypeOf('string');
   });
 
+  it('are stored as UUIDs if they are such, and not otherwise', () => {
+    const uuid = '0f8fad5b-d9cb-469f-a165-70867728950e';
+    const stored = Buffer.from(uuid.replaceAll('-', ''), 'hex');
+    const indexes = { id: 2, correlationId: 3, causationId: 4, key: 7 };
+    for (const [name, index] of Object.entries(indexes)) {
+      const flag = uuidFlagOf(index);
+      expect(problemOf({ [name]: stored }, flag), name).toBeUndefined();
+      expect(problemOf({ [name]: stored.subarray(1) }, flag), name).toBeTypeOf('string');
+      expect(problemOf({}, flag), name).toBeTypeOf('string');
+      expect(problemOf({ [name]: stored }), name).toBeTypeOf('string');
+      expect(problemOf({ [name]: Buffer.from(uuid) }), name).toBeTypeOf('string');
+      expect(problemOf({ [name]: Buffer.from(uuid.toUpperCase()) }), name).toBeUndefined();
+      expect(problemOf({ [name]: Buffer.from(`${uuid.slice(1)}x`) }), name).toBeUndefined();
+    }
+    const texts = { stream: Buffer.from(uuid), type: Buffer.from(uuid), tags: [tag(uuid)] };
+    expect(problemOf(texts)).toBeUndefined();
+  });
+
   it('of a stream are a path', () => {
     const paths = ['a', 'a/b', '.a', 'a.', '...', 'a/.b/c', '$own', 'ä/ö'];
     for (const path of paths) {
@@ -116,10 +142,14 @@ describe('the texts of a record', () => {
 
   it('never lead beyond their end, whatever their sizes say', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 16, maxLength: 200 }), (bytes) => {
-        const problem = textsProblem(bytes, 0, 16, bytes.length);
-        expect(problem === undefined || typeof problem === 'string').toBe(true);
-      }),
+      fc.property(
+        fc.uint8Array({ minLength: 16, maxLength: 200 }),
+        fc.nat(0xffff),
+        (bytes, uuids) => {
+          const problem = textsProblem(Buffer.from(bytes), 0, uuids, TEXT_SIZES_SIZE, bytes.length);
+          expect(problem === undefined || typeof problem === 'string').toBe(true);
+        },
+      ),
     );
   });
 });

@@ -1,22 +1,29 @@
 /**
- * What the texts of a record must be, looked at as bytes: within their limits, UTF-8, without control characters, and the
- * stream's name a path. These are the rules that `store/names.ts` has for a caller's strings, so that whatever stands in a log
- * can be asked for by its name.
+ * What the texts of a record must be, looked at as bytes: within their limits, UTF-8, without control characters, the
+ * stream's name a path, and a UUID stored as one. These are the rules that `store/names.ts` has for a caller's strings, so that
+ * whatever stands in a log can be asked for by its name.
  */
 import { isUtf8 } from 'node:buffer';
 import { limits } from '../base/limits.ts';
+import { isUuidAt, UUID_SIZE } from '../base/uuid.ts';
+import type { TextField } from './record-fields.ts';
 
 /** In the order in which they stand. */
-const names = [
-  'stream',
-  'type',
-  'id',
-  'correlation id',
-  'causation id',
-  'idempotency scope',
-  'idempotency key',
-] as const;
-const { streamSizeMax, typeSizeMax, idSizeMax, idempotencyKeySizeMax } = limits;
+const nameOf: Readonly<Record<TextField, string>> = {
+  stream: 'stream',
+  type: 'type',
+  suppliedId: 'id',
+  correlationId: 'correlation id',
+  causationId: 'causation id',
+  subject: 'subject',
+  idempotencyScope: 'idempotency scope',
+  idempotencyKey: 'idempotency key',
+};
+export const textFields: readonly TextField[] = Object.keys(nameOf) as TextField[];
+const names: readonly string[] = Object.values(nameOf);
+const { streamSizeMax, idSizeMax, idempotencyKeySizeMax } = limits;
+
+const UUID_TEXT_SIZE = 36;
 
 const SPACE = 0x20;
 const DOT = 0x2e;
@@ -32,52 +39,72 @@ const CONTRADICTION = 'the strings of a record contradict its size';
 const tagStarts = new Int32Array(limits.tagCountMax);
 const tagEnds = new Int32Array(limits.tagCountMax);
 
+/** What stands in the sizes of a record, from the first one on. */
+const SizeAt = { stream: 0, key: 2, type: 4, tagCount: 10 } as const;
+export const TEXT_SIZES_SIZE = 11;
+const KEY = 7;
+
+/** The flag that says of the text with this index that it is a UUID, stored as its 16 bytes. Stream and type never are. */
+export function uuidFlagOf(index: number): number {
+  return 1 << (index + 6);
+}
+
+/** Bytes of a text in the record. `sizesAt`: where the sizes stand. */
+export function textSizeAt(bytes: Uint8Array, sizesAt: number, index: number): number {
+  if (index <= 1) {
+    // A type has at least one byte: its size is stored less that one, as a tag's.
+    return index === 0 ? uint16At(bytes, sizesAt) : bytes[sizesAt + SizeAt.type]! + 1;
+  }
+  return index === KEY ? uint16At(bytes, sizesAt + SizeAt.key) : bytes[sizesAt + 3 + index]!;
+}
+
 /**
- * What is wrong with the texts in `bytes[start, end)`, if anything is. `sizesAt`: where the sizes of the seven texts stand, and
- * the number of tags behind them. Every record that is read goes through this: nearly all are printable ASCII, which one loop
- * over all of them tells.
+ * What is wrong with the texts in `bytes[start, end)`, if anything is. `sizesAt`: where their sizes stand, and the number of tags;
+ * `uuids`: the flags of those that are UUIDs. Every record that is read goes through this: nearly all are printable ASCII,
+ * which one loop over all of them tells.
  */
 export function textsProblem(
-  bytes: Uint8Array,
+  bytes: Buffer,
   sizesAt: number,
+  uuids: number,
   start: number,
   end: number,
 ): string | undefined {
   const streamSize = uint16At(bytes, sizesAt);
-  const typeSize = uint16At(bytes, sizesAt + 2);
-  const idSize = uint16At(bytes, sizesAt + 4);
-  const correlationSize = uint16At(bytes, sizesAt + 6);
-  const causationSize = uint16At(bytes, sizesAt + 8);
-  const scopeSize = uint16At(bytes, sizesAt + 10);
-  const keySize = uint16At(bytes, sizesAt + 12);
+  const keySize = uint16At(bytes, sizesAt + SizeAt.key);
+  const idSize = bytes[sizesAt + 5]!;
+  const correlationSize = bytes[sizesAt + 6]!;
+  const causationSize = bytes[sizesAt + 7]!;
+  // Subject and idempotency scope: nothing makes them yet.
+  const reservedSize = bytes[sizesAt + 8]! + bytes[sizesAt + 9]!;
   if (
     streamSize === 0 ||
-    typeSize === 0 ||
     streamSize > streamSizeMax ||
-    typeSize > typeSizeMax ||
     idSize > idSizeMax ||
     correlationSize > idSizeMax ||
     causationSize > idSizeMax ||
-    scopeSize > 0 ||
+    reservedSize > 0 ||
     keySize > idempotencyKeySizeMax
   ) {
     return 'a text of a record is missing, or longer than it may be';
   }
+  const typeSize = bytes[sizesAt + SizeAt.type]! + 1;
   const textsEnd =
     start + streamSize + typeSize + idSize + correlationSize + causationSize + keySize;
   if (textsEnd > end) {
     return CONTRADICTION;
   }
-  if (!isPrintableAscii(bytes, start, textsEnd)) {
-    const problem = unusualTextsProblem(bytes, sizesAt, start);
-    if (problem !== undefined) {
-      return problem;
-    }
+  const problem =
+    uuids === 0 && isPrintableAscii(bytes, start, textsEnd) && !mayHoldUuid(bytes, sizesAt)
+      ? undefined
+      : eachTextProblem(bytes, sizesAt, uuids, start);
+  if (problem !== undefined) {
+    return problem;
   }
   if (!isPath(bytes, start, start + streamSize)) {
     return 'the stream of a record has a name that no stream has';
   }
-  const tagCount = uint16At(bytes, sizesAt + 14);
+  const tagCount = bytes[sizesAt + SizeAt.tagCount]!;
   if (tagCount === 0) {
     return textsEnd === end ? undefined : CONTRADICTION;
   }
@@ -88,19 +115,35 @@ function uint16At(bytes: Uint8Array, at: number): number {
   return bytes[at]! | (bytes[at + 1]! << 8);
 }
 
-/** Each text by itself: a character must not be split between two. */
-function unusualTextsProblem(
-  bytes: Uint8Array,
+function mayHoldUuid(bytes: Uint8Array, sizesAt: number): boolean {
+  return (
+    bytes[sizesAt + 5] === UUID_TEXT_SIZE ||
+    bytes[sizesAt + 6] === UUID_TEXT_SIZE ||
+    bytes[sizesAt + 7] === UUID_TEXT_SIZE ||
+    uint16At(bytes, sizesAt + SizeAt.key) === UUID_TEXT_SIZE
+  );
+}
+
+/** Each text by itself: a character must not be split between two, and a UUID has one encoding. */
+function eachTextProblem(
+  bytes: Buffer,
   sizesAt: number,
+  uuids: number,
   start: number,
 ): string | undefined {
   let at = start;
-  for (const [index, name] of names.entries()) {
-    const size = uint16At(bytes, sizesAt + index * 2);
-    if (!isText(bytes, at, at + size)) {
-      return `the ${name} of a record is not text`;
+  for (let index = 0; index < names.length; index += 1) {
+    const end = at + textSizeAt(bytes, sizesAt, index);
+    if ((uuids & uuidFlagOf(index)) !== 0) {
+      if (end - at !== UUID_SIZE) {
+        return `the ${names[index]!} of a record is not the UUID that it should be`;
+      }
+    } else if (!isText(bytes, at, end)) {
+      return `the ${names[index]!} of a record is not text`;
+    } else if (index > 1 && isUuidAt(bytes, at, end)) {
+      return `the ${names[index]!} of a record is a UUID and stored as text`;
     }
-    at += size;
+    at = end;
   }
   return undefined;
 }
@@ -116,12 +159,12 @@ function tagsProblem(
   }
   let at = start;
   for (let index = 0; index < count; index += 1) {
-    const size = at + 2 > end ? 0 : uint16At(bytes, at);
-    at += 2;
+    const size = at < end ? bytes[at]! + 1 : 1;
+    at += 1;
     if (at + size > end) {
       return CONTRADICTION;
     }
-    if (size === 0 || size > limits.tagSizeMax || !isText(bytes, at, at + size)) {
+    if (!isText(bytes, at, at + size)) {
       return 'a tag of a record is not a tag';
     }
     tagStarts[index] = at;

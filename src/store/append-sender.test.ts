@@ -2,13 +2,14 @@
 import { deepStrictEqual, strictEqual } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { viewOf } from '../base/integers.ts';
 import { AtomicCells } from '../journal/cells.ts';
 import { LaneConsumer, LaneProducer } from '../journal/lane.ts';
 import { makeHubWords, makeLaneMemory } from '../journal/lane-layout.ts';
 import { LaneMerger } from '../journal/lane-merger.ts';
+import { RecordView } from '../log/record-view.ts';
 import { AppendSender } from './append-sender.ts';
 import { ClientLane } from './client-lane.ts';
-import { joinBytes } from './payload.ts';
 import { prepareAppend } from './prepared-commit.ts';
 
 const plain = { codec: undefined, compressionMinBytes: 0 };
@@ -96,18 +97,19 @@ class Pair {
   }
 
   #take(): void {
-    const decoded = this.#lane.take();
-    if (decoded === undefined) {
+    const commit = this.#lane.take();
+    if (commit === undefined) {
       return;
     }
-    const { events } = decoded.commit;
-    const number = Number(events[0]!.stream.slice(2));
-    const payload = joinBytes(events[0]!.payload);
+    const number = Number(commit.parts[0]!.stream.slice(2));
+    const bytes = Buffer.alloc(commit.bodySize);
+    const record = new RecordView();
+    record.openDraft(bytes, viewOf(bytes), 0, commit.putRecord(0, bytes, viewOf(bytes), 0));
     strictEqual(
-      payload.every((byte) => byte === (number & 0xff)),
+      record.payload.every((byte) => byte === (number & 0xff)),
       true,
     );
-    strictEqual(decoded.hasSignal, true);
+    strictEqual(commit.hasSignal, true);
     this.taken.push(number);
     this.requests.push(this.#lane.request);
   }
@@ -151,7 +153,7 @@ describe('the client’s end of a lane', () => {
         pair.acknowledge(pair.requests);
         deepStrictEqual(pair.resolved, expected);
         strictEqual(pair.inFlight, 0);
-        await pair.sender.settled();
+        await pair.sender.allAnswered();
       }),
       { numRuns: 100 },
     );
@@ -198,7 +200,7 @@ describe('the client’s end of a lane', () => {
     pair.submit(10);
     pair.submit(5_000);
     pair.submit(10);
-    const settled = pair.sender.settled();
+    const answered = pair.sender.allAnswered();
     pair.sender.end((applied) => Object.assign(new Error('gone'), { applied }) as never);
     expect(pair.rejected).toEqual([
       { number: 0, applied: 'unknown' },
@@ -206,7 +208,7 @@ describe('the client’s end of a lane', () => {
       { number: 2, applied: 'no' },
     ]);
     expect(pair.inFlight).toBe(0);
-    await settled;
+    await answered;
   });
 
   it('sends nothing more once the owner takes nothing more', () => {

@@ -7,7 +7,7 @@ import { type PackedError, unpackError } from '../base/error-transfer.ts';
 import { type Applied, asVarveError, type VarveError, withApplied } from '../base/errors.ts';
 import { viewOf } from '../base/integers.ts';
 import { ownTimers } from '../io/own-timers.ts';
-import { type LaneProducer, recordSizeOf } from '../journal/lane.ts';
+import { type LaneProducer, sizeInLane } from '../journal/lane.ts';
 import { distance, GRANULE, RECORD_HEADER_SIZE } from '../journal/lane-layout.ts';
 import {
   ACK_COUNT,
@@ -16,7 +16,7 @@ import {
   PIECE_HEADER_SIZE,
   requestAfter,
 } from './client-protocol.ts';
-import { aborted } from './commit-log.ts';
+import { aborted } from './sequencer.ts';
 import { encodeCommit, encodedSizeOf } from './commit-transfer.ts';
 import type { AppendResult, CommitResult } from './contract.ts';
 import type { PreparedCommit } from './prepared-commit.ts';
@@ -67,7 +67,7 @@ export class AppendSender {
   #queueHead = 0;
   readonly #signals = new SignalListeners((requests, signal) => this.#abort(requests, signal));
   #isPublishing = false;
-  #settlers: { readonly request: number; readonly resolve: () => void }[] = [];
+  #observers: { readonly request: number; readonly resolve: () => void }[] = [];
 
   constructor(lane: LaneProducer, events: AppendSenderEvents) {
     this.#lane = lane;
@@ -144,14 +144,14 @@ export class AppendSender {
         call.resolve({ outcome, firstPosition, lastPosition, time, streams });
       }
     }
-    this.#tellSettlers();
+    this.#tellObservers();
   }
 
   succeeded(results: readonly { readonly request: number; readonly result: CommitResult }[]): void {
     for (const { request, result } of results) {
       this.#take(request)?.resolve(result);
     }
-    this.#tellSettlers();
+    this.#tellObservers();
   }
 
   failed(failures: readonly { readonly request: number; readonly error: PackedError }[]): void {
@@ -161,7 +161,7 @@ export class AppendSender {
       // The reason is this thread's: it may be anything, and is the same object here.
       call?.reject(failure.code === 'ABORTED' ? aborted(call.signal, 'no') : failure);
     }
-    this.#tellSettlers();
+    this.#tellObservers();
   }
 
   /** Nobody who waits now will be answered any more. */
@@ -172,20 +172,20 @@ export class AppendSender {
     this.#queueHead = 0;
     this.#sent.clear();
     for (const call of sent) {
-      this.#settle(call).reject(makeError('unknown'));
+      this.#release(call).reject(makeError('unknown'));
     }
     for (const { call } of queued) {
-      this.#settle(call).reject(makeError('no'));
+      this.#release(call).reject(makeError('no'));
     }
-    this.#tellSettlers();
+    this.#tellObservers();
   }
 
   /** Resolves when every call made so far has been answered. */
-  async settled(): Promise<void> {
+  async allAnswered(): Promise<void> {
     const request = this.#lastRequest;
     const oldest = this.#oldest();
     if (oldest !== undefined && distance(oldest, request) <= 0) {
-      await new Promise<void>((resolve) => this.#settlers.push({ request, resolve }));
+      await new Promise<void>((resolve) => this.#observers.push({ request, resolve }));
     }
   }
 
@@ -194,10 +194,7 @@ export class AppendSender {
     if (queued.isTakenBack) {
       return this.#sendPiece(call.request, undefined, 0, 0);
     }
-    if (
-      queued.bytes === undefined &&
-      recordSizeOf(PIECE_HEADER_SIZE + size) <= this.#recordSizeMax
-    ) {
+    if (queued.bytes === undefined && sizeInLane(PIECE_HEADER_SIZE + size) <= this.#recordSizeMax) {
       return this.#sendWhole(call, commit, size, 'announce');
     }
     if (queued.bytes === undefined) {
@@ -221,7 +218,7 @@ export class AppendSender {
   /** False if there is no room. `announce`: the owner is to say when there is. */
   #sendWhole(call: Call, commit: PreparedCommit, size: number, announce?: 'announce'): boolean {
     const lane = this.#lane;
-    const recordSize = recordSizeOf(PIECE_HEADER_SIZE + size);
+    const recordSize = sizeInLane(PIECE_HEADER_SIZE + size);
     if (recordSize > this.#recordSizeMax || !this.#hasRoom(recordSize, announce)) {
       return false;
     }
@@ -239,7 +236,7 @@ export class AppendSender {
     totalSize: number,
     pieceSize: number,
   ): boolean {
-    const recordSize = recordSizeOf(PIECE_HEADER_SIZE + pieceSize);
+    const recordSize = sizeInLane(PIECE_HEADER_SIZE + pieceSize);
     if (!this.#hasRoom(recordSize, 'announce')) {
       return false;
     }
@@ -297,9 +294,9 @@ export class AppendSender {
       this.#events.abortSent(sent);
     }
     for (const { call } of hit) {
-      this.#settle(call).reject(aborted(signal, 'no'));
+      this.#release(call).reject(aborted(signal, 'no'));
     }
-    this.#tellSettlers();
+    this.#tellObservers();
     // Whoever stood behind a large commit may fit.
     this.pump();
   }
@@ -308,12 +305,12 @@ export class AppendSender {
     const call = this.#sent.get(request);
     if (call !== undefined) {
       this.#sent.delete(request);
-      this.#settle(call);
+      this.#release(call);
     }
     return call;
   }
 
-  #settle(call: Call): Call {
+  #release(call: Call): Call {
     this.#signals.remove(call.signal, call.request);
     this.#events.inFlight(-1);
     return call;
@@ -325,15 +322,15 @@ export class AppendSender {
     return first ?? queued?.call.request;
   }
 
-  #tellSettlers(): void {
-    if (this.#settlers.length === 0) {
+  #tellObservers(): void {
+    if (this.#observers.length === 0) {
       return;
     }
     const oldest = this.#oldest();
     const isTold = (request: number): boolean =>
       oldest === undefined || distance(oldest, request) > 0;
-    const told = this.#settlers.filter(({ request }) => isTold(request));
-    this.#settlers = this.#settlers.filter(({ request }) => !isTold(request));
+    const told = this.#observers.filter(({ request }) => isTold(request));
+    this.#observers = this.#observers.filter(({ request }) => !isTold(request));
     for (const { resolve } of told) {
       resolve();
     }

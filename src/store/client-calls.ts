@@ -4,7 +4,7 @@ import { type PackedError, unpackError } from '../base/error-transfer.ts';
 import type { VarveError } from '../base/errors.ts';
 import type { Port } from '../io/message-port.ts';
 import { type ClientCall, requestAfter } from './client-protocol.ts';
-import { aborted } from './commit-log.ts';
+import { aborted } from './sequencer.ts';
 
 interface Asked {
   readonly resolve: (value: unknown) => void;
@@ -18,7 +18,7 @@ export class ClientCalls {
   readonly #inFlight: (change: number) => void;
   readonly #asked = new Map<number, Asked>();
   #lastRequest = 0;
-  #settlers: (() => void)[] = [];
+  #observers: (() => void)[] = [];
 
   /** `inFlight` hears that so many more calls are in flight, or fewer. */
   constructor(port: Port, inFlight: (change: number) => void) {
@@ -69,9 +69,9 @@ export class ClientCalls {
   }
 
   /** Resolves when every call has been answered but those that wait for events. */
-  async settled(): Promise<void> {
-    if (!this.#isSettled()) {
-      await new Promise<void>((resolve) => this.#settlers.push(resolve));
+  async allAnswered(): Promise<void> {
+    if (!this.#isIdle()) {
+      await new Promise<void>((resolve) => this.#observers.push(resolve));
     }
   }
 
@@ -87,22 +87,22 @@ export class ClientCalls {
     if (asked !== undefined) {
       this.#asked.delete(request);
       this.#inFlight(-1);
-      this.#tellSettlers();
+      this.#tellObservers();
     }
     return asked;
   }
 
-  #tellSettlers(): void {
-    if (this.#settlers.length > 0 && this.#isSettled()) {
-      const told = this.#settlers;
-      this.#settlers = [];
+  #tellObservers(): void {
+    if (this.#observers.length > 0 && this.#isIdle()) {
+      const told = this.#observers;
+      this.#observers = [];
       for (const resolve of told) {
         resolve();
       }
     }
   }
 
-  #isSettled(): boolean {
+  #isIdle(): boolean {
     return [...this.#asked.values()].every(({ isWait }) => isWait);
   }
 }

@@ -5,7 +5,7 @@ import { limits } from '../base/limits.ts';
 import type { LaneConsumer } from '../journal/lane.ts';
 import { RECORD_HEADER_SIZE } from '../journal/lane-layout.ts';
 import { PIECE_HEADER_SIZE } from './client-protocol.ts';
-import { decodeCommit, type DecodedCommit } from './commit-transfer.ts';
+import { TransferredCommit } from './commit-transfer.ts';
 
 const CONTENT_AT = RECORD_HEADER_SIZE + PIECE_HEADER_SIZE;
 
@@ -23,10 +23,10 @@ export class ClientLane<Client> {
   }
 
   /**
-   * The commit that the record at hand completes, or undefined if it completes none. The payloads of one that came in one
-   * piece are views into the lane.
+   * The commit that the record at hand completes, or undefined if it completes none. The records of one that came in one
+   * piece lie in the lane.
    */
-  take(): DecodedCommit | undefined {
+  take(): TransferredCommit | undefined {
     const { bytes, view, start, size } = this.consumer;
     const request = view.getUint32(start + RECORD_HEADER_SIZE, true);
     const total = view.getUint32(start + RECORD_HEADER_SIZE + 4, true);
@@ -42,7 +42,7 @@ export class ClientLane<Client> {
     }
     if (this.#begun === undefined && total <= available) {
       this.request = request;
-      return decodeCommit(bytes, view, contentStart, contentStart + total);
+      return new TransferredCommit(bytes, view, contentStart, contentStart + total);
     }
     const begun = (this.#begun ??= { request, bytes: Buffer.allocUnsafe(total), filled: 0 });
     assert(begun.request === request, 'the pieces of a commit follow each other');
@@ -55,6 +55,6 @@ export class ClientLane<Client> {
     }
     this.#begun = undefined;
     this.request = request;
-    return decodeCommit(begun.bytes, viewOf(begun.bytes), 0, total);
+    return new TransferredCommit(begun.bytes, viewOf(begun.bytes), 0, total);
   }
 }

@@ -3,9 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { viewOf } from '../base/integers.ts';
 import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
-import { decodeCommit, detachPayloads, encodeCommit, encodedSizeOf } from './commit-transfer.ts';
+import { encodeCommit, encodedSizeOf, TransferredCommit } from './commit-transfer.ts';
 import type { CommitPart } from './contract.ts';
-import { joinBytes } from './payload.ts';
 import { prepareAppend, prepareCommit, type PreparedCommit } from './prepared-commit.ts';
 
 const plain = { codec: undefined, compressionMinBytes: 0 };
@@ -56,7 +55,7 @@ describe('a commit on its way through a lane', () => {
           const [parts, settings, isDeflated] = given;
           fc.pre(hasNoIdTwice(parts));
           const commit = prepareCommit(parts, settings, isDeflated ? deflated : plain);
-          expect(comparable(transfer(commit).commit)).toEqual(comparable(commit));
+          expect(comparable(transfer(commit))).toEqual(comparable(commit));
         },
       ),
     );
@@ -73,16 +72,48 @@ describe('a commit on its way through a lane', () => {
     const given = { type: 'T', data: { n: 1 } };
     const commit = prepareAppend('a', [given, given], {}, plain);
     const bytes = encode(commit);
-    const decoded = decodeCommit(bytes, viewOf(bytes), 3, bytes.length).commit;
-    detachPayloads(decoded);
+    const moved = new TransferredCommit(bytes, viewOf(bytes), 3, bytes.length);
+    moved.detach();
     bytes.fill(0xff);
-    expect(comparable(decoded)).toEqual(comparable(commit));
+    expect(comparable(moved)).toEqual(comparable(commit));
   });
 
-  it('that is damaged is noticed', () => {
-    const bytes = encode(prepareAppend('a', [{ type: 'T', data: 'text' }], {}, plain));
+  it('whose sizes are damaged is noticed', () => {
+    const events = [{ type: 'T', data: 'text', tags: ['a'] }, { type: 'T' }];
+    const bytes = encode(prepareAppend('a', events, { idempotencyKey: 'k' }, plain));
     const view = viewOf(bytes);
-    expect(() => decodeCommit(bytes, view, 3, bytes.length - 1)).toThrow('Invariant broken');
+    const { length } = bytes;
+    const wrong: readonly [size: number, change: () => void][] = [
+      [length - 1, () => {}],
+      [length, () => view.setUint32(3 + 4, 2, true)],
+      [length, () => view.setUint32(3 + 8, length - 4, true)],
+      [length, () => view.setUint32(3 + 16 + 4, 1, true)],
+      [length, () => view.setUint32(3 + 16 + 4, 3, true)],
+      // Of the first record: header, payload, stream, key, tags.
+      [length, () => view.setUint16(3 + 32 + 4, 10, true)],
+      [length, () => view.setUint32(3 + 32 + 8 + 28, 7, true)],
+      [length, () => view.setUint16(3 + 32 + 8 + 96, 2, true)],
+      [length, () => view.setUint16(3 + 32 + 8 + 98, 0, true)],
+      [length, () => view.setUint8(3 + 32 + 8 + 106, 0)],
+    ];
+    for (const [index, [end, change]] of wrong.entries()) {
+      const sound = Buffer.from(bytes);
+      change();
+      const read = (): unknown => new TransferredCommit(bytes, view, 3, end);
+      expect(read, `change ${index}`).toThrow('Invariant broken');
+      sound.copy(bytes);
+      expect(() => new TransferredCommit(bytes, view, 3, length)).not.toThrow();
+    }
+  });
+
+  it('has the events of a part in one stream', () => {
+    const parts = ['a', 'b'].map((stream) => ({ stream, events: [{ type: 'T' }] }));
+    const bytes = encode(prepareCommit(parts, {}, plain));
+    const view = viewOf(bytes);
+    // Two parts of one event become one of none and one of both.
+    view.setUint32(3 + 16 + 4, 0, true);
+    view.setUint32(3 + 32 + 4, 2, true);
+    expect(() => new TransferredCommit(bytes, view, 3, bytes.length)).toThrow('Invariant broken');
   });
 });
 
@@ -93,18 +124,28 @@ function encode(commit: PreparedCommit): Buffer {
   return bytes;
 }
 
-function transfer(commit: PreparedCommit): ReturnType<typeof decodeCommit> {
+function transfer(commit: PreparedCommit): TransferredCommit {
   const bytes = encode(commit);
-  return decodeCommit(bytes, viewOf(bytes), 3, bytes.length);
+  return new TransferredCommit(bytes, viewOf(bytes), 3, bytes.length);
 }
 
-/** Payloads travel as bytes; a signal stays where it is. */
+/** What is decided about, and the records; a signal stays where it is. */
 function comparable(commit: PreparedCommit): object {
-  const events = commit.events.map((content) => ({
-    ...content,
-    payload: joinBytes(content.payload).toString('hex'),
-  }));
-  return { ...commit, events, signal: undefined };
+  const { idempotencyKey, bodySize, ack, eventCount } = commit;
+  const bytes = Buffer.alloc(bodySize);
+  const ids: string[] = [];
+  let at = 0;
+  for (let index = 0; index < eventCount; index += 1) {
+    at = commit.putRecord(index, bytes, viewOf(bytes), at);
+    ids.push(commit.suppliedIdOf(index));
+  }
+  expect(at).toBe(bodySize);
+  const parts = commit.parts.map(({ stream, expectedRevision, count }) => [
+    stream,
+    expectedRevision,
+    count,
+  ]);
+  return { parts, idempotencyKey, bodySize, ack, ids, records: bytes.toString('hex') };
 }
 
 function hasNoIdTwice(parts: readonly CommitPart[]): boolean {

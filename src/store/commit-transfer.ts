@@ -1,48 +1,29 @@
 /**
- * A prepared commit as bytes, on its way through a lane to the owner of the store. It lives for the moment of the hand-over,
- * between threads of one process that run one version: no format to be kept.
+ * A prepared commit as bytes, on its way through a lane to the owner of the store: its records as they will stand in the log,
+ * without place and hashes, behind what the owner needs to decide about it. It lives for the moment of the hand-over, between threads
+ * of one process that run one version: no format to be kept.
  *
- *   commit   flags (1) | zero (1) | key size (2) | body size (4) | parts (4) | zeros (4) | key | parts
- *   part     expectation (1) | zero (1) | stream size (2) | events (4) | expected revision (8) | stream | events
- *   event    content type (1) | codec (1) | flags (1) | tags (1) | sizes of type, id, correlation, causation (4 × 2)
- *            | plain, metadata, payload size (3 × 4) | occurred at (8) | the four strings | tags (size (2), text) | payload
+ *   commit   flags (4) | parts (4) | body size (4) | zeros (4) | parts | records
+ *   part     expectation (4) | events (4) | expected revision (8)
  */
 import { assert } from '../base/assert.ts';
-import { readInt64, readUint64, writeInt64, writeUint64 } from '../base/integers.ts';
-import { putText } from '../base/put-text.ts';
-import type { RecordContent } from '../log/format.ts';
+import { copyBytes } from '../base/copy-bytes.ts';
+import { readUint64, viewOf, writeUint64 } from '../base/integers.ts';
+import { recordSizeAt } from '../log/format.ts';
+import { RecordView } from '../log/record-view.ts';
 import type { ExpectedRevision } from './contract.ts';
 import type { PreparedCommit, PreparedPart } from './prepared-commit.ts';
 
 const COMMIT_SIZE = 16;
 const PART_SIZE = 16;
-const EVENT_SIZE = 32;
 
 const Flag = { ackWritten: 1, hasSignal: 2 } as const;
-const HAS_OCCURRED_AT = 1;
 const REVISION = 3;
 const expectations: readonly ExpectedRevision[] = ['any', 'none', 'exists'];
 
 /** Bytes that `encodeCommit` will write. */
 export function encodedSizeOf(commit: PreparedCommit): number {
-  let size = COMMIT_SIZE + commit.idempotencyKeySize;
-  let index = 0;
-  for (const { count } of commit.parts) {
-    size += PART_SIZE + commit.events[index]!.streamSize;
-    index += count;
-  }
-  for (const event of commit.events) {
-    size +=
-      EVENT_SIZE +
-      event.typeSize +
-      event.idSize +
-      event.correlationSize +
-      event.causationSize +
-      event.tagsSize +
-      event.tags.length * 2 +
-      event.payloadSize;
-  }
-  return size;
+  return COMMIT_SIZE + commit.parts.length * PART_SIZE + commit.bodySize;
 }
 
 /** Writes a commit at `start`; returns where it ends. */
@@ -55,218 +36,125 @@ export function encodeCommit(
   const flags =
     (commit.ack === 'written' ? Flag.ackWritten : 0) |
     (commit.signal === undefined ? 0 : Flag.hasSignal);
-  view.setUint16(start, flags, true);
-  view.setUint16(start + 2, commit.idempotencyKeySize, true);
-  view.setUint32(start + 4, commit.bodySize, true);
-  view.setUint32(start + 8, commit.parts.length, true);
+  view.setUint32(start, flags, true);
+  view.setUint32(start + 4, commit.parts.length, true);
+  view.setUint32(start + 8, commit.bodySize, true);
   view.setUint32(start + 12, 0, true);
-  let at = putText(bytes, start + COMMIT_SIZE, commit.idempotencyKey, commit.idempotencyKeySize);
-  let index = 0;
-  for (const part of commit.parts) {
-    at = encodePart(bytes, view, at, part, commit.events[index]!.streamSize);
-    for (const end = index + part.count; index < end; index += 1) {
-      at = encodeEvent(bytes, view, at, commit.events[index]!);
-    }
+  let at = start + COMMIT_SIZE;
+  for (const { expectedRevision, count } of commit.parts) {
+    const isRevision = typeof expectedRevision === 'number';
+    view.setUint32(at, isRevision ? REVISION : expectations.indexOf(expectedRevision), true);
+    view.setUint32(at + 4, count, true);
+    writeUint64(view, at + 8, isRevision ? expectedRevision : 0);
+    at += PART_SIZE;
+  }
+  for (let index = 0; index < commit.eventCount; index += 1) {
+    at = commit.putRecord(index, bytes, view, at);
   }
   return at;
 }
 
-function encodePart(
-  bytes: Buffer,
-  view: DataView,
-  start: number,
-  { stream, expectedRevision, count }: PreparedPart,
-  streamSize: number,
-): number {
-  const isRevision = typeof expectedRevision === 'number';
-  view.setUint16(start, isRevision ? REVISION : expectations.indexOf(expectedRevision), true);
-  view.setUint16(start + 2, streamSize, true);
-  view.setUint32(start + 4, count, true);
-  writeUint64(view, start + 8, isRevision ? expectedRevision : 0);
-  return putText(bytes, start + PART_SIZE, stream, streamSize);
-}
+const record = new RecordView();
 
-function encodeEvent(bytes: Buffer, view: DataView, start: number, event: RecordContent): number {
-  view.setUint8(start, event.contentType);
-  view.setUint8(start + 1, event.codec);
-  view.setUint8(start + 2, event.occurredAt === undefined ? 0 : HAS_OCCURRED_AT);
-  view.setUint8(start + 3, event.tags.length);
-  view.setUint16(start + 4, event.typeSize, true);
-  view.setUint16(start + 6, event.idSize, true);
-  view.setUint16(start + 8, event.correlationSize, true);
-  view.setUint16(start + 10, event.causationSize, true);
-  view.setUint32(start + 12, event.plainSize, true);
-  view.setUint32(start + 16, event.metadataSize, true);
-  view.setUint32(start + 20, event.payloadSize, true);
-  writeInt64(view, start + 24, event.occurredAt ?? 0);
-  let at = putText(bytes, start + EVENT_SIZE, event.type, event.typeSize);
-  at = putText(bytes, at, event.id, event.idSize);
-  at = putText(bytes, at, event.correlationId, event.correlationSize);
-  at = putText(bytes, at, event.causationId, event.causationSize);
-  for (const tag of event.tags) {
-    const size = bytes.write(tag, at + 2, 'utf8');
-    view.setUint16(at, size, true);
-    at += 2 + size;
-  }
-  const payloadStart = at;
-  for (const piece of event.payload) {
-    if (typeof piece === 'string') {
-      at += bytes.write(piece, at, 'utf8');
-    } else {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
-  }
-  assert(at - payloadStart === event.payloadSize, 'a payload has the size that was measured');
-  return at;
-}
-
-/**
- * Reads a commit that ends at `end`. Its payloads are views into `bytes`: `detachPayloads` before those are overwritten.
- * `signal` is the commit's if its caller gave one.
- */
-export function decodeCommit(
-  bytes: Buffer,
-  view: DataView,
-  start: number,
-  end: number,
-): DecodedCommit {
-  const flags = view.getUint16(start, true);
-  const idempotencyKeySize = view.getUint16(start + 2, true);
-  const bodySize = view.getUint32(start + 4, true);
-  const partCount = view.getUint32(start + 8, true);
-  const cursor = { at: start + COMMIT_SIZE };
-  const idempotencyKey = takeText(bytes, cursor, idempotencyKeySize);
-  const parts: PreparedPart[] = [];
-  const events: DecodedContent[] = [];
-  for (let index = 0; index < partCount; index += 1) {
-    parts.push(decodePart(bytes, view, cursor, events));
-  }
-  assert(cursor.at === end, 'a commit ends where its last event does');
-  return {
-    commit: {
-      parts,
-      events,
-      idempotencyKey,
-      idempotencyKeySize,
-      bodySize,
-      ack: (flags & Flag.ackWritten) === 0 ? 'durable' : 'written',
-      signal: undefined,
-    },
-    hasSignal: (flags & Flag.hasSignal) !== 0,
-  };
-}
-
-/** Content whose payload may still lie where it was read. */
-interface DecodedContent extends Omit<RecordContent, 'payload'> {
-  readonly payload: [Uint8Array];
-}
-
-export interface DecodedCommit {
-  readonly commit: PreparedCommit & { readonly events: readonly DecodedContent[] };
-  /** The caller may abort it. */
+/** A commit that another thread has prepared. Its records may still lie where they came: `detach` before those bytes change. */
+export class TransferredCommit implements PreparedCommit {
+  readonly parts: readonly PreparedPart[];
+  readonly eventCount: number;
+  readonly idempotencyKey: string;
+  readonly bodySize: number;
+  readonly ack: 'durable' | 'written';
+  /** The caller may abort it: then a signal is to be set here. */
   readonly hasSignal: boolean;
-}
+  signal: AbortSignal | undefined;
+  #source: { readonly bytes: Buffer; readonly view: DataView };
+  /** Where the records begin. */
+  #start: number;
+  /** The record that was looked at last, and where it begins. */
+  #index = 0;
+  #at: number;
 
-/** Gives a commit memory of its own, so that the bytes it was read from may be used again. */
-export function detachPayloads({ events }: DecodedCommit['commit']): void {
-  for (const { payload } of events) {
-    payload[0] = Buffer.from(payload[0]);
+  /** Reads a commit that ends at `end`, and looks at all sizes in it. */
+  constructor(bytes: Buffer, view: DataView, start: number, end: number) {
+    const flags = view.getUint32(start, true);
+    const partCount = view.getUint32(start + 4, true);
+    this.bodySize = view.getUint32(start + 8, true);
+    this.ack = (flags & Flag.ackWritten) === 0 ? 'durable' : 'written';
+    this.hasSignal = (flags & Flag.hasSignal) !== 0;
+    this.#source = { bytes, view };
+    this.#start = start + COMMIT_SIZE + partCount * PART_SIZE;
+    this.#at = this.#start;
+    assert(this.#start + this.bodySize === end, 'a commit has the size that it says');
+    const first = this.#takePart(start + COMMIT_SIZE, end);
+    const parts = [first];
+    let { count } = first;
+    for (let index = 1; index < partCount; index += 1) {
+      const part = this.#takePart(start + COMMIT_SIZE + index * PART_SIZE, end);
+      parts.push(part);
+      count += part.count;
+    }
+    this.parts = parts;
+    assert(this.#at === end, 'a commit ends where its last event does');
+    this.eventCount = count;
+    this.#index = count;
+    record.openDraft(bytes, view, this.#start, end);
+    this.idempotencyKey = record.idempotencyKey;
   }
-}
 
-function decodePart(
-  bytes: Buffer,
-  view: DataView,
-  cursor: { at: number },
-  events: DecodedContent[],
-): PreparedPart {
-  const start = cursor.at;
-  const expectation = view.getUint16(start, true);
-  const streamSize = view.getUint16(start + 2, true);
-  const count = view.getUint32(start + 4, true);
-  const expectedRevision =
-    expectation === REVISION ? readUint64(view, start + 8) : expectations[expectation]!;
-  cursor.at = start + PART_SIZE;
-  const stream = takeText(bytes, cursor, streamSize);
-  for (let index = 0; index < count; index += 1) {
-    events.push(decodeEvent(bytes, view, cursor, stream, streamSize));
+  suppliedIdOf(index: number): string {
+    const { bytes, view } = this.#source;
+    record.openDraft(bytes, view, this.#startOf(index), this.#start + this.bodySize);
+    return record.suppliedId;
   }
-  return { stream, expectedRevision, count };
-}
 
-function decodeEvent(
-  bytes: Buffer,
-  view: DataView,
-  cursor: { at: number },
-  stream: string,
-  streamSize: number,
-): DecodedContent {
-  const start = cursor.at;
-  const typeSize = view.getUint16(start + 4, true);
-  const idSize = view.getUint16(start + 6, true);
-  const correlationSize = view.getUint16(start + 8, true);
-  const causationSize = view.getUint16(start + 10, true);
-  const payloadSize = view.getUint32(start + 20, true);
-  const hasOccurredAt = view.getUint8(start + 2) === HAS_OCCURRED_AT;
-  cursor.at = start + EVENT_SIZE;
-  const type = takeText(bytes, cursor, typeSize);
-  const id = takeText(bytes, cursor, idSize);
-  const correlationId = takeText(bytes, cursor, correlationSize);
-  const causationId = takeText(bytes, cursor, causationSize);
-  const tagsStart = cursor.at;
-  const tags = decodeTags(bytes, view, cursor, view.getUint8(start + 3));
-  const tagsSize = cursor.at - tagsStart - tags.length * 2;
-  const payload = bytes.subarray(cursor.at, cursor.at + payloadSize);
-  cursor.at += payloadSize;
-  return {
-    stream,
-    streamSize,
-    type,
-    typeSize,
-    id,
-    idSize,
-    correlationId,
-    correlationSize,
-    causationId,
-    causationSize,
-    tags,
-    tagsSize,
-    occurredAt: hasOccurredAt ? readInt64(view, start + 24) : undefined,
-    contentType: view.getUint8(start),
-    codec: view.getUint8(start + 1),
-    plainSize: view.getUint32(start + 12, true),
-    metadataSize: view.getUint32(start + 16, true),
-    payload: [payload],
-    payloadSize,
-  };
-}
-
-const noTags: readonly string[] = [];
-
-function decodeTags(
-  bytes: Buffer,
-  view: DataView,
-  cursor: { at: number },
-  count: number,
-): readonly string[] {
-  if (count === 0) {
-    return noTags;
+  putRecord(index: number, bytes: Buffer, view: DataView, at: number): number {
+    const source = this.#source;
+    const start = this.#startOf(index);
+    record.openDraft(source.bytes, source.view, start, this.#start + this.bodySize);
+    copyBytes({ bytes, view }, at, source, start, record.end);
+    return at + record.end - start;
   }
-  const tags: string[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const size = view.getUint16(cursor.at, true);
-    cursor.at += 2;
-    tags.push(takeText(bytes, cursor, size));
-  }
-  return tags;
-}
 
-function takeText(bytes: Buffer, cursor: { at: number }, size: number): string {
-  if (size === 0) {
-    return '';
+  /** Gives the commit memory of its own. */
+  detach(): void {
+    const bytes = Buffer.from(
+      this.#source.bytes.subarray(this.#start, this.#start + this.bodySize),
+    );
+    this.#source = { bytes, view: viewOf(bytes) };
+    this.#start = 0;
+    this.#index = 0;
+    this.#at = 0;
   }
-  const start = cursor.at;
-  cursor.at = start + size;
-  return bytes.toString('utf8', start, cursor.at);
+
+  #startOf(index: number): number {
+    if (index < this.#index) {
+      this.#index = 0;
+      this.#at = this.#start;
+    }
+    for (; this.#index < index; this.#index += 1) {
+      this.#at += recordSizeAt(this.#source.view, this.#at);
+    }
+    return this.#at;
+  }
+
+  /** Reads one part and goes over its events, whose records follow those before it. */
+  #takePart(at: number, end: number): PreparedPart {
+    const { bytes, view } = this.#source;
+    const expectation = view.getUint32(at, true);
+    const count = view.getUint32(at + 4, true);
+    assert(count > 0, 'a part has events');
+    let stream = '';
+    for (let index = 0; index < count; index += 1) {
+      record.openDraft(bytes, view, this.#at, end);
+      assert(record.holdsItsTexts(), 'the texts of a record stand in its header');
+      if (index === 0) {
+        ({ stream } = record);
+      } else {
+        assert(record.stream === stream, 'the events of a part are of one stream');
+      }
+      this.#at = record.end;
+    }
+    const expectedRevision =
+      expectation === REVISION ? readUint64(view, at + 8) : expectations[expectation]!;
+    return { stream, expectedRevision, count };
+  }
 }

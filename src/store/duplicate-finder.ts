@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { assert } from '../base/assert.ts';
+import { viewOf } from '../base/integers.ts';
 import { VarveError } from '../base/errors.ts';
 import { isSameJson } from '../base/same-json.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
@@ -12,9 +13,10 @@ import type { CodecRegistry } from '../log/codecs.ts';
 import { eventIdOf, parseStored, plainPayload } from '../log/event-decoder.ts';
 import { parseEventId } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
-import { ContentType, type RecordContent, RecordView } from '../log/format.ts';
+import { ContentType } from '../log/format.ts';
+import type { FieldsOf } from '../log/record-fields.ts';
+import { RecordView } from '../log/record-view.ts';
 import type { CommitResult, CommittedStream } from './contract.ts';
-import { joinBytes } from './payload.ts';
 import type { PreparedCommit } from './prepared-commit.ts';
 
 export type DuplicateAnswer =
@@ -43,7 +45,7 @@ export class DuplicateFinder {
 
   /** Undefined if neither the key nor any of the ids was ever used. Throws if that can't be told. */
   find(commit: PreparedCommit): DuplicateAnswer | undefined {
-    if (commit.idempotencyKeySize > 0) {
+    if (commit.idempotencyKey !== '') {
       const position = this.findKey(commit.idempotencyKey);
       if (position !== undefined) {
         return this.#compare(
@@ -53,8 +55,9 @@ export class DuplicateFinder {
         );
       }
     }
-    for (const { id, idSize } of commit.events) {
-      const position = idSize === 0 ? undefined : this.findId(id, this.#journal?.appended ?? 0);
+    for (let index = 0; index < commit.eventCount; index += 1) {
+      const id = commit.suppliedIdOf(index);
+      const position = id === '' ? undefined : this.findId(id, this.#journal?.appended ?? 0);
       if (position !== undefined) {
         this.readRecord(position);
         const firstPosition = position - this.#record.commitIndex;
@@ -146,51 +149,39 @@ export class DuplicateFinder {
     if (this.#record.idempotencyKey !== commit.idempotencyKey) {
       return 'its idempotency key is another one';
     }
-    if (count !== commit.events.length) {
-      return `it has ${count} events, not ${commit.events.length}`;
+    if (count !== commit.eventCount) {
+      return `it has ${count} events, not ${commit.eventCount}`;
     }
-    for (const [index, content] of commit.events.entries()) {
-      const what = this.#differenceOf(content, this.readRecord(firstPosition + index));
+    const given = new RecordView();
+    const bytes = Buffer.allocUnsafe(commit.bodySize);
+    const view = viewOf(bytes);
+    let at = 0;
+    for (let index = 0; index < count; index += 1) {
+      const end = commit.putRecord(index, bytes, view, at);
+      given.openDraft(bytes, view, at, end);
+      const what = this.#differenceOf(given, this.readRecord(firstPosition + index));
       if (what !== undefined) {
         return `event ${index} has another ${what}`;
       }
+      at = end;
     }
     return undefined;
   }
 
-  #differenceOf(content: RecordContent, record: RecordView): string | undefined {
-    if (record.stream !== content.stream) {
-      return 'stream';
-    }
-    if (record.type !== content.type) {
-      return 'type';
-    }
-    if (content.id !== '' && eventIdOf(record) !== content.id) {
-      return 'id';
-    }
-    if (record.correlationId !== content.correlationId) {
-      return 'correlation';
-    }
-    if (record.causationId !== content.causationId) {
-      return 'causation';
-    }
-    if (record.occurredAt !== content.occurredAt) {
-      return 'time of occurrence';
-    }
-    if (!isDeepStrictEqual(record.tags, content.tags)) {
-      return 'list of tags';
+  #differenceOf(given: RecordView, stored: RecordView): string | undefined {
+    for (const { what, isSame } of comparisons) {
+      if (!isSame(given, stored)) {
+        return what;
+      }
     }
     // What was erased can't be compared, and must not be guessed at.
-    return record.isErased || this.#samePayload(content, record) ? undefined : 'content';
+    return stored.isErased || this.#samePayload(given, stored) ? undefined : 'content';
   }
 
-  #samePayload(content: RecordContent, record: RecordView): boolean {
+  #samePayload(content: RecordView, record: RecordView): boolean {
     const stored = plainPayload(record, this.#codecs);
-    const joined = joinBytes(content.payload);
-    const given =
-      content.codec === 0
-        ? joined
-        : Buffer.from(this.#codecs.decode(content.codec, joined, content.plainSize));
+    const decoded = this.#codecs.decode(content.codec, content.payload, content.plainSize);
+    const given = Buffer.from(decoded.buffer, decoded.byteOffset, decoded.length);
     const sameShape =
       record.contentType === content.contentType &&
       record.metadataSize > 0 === content.metadataSize > 0;
@@ -222,6 +213,38 @@ export class DuplicateFinder {
     return [...found.values()];
   }
 }
+
+interface Comparison {
+  /** The field's name in a message. */
+  readonly what: string;
+  readonly isSame: (given: RecordView, stored: RecordView) => boolean;
+}
+
+/** All that a repeat must say again, but for its payload, in the order in which differences are told. */
+const comparisons = Object.values({
+  stream: { what: 'stream', isSame: (given, stored) => given.stream === stored.stream },
+  type: { what: 'type', isSame: (given, stored) => given.type === stored.type },
+  suppliedId: {
+    what: 'id',
+    isSame: ({ suppliedId }, stored) => suppliedId === '' || eventIdOf(stored) === suppliedId,
+  },
+  correlationId: {
+    what: 'correlation',
+    isSame: (given, stored) => given.correlationId === stored.correlationId,
+  },
+  causationId: {
+    what: 'causation',
+    isSame: (given, stored) => given.causationId === stored.causationId,
+  },
+  occurredAt: {
+    what: 'time of occurrence',
+    isSame: (given, stored) => given.occurredAt === stored.occurredAt,
+  },
+  tags: {
+    what: 'list of tags',
+    isSame: (given, stored) => isDeepStrictEqual(given.tags, stored.tags),
+  },
+} satisfies Record<FieldsOf<'text' | 'fact'>, Comparison>);
 
 /** The order of keys makes no difference, everything else does. */
 function sameJson(record: RecordView, stored: Buffer, given: Buffer): boolean {

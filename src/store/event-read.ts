@@ -1,17 +1,18 @@
 import { checkBoolean, checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { asVarveError, CorruptionError, VarveError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
-import type { StreamIndex } from '../event-index/stream-index.ts';
+import type { StreamIndex } from '../event-index/contract.ts';
 import { FRAME_HEADER_SIZE } from '../journal/format.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent, StoredEvent } from '../log/event.ts';
 import { decodeEvent } from '../log/event-decoder.ts';
 import type { EventLog, FrameSource } from '../log/event-log.ts';
-import { RecordView } from '../log/format.ts';
+import { RecordView } from '../log/record-view.ts';
 import { checkDigest, checkPlace } from '../log/log-encoder.ts';
-import { aborted } from './commit-log.ts';
+import { aborted } from './sequencer.ts';
 import type { EventRead, ReadOptions, ReadQuery } from './contract.ts';
 import { checkStreamName } from './names.ts';
+import { sourceOf } from './position-source.ts';
 
 export interface ReadParts {
   readonly log: EventLog;
@@ -22,7 +23,7 @@ export interface ReadParts {
   readonly checkReadable: () => void;
 }
 
-/** A read, checked and with its bounds fixed. Positions are in [from, to). */
+/** A read, checked and with its bounds fixed, as plain data. Positions are in [from, to). */
 export interface ReadPlan {
   readonly from: number;
   readonly to: number;
@@ -165,20 +166,16 @@ export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
 /** The records of a plan in its order. Each is valid until the next one is asked for. */
 function* recordsOf(parts: ReadParts, plan: ReadPlan): Generator<RecordView, void, undefined> {
   try {
-    yield* sourceOf(parts, plan);
+    if (plan.signal?.aborted === true) {
+      throw aborted(plan.signal);
+    }
+    const source = sourceOf(plan, parts.streams);
+    yield* source.isUnbroken
+      ? recordsForwards(parts, plan)
+      : recordsAt(parts.log, source, plan.checksDigests);
   } catch (error) {
     throw asVarveError(error, 'The log can not be read');
   }
-}
-
-function sourceOf(parts: ReadParts, plan: ReadPlan): Generator<RecordView, void, undefined> {
-  if (plan.signal?.aborted === true) {
-    throw aborted(plan.signal);
-  }
-  if (plan.stream !== undefined) {
-    return streamRecords(parts, plan, plan.stream);
-  }
-  return plan.isBackwards ? recordsBackwards(parts, plan) : recordsForwards(parts, plan);
 }
 
 function* recordsForwards(
@@ -245,32 +242,14 @@ function expectDigest(record: RecordView): void {
   }
 }
 
-function* recordsBackwards(
-  { log }: ReadParts,
-  { from, to, checksDigests }: ReadPlan,
+function* recordsAt(
+  log: EventLog,
+  positions: Iterable<number>,
+  checksDigests: boolean,
 ): Generator<RecordView, void, undefined> {
   const record = new RecordView();
-  for (let position = to - 1; position >= from; position -= 1) {
+  for (const position of positions) {
     log.readRecord(position, record, checksDigests);
-    yield record;
-  }
-}
-
-function* streamRecords(
-  { log, streams }: ReadParts,
-  plan: ReadPlan,
-  stream: string,
-): Generator<RecordView, void, undefined> {
-  const number = streams.find(stream);
-  if (number === undefined) {
-    return;
-  }
-  const first = Math.max(plan.revisions.from, streams.countBelow(number, plan.from));
-  const last = Math.min(plan.revisions.to, streams.countBelow(number, plan.to) - 1);
-  const record = new RecordView();
-  for (let step = 0; step <= last - first; step += 1) {
-    const revision = plan.isBackwards ? last - step : first + step;
-    log.readRecord(streams.positionAt(number, revision), record, plan.checksDigests);
     yield record;
   }
 }

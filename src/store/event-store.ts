@@ -1,10 +1,11 @@
-/** The store of one folder, open: checks calls, hands commits to the commit log, reads through the visibility gate. */
+/** The store of one folder, open: checks calls, hands commits to the sequencer, reads through the visibility gate. */
 import { checkPath, checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { asFailedWrite, asVarveError, readOnlyError, VarveError } from '../base/errors.ts';
 import { sha256 } from '../base/digest.ts';
 import { Ending } from '../base/ending.ts';
 import type { Logger } from '../base/logger.ts';
-import type { StreamIndex } from '../event-index/stream-index.ts';
+import type { Derived } from '../derived/contract.ts';
+import type { StreamIndex } from '../event-index/contract.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Clock } from '../io/clock.ts';
 import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
@@ -15,11 +16,11 @@ import type { CodecRegistry } from '../log/codecs.ts';
 import type { EventToAppend, NewEvent, StoredEvent } from '../log/event.ts';
 import { decodeEvent } from '../log/event-decoder.ts';
 import type { EventLog, SegmentSummaryInfo } from '../log/event-log.ts';
-import { RecordView } from '../log/format.ts';
+import { RecordView } from '../log/record-view.ts';
 import { absolutePath } from '../io/path.ts';
 import { backupStore } from './backup.ts';
 import { checkVerifyOptions } from './audit-folder.ts';
-import { aborted, type CommitLog } from './commit-log.ts';
+import { aborted, type Sequencer } from './sequencer.ts';
 import type {
   AppendOptions,
   AppendResult,
@@ -43,9 +44,7 @@ import { checkStreamName, checkText } from './names.ts';
 import type { PayloadSettings } from './payload.ts';
 import { PendingAppend, type PendingCommit, PendingParts } from './pending-commit.ts';
 import {
-  clearCommitDraft,
-  type CommitDraft,
-  makeCommitDraft,
+  CommitDraft,
   prepareAppend,
   prepareCommit,
   type PreparedCommit,
@@ -69,12 +68,14 @@ export interface StoreParts {
   readonly identity: StoreIdentity;
   readonly journal: Journal;
   readonly log: EventLog;
+  /** All that the log was replayed to. */
+  readonly derived: readonly Derived[];
   readonly streams: StreamIndex;
   readonly keys: IdempotencyIndex;
   readonly ids: IdempotencyIndex;
   readonly codecs: CodecRegistry;
   readonly duplicates: DuplicateFinder;
-  readonly commits: CommitLog;
+  readonly sequencer: Sequencer;
   readonly gate: VisibilityGate;
   readonly payloads: PayloadSettings;
   readonly recovery: StoreRecovery;
@@ -127,11 +128,11 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
       try {
         this.#checkOpen();
         // The caller's own code runs while its objects are read, and may append: then there is no spare draft.
-        const spare = this.#spareDraft ?? makeCommitDraft();
+        const spare = this.#spareDraft ?? new CommitDraft();
         this.#spareDraft = undefined;
         const draft = prepareAppend(stream, events, options, this.#settings, spare);
         const pending = new PendingAppend(draft.ack === 'written', resolve, reject);
-        if (this.#submit(draft, pending) && clearCommitDraft(draft)) {
+        if (this.#submit(draft, pending) && draft.clear()) {
           this.#spareDraft = draft;
         }
       } catch (error) {
@@ -204,8 +205,8 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
 
   async flush(): Promise<void> {
     this.#checkOpen();
-    const { commits, gate, journal } = this.#parts;
-    await commits.settleWaiting();
+    const { sequencer, gate, journal } = this.#parts;
+    await sequencer.waitingDecided();
     journal.publishNow();
     await gate.waitFor(journal.appended - 1, undefined);
   }
@@ -252,7 +253,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   }
 
   stats(): StoreStats {
-    const { journal, log, keys, ids, commits, gate } = this.#parts;
+    const { journal, log, keys, ids, sequencer, gate } = this.#parts;
     const { appended, written, durable, failure } = journal;
     return {
       watermarks: { appended, written, durable, visible: gate.visible },
@@ -261,7 +262,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
       idempotencyKeys: keys.count,
       suppliedIds: ids.count,
       pending: { commits: journal.pendingCount, bytes: journal.pendingSize },
-      waiting: commits.waitingCount,
+      waiting: sequencer.waitingCount,
       clients: this.#hub?.clientCount ?? 0,
       failure: failure === undefined ? undefined : String(failure.cause),
     };
@@ -269,11 +270,11 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
 
   share(): MessagePort {
     this.#checkOpen();
-    const { clock, commits, gate, payloads } = this.#parts;
+    const { clock, sequencer, gate, payloads } = this.#parts;
     this.#hub ??= new ShareHub({
       id: this.id,
       clock,
-      commits,
+      sequencer,
       gate,
       payloads,
       store: {
@@ -305,17 +306,18 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   }
 
   async #close(): Promise<void> {
-    const { journal, log, lock, commits, gate, logger } = this.#parts;
+    const { journal, log, lock, sequencer, gate, logger } = this.#parts;
     const ending = new Ending(logger);
     await ending.attempt(async () => {
       await Promise.allSettled(this.#running);
       await this.#hub?.takeRest();
-      await commits.settleWaiting();
+      await sequencer.waitingDecided();
       await journal.whenIdle();
     });
     await ending.attempt(() => journal.close(), 'leave the log at rest');
     gate.close(closed());
     this.#hub?.close();
+    await Promise.all(this.#parts.derived.map((one) => ending.attempt(() => one.close())));
     log.close();
     await ending.attempt(() => lock.release());
     ending.throwFirst(
@@ -334,7 +336,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     if (prepared.signal?.aborted === true) {
       throw aborted(prepared.signal);
     }
-    return this.#parts.commits.take(prepared, pending);
+    return this.#parts.sequencer.take(prepared, pending);
   }
 
   #eventAt(position: number): StoredEvent<Event> {

@@ -2,6 +2,7 @@
 import { crc32 } from '../base/crc32.ts';
 import { CorruptionError, VarveError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
+import { isUuid, putUuid, UUID_SIZE, uuidAt } from '../base/uuid.ts';
 import { readSmallFile, replaceFile } from '../io/atomic-file.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { isoTime } from '../io/iso-time.ts';
@@ -36,7 +37,7 @@ export function createIdentity(
     format: STORE_FORMAT,
     version: STORE_FORMAT_VERSION,
     formats: { journal: JOURNAL_FORMAT_VERSION, record: RECORD_FORMAT_VERSION },
-    id: uuidOf(bytes),
+    id: uuidAt(Buffer.from(bytes), 0),
     created: isoTime(now),
   };
   const text = JSON.stringify({ ...content, checksum: checksumOf(content) }, null, 2);
@@ -45,7 +46,7 @@ export function createIdentity(
 
 /** 16 random bytes in the form of a UUIDv4. */
 export function drawIdentity(random: Random): Uint8Array {
-  const bytes = new Uint8Array(16);
+  const bytes = new Uint8Array(UUID_SIZE);
   random.fill(bytes);
   bytes[6] = (bytes[6]! & 0x0f) | 0x40;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;
@@ -67,10 +68,12 @@ export function readIdentity(fileSystem: FileSystem, directory: string): StoreId
   checkVersions(directory, path, content);
   const { id, created } = content;
   const names = Object.keys(content).join();
-  if (names !== FIELD_NAMES || !isUuid(id) || !isIsoTime(created)) {
+  if (names !== FIELD_NAMES || typeof id !== 'string' || !isUuid(id) || !isIsoTime(created)) {
     throw new CorruptionError(path, undefined, 'it does not describe a store');
   }
-  return { id, bytes: new Uint8Array(Buffer.from(id.replaceAll('-', ''), 'hex')) };
+  const identity = new Uint8Array(UUID_SIZE);
+  putUuid(identity, 0, id);
+  return { id, bytes: identity };
 }
 
 /** What the file says, without its checksum, which is right. */
@@ -109,25 +112,16 @@ function checkVersions(
   if (JSON.stringify(found) !== JSON.stringify(known)) {
     throw new VarveError(
       'UNSUPPORTED_FORMAT',
-      `The store in ${directory} has formats ${JSON.stringify(found)}; this version of varve reads ${JSON.stringify(known)}: use a newer one.`,
+      `The store in ${directory} has formats ${JSON.stringify(found)}; this version of varve reads ${JSON.stringify(known)}: use the version that wrote it, or have that one export it and import the events here.`,
       { details: { file: path, found, known } },
     );
   }
-}
-
-function isUuid(id: unknown): id is string {
-  return typeof id === 'string' && /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/.test(id);
 }
 
 function isIsoTime(text: unknown): boolean {
   return (
     typeof text === 'string' && /^(?:\d{4}|[+-]\d{6})-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text)
   );
-}
-
-export function uuidOf(bytes: Uint8Array): string {
-  const hex = Buffer.from(bytes).toString('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
 function checksumOf(content: object): string {

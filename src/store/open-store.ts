@@ -1,8 +1,14 @@
 import { checkPath } from '../base/arguments.ts';
 import { asVarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import { StreamIndex } from '../event-index/stream-index.ts';
-import { MemoryIdempotencyIndex } from '../idempotency/memory-index.ts';
+import type { Random } from '../base/random.ts';
+import type { Derived } from '../derived/contract.ts';
+import { MemoryStreamIndex } from '../event-index/memory-stream-index.ts';
+import {
+  idempotencyKeyOf,
+  MemoryIdempotencyIndex,
+  suppliedIdOf,
+} from '../idempotency/memory-index.ts';
 import { type ResolvedComponents, resolveComponents } from '../io/components.ts';
 import { makeFolders } from '../io/folders.ts';
 import { type HeldFolder, holdFolder, readingFolder } from '../io/held-folder.ts';
@@ -18,14 +24,14 @@ import type { ActiveSegment } from '../journal/writer.ts';
 import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
 import { EventLog } from '../log/event-log.ts';
-import type { RecordView } from '../log/format.ts';
+import type { RecordView } from '../log/record-view.ts';
 import { MemoryLeafStore } from '../log/leaf-store.ts';
 import { LogEncoder } from '../log/log-encoder.ts';
 import { type LogWriterParts, logWriterThread } from '../log/log-writer.ts';
-import { CommitLog } from './commit-log.ts';
+import { Sequencer } from './sequencer.ts';
 import type { EventStore, StoreRecovery } from './contract.ts';
 import { DuplicateFinder } from './duplicate-finder.ts';
-import { LocalEventStore } from './event-store.ts';
+import { LocalEventStore, type StoreParts } from './event-store.ts';
 import type { StoreIdentity } from './identity.ts';
 import {
   type ResolvedOptions,
@@ -125,14 +131,17 @@ function assemble<Event extends NewEvent>(
 ): EventStore<Event> {
   const { fileSystem, random, codecs, clock, logger } = parts;
   const logDirectory = joinPath(directory, LOG_DIRECTORY_NAME);
-  const streams = new StreamIndex();
-  const keys = new MemoryIdempotencyIndex(random);
-  const ids = new MemoryIdempotencyIndex(random);
-  const replay = new Replay(streams, keys, ids);
-  const encoder = new LogEncoder(new MemoryLeafStore(), (record) => replay.observe(record));
+  const indexes = makeIndexes(random);
+  const { keys, ids, streams } = indexes;
+  let lastTime = 0;
+  const encoder = new LogEncoder(new MemoryLeafStore(), (record) => {
+    lastTime = record.time;
+    return replay(indexes.derived, record) ?? streams.replayedStream;
+  });
   const place = { fileSystem, directory: logDirectory, identity: identity.bytes, encoder };
   const quarantineDirectory = joinPath(directory, QUARANTINE_DIRECTORY_NAME);
-  const recovered = options.readOnly
+  const isReadOnly = options.readOnly;
+  const recovered = isReadOnly
     ? readJournal(place)
     : recoverJournal({ ...place, quarantineDirectory });
   const { active, end } = recovered;
@@ -140,22 +149,18 @@ function assemble<Event extends NewEvent>(
     if (active?.position === 0 && !isNew) {
       renewNames(fileSystem, directory);
     }
-    const recovery = reportRecovery(
-      recovered.recovery,
-      end.position,
-      { isNew, isReadOnly: options.readOnly },
-      logger,
-    );
+    const opening = { isNew, isReadOnly };
+    const recovery = reportRecovery(recovered.recovery, end.position, opening, logger);
     const log = new EventLog(fileSystem, logDirectory, recovered.segments, options.maxOpenFiles);
     const duplicates = new DuplicateFinder(log, keys, ids, codecs);
     // The journal speaks only after it has been given work, and by then all parts are there.
     const events: JournalEvents = {
       durable: (position) => gate.advanced(position),
-      roomChanged: () => commits.drainWaiting(),
-      noSpace: (cause) => commits.refuseWaiting(noRoom('append', cause)),
+      roomChanged: () => sequencer.admitWaiting(),
+      noSpace: (cause) => sequencer.refuseWaiting(noRoom('append', cause)),
       sealed: (firstPosition) => log.sealed(firstPosition),
       failed: (error) => {
-        commits.refuseWaiting(poisoned(error.cause, 'no'));
+        sequencer.refuseWaiting(poisoned(error.cause, 'no'));
         gate.close(error);
       },
     };
@@ -164,24 +169,14 @@ function assemble<Event extends NewEvent>(
     const journal = new Journal({ clock, random, logger, ...writers }, settings, end, events);
     duplicates.attach(journal);
     const gate = new VisibilityGate(journal);
-    const state = { log, streams, keys, ids, journal, duplicates };
-    const isReadOnly = options.readOnly;
-    const commits = new CommitLog({ ...parts, ...state, isReadOnly }, replay.lastTime);
+    const state = { log, ...indexes, journal, duplicates };
+    const sequencer = new Sequencer({ ...parts, ...state, isReadOnly }, lastTime);
     const payloads = {
       codec: codecs.named(options.compression),
       compressionMinBytes: options.compressionMinBytes,
     };
-    const rest = {
-      directory,
-      lock: folder,
-      identity,
-      commits,
-      gate,
-      payloads,
-      recovery,
-      isReadOnly,
-    };
-    return new LocalEventStore<Event>({ ...parts, ...state, ...rest });
+    const own = { directory, lock: folder, identity, recovery, isReadOnly };
+    return new LocalEventStore<Event>({ ...parts, ...state, ...own, sequencer, gate, payloads });
   });
 }
 
@@ -223,37 +218,23 @@ function journalSettings(options: ResolvedOptions): JournalSettings {
   };
 }
 
-/** Rebuilds the indexes in memory from the records of the log. */
-class Replay {
-  lastTime = 0;
-  readonly #streams: StreamIndex;
-  readonly #keys: MemoryIdempotencyIndex;
-  readonly #ids: MemoryIdempotencyIndex;
+function makeIndexes(random: Random): Pick<StoreParts, 'streams' | 'keys' | 'ids' | 'derived'> {
+  const streams = new MemoryStreamIndex();
+  const keys = new MemoryIdempotencyIndex(random, idempotencyKeyOf);
+  const ids = new MemoryIdempotencyIndex(random, suppliedIdOf);
+  return { streams, keys, ids, derived: [streams, keys, ids] };
+}
 
-  constructor(streams: StreamIndex, keys: MemoryIdempotencyIndex, ids: MemoryIdempotencyIndex) {
-    this.#streams = streams;
-    this.#keys = keys;
-    this.#ids = ids;
+/** Gives a record to all that do not cover it. Returns what is wrong with it, if anything is. */
+function replay(all: readonly Derived[], record: RecordView): string | undefined {
+  const { position } = record;
+  for (const derived of all) {
+    const problem = position < derived.covered ? undefined : derived.replay(record);
+    if (problem !== undefined) {
+      return problem;
+    }
   }
-
-  observe(record: RecordView): number | string {
-    const number = this.#streams.intern(record.stream);
-    const revision = this.#streams.countOf(number);
-    const { position } = record;
-    if (record.revision !== revision) {
-      return `the event at position ${position} has revision ${record.revision} where ${revision} belongs`;
-    }
-    this.#streams.add(number, position);
-    const { idempotencyKey } = record;
-    if (idempotencyKey !== '') {
-      this.#keys.add(idempotencyKey, position);
-    }
-    if (!record.hasGeneratedId) {
-      this.#ids.add(record.suppliedId, position);
-    }
-    this.lastTime = record.time;
-    return number;
-  }
+  return undefined;
 }
 
 function reportRecovery(

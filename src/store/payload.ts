@@ -6,17 +6,15 @@ import { VarveError } from '../base/errors.ts';
 import { jsonTextOf } from '../base/json-text.ts';
 import { limits } from '../base/limits.ts';
 import type { Codec } from '../log/codecs.ts';
-import { ContentType, type RecordContent } from '../log/format.ts';
+import { ContentType } from '../log/format.ts';
+import type { FieldsOf, RecordContent } from '../log/record-fields.ts';
 
 export interface PayloadSettings {
   readonly codec: Codec | undefined;
   readonly compressionMinBytes: number;
 }
 
-type PayloadFields = Pick<
-  RecordContent,
-  'contentType' | 'codec' | 'plainSize' | 'metadataSize' | 'payloadSize'
->;
+type PayloadFields = Pick<RecordContent, FieldsOf<'payload'>>;
 
 /** The part of a record's content that is about its payload. */
 export type PayloadTarget = { -readonly [Field in keyof PayloadFields]: PayloadFields[Field] } & {

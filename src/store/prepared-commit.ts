@@ -8,29 +8,34 @@
 import { checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import type { StreamIndex } from '../event-index/stream-index.ts';
+import { isUuid, UUID_SIZE } from '../base/uuid.ts';
+import type { StreamIndex } from '../event-index/contract.ts';
 import { frameBodySizeMax } from '../journal/format.ts';
 import type { NewEvent } from '../log/event.ts';
-import { type RecordContent, recordSizeOf } from '../log/format.ts';
+import { encodeRecord, recordSizeOf } from '../log/format.ts';
+import type { RecordContent } from '../log/record-fields.ts';
 import type { AppendOptions, CommitOptions, CommitPart, ExpectedRevision } from './contract.ts';
 import { checkText, checkWritableStream, isWritable, typeName } from './names.ts';
 import { type PayloadSettings, type PayloadTarget, preparePayload } from './payload.ts';
 
 /**
- * What the commit log decides about. Events stand in the order of the parts: first those of the first part.
- * Whoever makes one elsewhere vouches for everything that is checked here.
+ * What is decided about. Events stand in the order of the parts: first those of the first part. Whoever makes one elsewhere
+ * vouches for everything that is checked here.
  */
 export interface PreparedCommit {
   /** What each part expects of its stream, and how many of the events are its own. At least one, with at least one event. */
   readonly parts: readonly PreparedPart[];
-  readonly events: readonly RecordContent[];
+  readonly eventCount: number;
   /** Empty for none. */
   readonly idempotencyKey: string;
-  readonly idempotencyKeySize: number;
   /** Bytes of the frame's body. */
   readonly bodySize: number;
   readonly ack: 'durable' | 'written';
   readonly signal: AbortSignal | undefined;
+  /** The id that an event brings along, or an empty text. */
+  suppliedIdOf(index: number): string;
+  /** Writes the record of an event, which has no place yet, at `at`; returns where it ends. */
+  putRecord(index: number, bytes: Buffer, view: DataView, at: number): number;
 }
 
 export interface PreparedPart {
@@ -44,14 +49,43 @@ export interface PreparedPart {
 export type { PayloadSettings } from './payload.ts';
 
 type Writable<Type> = { -readonly [Field in keyof Type]: Type[Field] };
+type ContentDraft = Writable<RecordContent> & PayloadTarget;
 
 /** A prepared commit that can be filled again once nobody needs what it holds. */
-export interface CommitDraft extends Writable<PreparedCommit> {
-  readonly parts: Writable<PreparedPart>[];
-  readonly events: ContentDraft[];
-}
+export class CommitDraft implements PreparedCommit {
+  readonly parts: Writable<PreparedPart>[] = [makePart()];
+  readonly events: ContentDraft[] = [makeContent()];
+  idempotencyKey = '';
+  /** Bytes in the record. */
+  idempotencyKeySize = 0;
+  bodySize = 0;
+  ack: 'durable' | 'written' = 'durable';
+  signal: AbortSignal | undefined;
 
-type ContentDraft = Writable<RecordContent> & PayloadTarget;
+  get eventCount(): number {
+    return this.events.length;
+  }
+
+  suppliedIdOf(index: number): string {
+    return this.events[index]!.suppliedId;
+  }
+
+  putRecord(index: number, bytes: Buffer, view: DataView, at: number): number {
+    return index === 0
+      ? encodeRecord(bytes, view, at, this.events[0]!, this.idempotencyKey, this.idempotencyKeySize)
+      : encodeRecord(bytes, view, at, this.events[index]!, '', 0);
+  }
+
+  /** True if the draft may be filled again. What may be large is let go of. */
+  clear(): boolean {
+    const { payload } = this.events[0]!;
+    if (this.events.length > 1 || payload.length > 1) {
+      return false;
+    }
+    payload[0] = '';
+    return true;
+  }
+}
 
 export interface PrepareSettings extends PayloadSettings {
   /** Streams whose names need no check. */
@@ -61,30 +95,32 @@ export interface PrepareSettings extends PayloadSettings {
 const commitOptionNames = new Set(['idempotencyKey', 'ack', 'signal']);
 const appendOptionNames = new Set([...commitOptionNames, 'expectedRevision']);
 const partNames = new Set(['stream', 'events', 'expectedRevision']);
-const eventNames = new Set([
-  'type',
-  'data',
-  'metadata',
-  'tags',
-  'id',
-  'correlationId',
-  'causationId',
-  'occurredAt',
-]);
+const eventNames = new Set(
+  Object.keys({
+    type: true,
+    data: true,
+    metadata: true,
+    tags: true,
+    id: true,
+    correlationId: true,
+    causationId: true,
+    occurredAt: true,
+  } satisfies Record<keyof NewEvent, true>),
+);
 
 /** Throws `INVALID_ARGUMENT` or `LIMIT_EXCEEDED`; has no effect on anything. */
 export function prepareCommit(
   parts: readonly CommitPart[],
   options: CommitOptions,
   settings: PrepareSettings,
-): PreparedCommit {
+): CommitDraft {
   rejectUnknownNames(options, commitOptionNames, 'option');
   // A copy, and only the copy counts: the caller's code that runs below may change the array.
   const givenParts = Array.isArray(parts) ? [...(parts as readonly CommitPart[])] : [];
   if (givenParts.length === 0) {
     throw new VarveError('INVALID_ARGUMENT', 'A commit needs an array with at least one part.');
   }
-  const draft = makeCommitDraft();
+  const draft = new CommitDraft();
   draft.parts.length = 0;
   draft.events.length = 0;
   for (const given of givenParts) {
@@ -103,7 +139,7 @@ export function prepareAppend(
   given: readonly NewEvent[],
   options: AppendOptions,
   settings: PrepareSettings,
-  draft: CommitDraft = makeCommitDraft(),
+  draft: CommitDraft = new CommitDraft(),
 ): CommitDraft {
   checkAppendOptionNames(options);
   const part = draft.parts[0]!;
@@ -119,28 +155,6 @@ export function prepareAppend(
   return finishCommit(draft, options);
 }
 
-export function makeCommitDraft(): CommitDraft {
-  return {
-    parts: [makePart()],
-    events: [makeContent()],
-    idempotencyKey: '',
-    idempotencyKeySize: 0,
-    bodySize: 0,
-    ack: 'durable',
-    signal: undefined,
-  };
-}
-
-/** True if the draft may be filled again. What may be large is let go of. */
-export function clearCommitDraft({ events }: CommitDraft): boolean {
-  const { payload } = events[0]!;
-  if (events.length > 1 || payload.length > 1) {
-    return false;
-  }
-  payload[0] = '';
-  return true;
-}
-
 function makePart(): Writable<PreparedPart> {
   return { stream: '', expectedRevision: 'any', count: 0, streamNumber: undefined };
 }
@@ -151,12 +165,12 @@ function makeContent(): ContentDraft {
     streamSize: 0,
     type: '',
     typeSize: 0,
-    id: '',
-    idSize: 0,
+    suppliedId: '',
+    suppliedIdSize: 0,
     correlationId: '',
-    correlationSize: 0,
+    correlationIdSize: 0,
     causationId: '',
-    causationSize: 0,
+    causationIdSize: 0,
     tags: noTags.tags,
     tagsSize: 0,
     occurredAt: undefined,
@@ -182,13 +196,13 @@ function finishCommit(draft: CommitDraft, options: CommitOptions): CommitDraft {
       `ack must be "durable" or "written", not ${String(ack)}.`,
     );
   }
-  const idempotencyKeySize =
-    idempotencyKey === undefined
-      ? 0
-      : checkText('idempotency key', idempotencyKey, limits.idempotencyKeySizeMax);
   draft.idempotencyKey = idempotencyKey ?? '';
-  draft.idempotencyKeySize = idempotencyKeySize;
-  draft.bodySize = measureBody(events, idempotencyKeySize);
+  draft.idempotencyKeySize = idTextSize(
+    'idempotency key',
+    idempotencyKey,
+    limits.idempotencyKeySizeMax,
+  );
+  draft.bodySize = measureBody(events, draft.idempotencyKeySize);
   draft.ack = ack;
   draft.signal = signal;
   return draft;
@@ -277,14 +291,14 @@ function rejectRepeatedIds(events: readonly RecordContent[]): void {
     return;
   }
   const ids = new Set<string>();
-  for (const { id } of events) {
-    if (id !== '' && ids.has(id)) {
+  for (const { suppliedId } of events) {
+    if (suppliedId !== '' && ids.has(suppliedId)) {
       throw new VarveError(
         'INVALID_ARGUMENT',
-        `The id ${JSON.stringify(id)} stands twice in one commit.`,
+        `The id ${JSON.stringify(suppliedId)} stands twice in one commit.`,
       );
     }
-    ids.add(id);
+    ids.add(suppliedId);
   }
 }
 
@@ -310,19 +324,23 @@ function prepareEvent(
   content.streamSize = streamSize;
   content.type = type;
   content.typeSize = checkText('type', type, limits.typeSizeMax);
-  content.id = id ?? '';
-  content.idSize = optionalSize('id', id);
+  content.suppliedId = id ?? '';
+  content.suppliedIdSize = idTextSize('id', id, limits.idSizeMax);
   content.correlationId = correlationId ?? '';
-  content.correlationSize = optionalSize('correlationId', correlationId);
+  content.correlationIdSize = idTextSize('correlationId', correlationId, limits.idSizeMax);
   content.causationId = causationId ?? '';
-  content.causationSize = optionalSize('causationId', causationId);
+  content.causationIdSize = idTextSize('causationId', causationId, limits.idSizeMax);
   content.tags = tags;
   content.tagsSize = tagsSize;
   content.occurredAt = occurredAt;
 }
 
-function optionalSize(what: string, text: string | undefined): number {
-  return text === undefined ? 0 : checkText(what, text, limits.idSizeMax);
+/** Bytes in the record: a UUID is stored as such. */
+function idTextSize(what: string, text: string | undefined, sizeMax: number): number {
+  if (text === undefined) {
+    return 0;
+  }
+  return typeof text === 'string' && isUuid(text) ? UUID_SIZE : checkText(what, text, sizeMax);
 }
 
 const noTags: { tags: readonly string[]; tagsSize: number } = { tags: [], tagsSize: 0 };

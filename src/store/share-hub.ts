@@ -20,8 +20,8 @@ import {
   StoreCell,
   type Welcome,
 } from './client-protocol.ts';
-import type { CommitLog } from './commit-log.ts';
-import type { DecodedCommit } from './commit-transfer.ts';
+import type { Sequencer } from './sequencer.ts';
+import type { TransferredCommit } from './commit-transfer.ts';
 import { checkLaneSize } from './attach-options.ts';
 import type { PayloadSettings } from './payload.ts';
 import { SharedClient, type SharedClientEvents, type SharedStore } from './shared-client.ts';
@@ -30,7 +30,7 @@ import type { VisibilityGate } from './visibility-gate.ts';
 export interface ShareParts {
   readonly id: string;
   readonly clock: Clock;
-  readonly commits: CommitLog;
+  readonly sequencer: Sequencer;
   readonly gate: VisibilityGate;
   readonly payloads: PayloadSettings;
   readonly store: SharedStore;
@@ -49,7 +49,7 @@ export class ShareHub {
   readonly #merger: LaneMerger<ClientLane<SharedClient>>;
   readonly #clients = new Set<SharedClient>();
   readonly #events: SharedClientEvents;
-  #draining: Promise<void> | undefined;
+  #taking: Promise<void> | undefined;
   /** Records taken in this turn of the event loop. */
   #turnCount = 0;
   /** Clients' commits that wait for room, and their bytes. */
@@ -73,8 +73,8 @@ export class ShareHub {
     this.#merger = new LaneMerger(new AtomicCells(this.#hubWords));
     this.#events = {
       greet: (client, hello) => this.#greet(client, hello),
-      woken: () => this.#drain(),
-      gone: () => this.#drain(),
+      woken: () => this.#takeAll(),
+      gone: () => this.#takeAll(),
     };
     this.#publishHead();
     parts.gate.observe(() => this.#publishHead());
@@ -98,8 +98,8 @@ export class ShareHub {
   async takeRest(): Promise<void> {
     this.#isClosing = true;
     Atomics.store(this.#storeWords, StoreCell.isClosing, 1);
-    this.#drain();
-    await this.#draining;
+    this.#takeAll();
+    await this.#taking;
     this.#isOver = true;
   }
 
@@ -136,7 +136,7 @@ export class ShareHub {
     client.lane = new ClientLane(consumer, client);
     this.#merger.add(client.lane);
     // Order: whoever drains at this moment looks at the lane before it sleeps.
-    this.#drain();
+    this.#takeAll();
     return {
       kind: 'welcome',
       id,
@@ -149,15 +149,15 @@ export class ShareHub {
   }
 
   /** Takes what is in the lanes until they are empty, a part of it in each turn of the event loop. */
-  #drain(): void {
+  #takeAll(): void {
     if (!this.#isOver) {
-      this.#draining ??= this.#run();
+      this.#taking ??= this.#run();
     }
   }
 
   async #run(): Promise<void> {
-    const { clock, commits } = this.#parts;
-    // Order: begun in a microtask, so that `#draining` is set before it is cleared.
+    const { clock, sequencer } = this.#parts;
+    // Order: begun in a microtask, so that `#taking` is set before it is cleared.
     await Promise.resolve();
     for (;;) {
       this.#merger.drain(
@@ -170,7 +170,7 @@ export class ShareHub {
         this.#turnCount = 0;
       } else if (this.#isCongested()) {
         reached('records stayed in their lanes');
-        await commits.settleWaiting();
+        await sequencer.waitingDecided();
         // However many of the owner's own have come meanwhile: now it is the clients' turn.
         this.#forgetWaiting();
       } else if (this.#merger.fallAsleep()) {
@@ -178,12 +178,12 @@ export class ShareHub {
       }
     }
     this.#turnCount = 0;
-    this.#draining = undefined;
+    this.#taking = undefined;
     this.#forgetGone();
   }
 
   #isCongested(): boolean {
-    if (this.#parts.commits.waitingCount === 0) {
+    if (this.#parts.sequencer.waitingCount === 0) {
       this.#forgetWaiting();
     }
     return this.#waitingCount >= WAITING_COUNT_MAX || this.#waitingSize >= WAITING_SIZE_MAX;
@@ -197,18 +197,18 @@ export class ShareHub {
   #take(lane: ClientLane<SharedClient>): void {
     this.#turnCount += 1;
     const { client } = lane;
-    let decoded: DecodedCommit | undefined;
+    let commit: TransferredCommit | undefined;
     try {
-      decoded = lane.take();
+      commit = lane.take();
     } catch (error) {
       // A defect of ours in the client: it alone ends.
       this.#merger.remove(lane);
       client.expel(error);
       return;
     }
-    if (decoded !== undefined && !client.submit(this.#parts.commits, decoded, lane.request)) {
+    if (commit !== undefined && !client.submit(this.#parts.sequencer, commit, lane.request)) {
       this.#waitingCount += 1;
-      this.#waitingSize += decoded.commit.bodySize;
+      this.#waitingSize += commit.bodySize;
     }
   }
 

@@ -19,8 +19,8 @@ import {
   WAKE,
   type Welcome,
 } from './client-protocol.ts';
-import { aborted, type CommitLog } from './commit-log.ts';
-import { type DecodedCommit, detachPayloads } from './commit-transfer.ts';
+import { aborted, type Sequencer } from './sequencer.ts';
+import type { TransferredCommit } from './commit-transfer.ts';
 import type { AppendResult, CommitResult, StoreClient, StreamEntry } from './contract.ts';
 import type { PlannedRead, ReadPlan } from './event-read.ts';
 import { PendingCommit } from './pending-commit.ts';
@@ -85,19 +85,21 @@ export class SharedClient {
     this.#port.post(message);
   }
 
-  /** Hands a commit from the lane to the commit log. False if it has to wait for room. */
-  submit(commits: CommitLog, { commit, hasSignal }: DecodedCommit, request: number): boolean {
+  /** Hands a commit from the lane to the sequencer. False if it has to wait for room. */
+  submit(sequencer: Sequencer, commit: TransferredCommit, request: number): boolean {
     this.#owed.add(1);
     if (this.#abortedAhead.delete(request)) {
       this.failed(request, aborted(undefined, 'no'));
       return true;
     }
-    const signed = hasSignal ? { ...commit, signal: this.#signalOf(request) } : commit;
-    if (commits.take(signed, new ClientCommit(this, request, commit.ack === 'written'))) {
+    if (commit.hasSignal) {
+      commit.signal = this.#signalOf(request);
+    }
+    if (sequencer.take(commit, new ClientCommit(this, request, commit.ack === 'written'))) {
       return true;
     }
     // Order: its bytes in the lane are given back after this.
-    detachPayloads(commit);
+    commit.detach();
     return false;
   }
 

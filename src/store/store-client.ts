@@ -11,7 +11,7 @@ import { AppendSender } from './append-sender.ts';
 import { ClientCalls } from './client-calls.ts';
 import { type OwnerMessage, ROOM, StoreCell, WAKE, type Welcome } from './client-protocol.ts';
 import { ClientRead, listStreams, type PageParts } from './client-read.ts';
-import { aborted } from './commit-log.ts';
+import { aborted } from './sequencer.ts';
 import type {
   AppendOptions,
   AppendResult,
@@ -31,7 +31,6 @@ import { checkStreamName, checkText } from './names.ts';
 import type { PayloadSettings } from './payload.ts';
 import { PortHold } from './port-hold.ts';
 import {
-  clearCommitDraft,
   type CommitDraft,
   prepareAppend,
   prepareCommit,
@@ -100,7 +99,7 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
         const spare = this.#spareDraft;
         this.#spareDraft = undefined;
         const prepared = prepareAppend(stream, events, options, this.#payloads, spare);
-        if (this.#submit(prepared, undefined, resolve, reject) && clearCommitDraft(prepared)) {
+        if (this.#submit(prepared, undefined, resolve, reject) && prepared.clear()) {
           this.#spareDraft = prepared;
         }
       } catch (error) {
@@ -152,7 +151,7 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
   async flush(): Promise<void> {
     this.#checkOpen();
     // Whatever has been answered has left this thread; the owner makes sure of the rest.
-    await this.#sender.settled();
+    await this.#sender.allAnswered();
     this.#checkConnected();
     await this.#calls.ask({ name: 'flush' });
   }
@@ -205,8 +204,8 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
   }
 
   async #close(): Promise<void> {
-    await this.#sender.settled();
-    await this.#calls.settled();
+    await this.#sender.allAnswered();
+    await this.#calls.allAnswered();
     this.#end('closed here');
     this.#port.close();
   }

@@ -30,11 +30,12 @@ const ownNames: ReadonlySet<string> = new Set([
   `${IDENTITY_NAME}.tmp`,
   LOG_DIRECTORY_NAME,
   QUARANTINE_DIRECTORY_NAME,
-  // Folders of derived data that newer versions make.
+  // Folders that later versions make.
+  'derived',
   'tree',
   'checkpoints',
-  'index',
-  'idempotency',
+  'state',
+  'projections',
 ]);
 
 export interface FolderParts {

@@ -1,6 +1,6 @@
 import { checkRange, rejectUnknownNames } from '../base/arguments.ts';
 import type { Clock } from '../io/clock.ts';
-import type { StreamIndex } from '../event-index/stream-index.ts';
+import type { StreamIndex } from '../event-index/contract.ts';
 import type { StreamEntry, StreamsOptions } from './contract.ts';
 import { compareNames } from './names.ts';
 import { VarveError } from '../base/errors.ts';

@@ -1,7 +1,7 @@
 import { onAbort } from '../base/abort-listeners.ts';
 import { VarveError } from '../base/errors.ts';
 import type { Journal } from '../journal/journal.ts';
-import { aborted } from './commit-log.ts';
+import { aborted } from './sequencer.ts';
 
 interface Waiter {
   readonly position: number;

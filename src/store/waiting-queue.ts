@@ -77,7 +77,7 @@ export class WaitingQueue {
   }
 
   /** Resolves when nobody waits any more who waits now. */
-  async settled(): Promise<void> {
+  async passed(): Promise<void> {
     if (this.count > 0) {
       const number = this.#lastNumber;
       await new Promise<void>((resolve) => this.#observers.push({ number, resolve }));

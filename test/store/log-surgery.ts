@@ -17,64 +17,67 @@ import { isRefusal } from '../../src/base/refusal.ts';
 
 const SEGMENT_HEADER_SIZE = 128;
 const FRAME_HEADER_SIZE = 48;
-const PREFIX_SIZE = 16;
+const PREFIX_SIZE = 8;
 /** Offsets in a record. */
-export const RecordAt: Readonly<Record<RecordField, number>> = {
-  flags: 8,
-  commitIndex: PREFIX_SIZE + 4,
-  commitCount: PREFIX_SIZE + 6,
-  position: PREFIX_SIZE + 8,
-  revision: PREFIX_SIZE + 16,
-  time: PREFIX_SIZE + 24,
-  previousLeaf: PREFIX_SIZE + 64,
-  digest: PREFIX_SIZE + 96,
-  sizes: PREFIX_SIZE + 128,
-  strings: PREFIX_SIZE + 144,
-};
-type RecordField =
-  | 'flags'
-  | 'commitIndex'
-  | 'commitCount'
-  | 'position'
-  | 'revision'
-  | 'time'
-  | 'previousLeaf'
-  | 'digest'
-  | 'sizes'
-  | 'strings';
+export const RecordAt = {
+  flags: 6,
+  commitIndex: 12,
+  commitCount: 14,
+  position: 16,
+  revision: 22,
+  time: 28,
+  previousLeaf: 40,
+  digest: 72,
+  streamSize: 104,
+  keySize: 106,
+  typeSize: 108,
+  idSize: 109,
+  tagCount: 114,
+  optional: 116,
+} as const;
 /** Offsets of further fields of a record's header. */
-export const HeaderAt: Readonly<Record<HeaderField, number>> = {
-  version: PREFIX_SIZE,
-  flags: PREFIX_SIZE + 1,
-  contentType: PREFIX_SIZE + 2,
-  codec: PREFIX_SIZE + 3,
-  occurredAt: PREFIX_SIZE + 32,
-  payloadSize: PREFIX_SIZE + 40,
-  plainSize: PREFIX_SIZE + 44,
-  metadataSize: PREFIX_SIZE + 48,
-  keyId: PREFIX_SIZE + 52,
-  idDraw: PREFIX_SIZE + 56,
-  reserved: PREFIX_SIZE + 60,
-};
-type HeaderField =
-  | 'version'
-  | 'flags'
-  | 'contentType'
-  | 'codec'
-  | 'occurredAt'
-  | 'payloadSize'
-  | 'plainSize'
-  | 'metadataSize'
-  | 'keyId'
-  | 'idDraw'
-  | 'reserved';
+export const HeaderAt = {
+  version: 8,
+  idDraw: 9,
+  flags: 34,
+  payloadSize: 36,
+  codec: 115,
+} as const;
+/** Flags of a header. */
+export const Has = {
+  occurredAt: 4,
+  metadata: 8,
+  keyId: 16,
+  schemaVersion: 32,
+  uuids: 0x3f00,
+} as const;
 /** Strings of a record in their order. */
-export const TextOf: Readonly<Record<'stream' | 'type' | 'id' | 'key', number>> = {
+export const TextOf = {
   stream: 0,
   type: 1,
   id: 2,
-  key: 6,
-};
+  correlation: 3,
+  causation: 4,
+  subject: 5,
+  scope: 6,
+  key: 7,
+} as const;
+
+/** Where an optional number of the record stands, if its flag is set. */
+export function optionalAt(
+  record: Buffer,
+  field: 'plainSize' | 'metadataSize' | 'occurredAt' | 'texts',
+): number {
+  const flags = record.readUInt16LE(HeaderAt.flags);
+  const metadataSize = RecordAt.optional + (record[HeaderAt.codec] === 0 ? 0 : 4);
+  const occurredAt = metadataSize + ((flags & Has.metadata) === 0 ? 0 : 4);
+  const texts = occurredAt + ((flags & Has.occurredAt) === 0 ? 0 : 8);
+  return { plainSize: RecordAt.optional, metadataSize, occurredAt, texts }[field];
+}
+
+export function headerSizeOf(record: Buffer): number {
+  return record.readUInt16LE(4);
+}
 
 export interface Surgery {
   readonly header: SegmentHeader;
@@ -95,9 +98,11 @@ export function takeApart(bytes: Uint8Array): Surgery {
   for (let at = SEGMENT_HEADER_SIZE; all.toString('latin1', at, at + 4) === 'VFRM';) {
     const bodySize = all.readUInt32LE(at + 8);
     const records: Buffer[] = [];
-    const end = at + FRAME_HEADER_SIZE + bodySize;
-    for (let start = at + FRAME_HEADER_SIZE; start < end; start += all.readUInt32LE(start)) {
-      records.push(Buffer.from(all.subarray(start, start + all.readUInt32LE(start))));
+    const end = Math.min(at + FRAME_HEADER_SIZE + bodySize, all.length - RecordAt.optional);
+    for (let start = at + FRAME_HEADER_SIZE; start < end; start += records.at(-1)!.length) {
+      const saltAt = start + PREFIX_SIZE + all.readUInt16LE(start + 4);
+      const size = saltAt + 16 + all.readUInt32LE(start + HeaderAt.payloadSize) - start;
+      records.push(Buffer.from(all.subarray(start, start + size)));
     }
     frames.push(records);
     durables.push(Number(all.readBigUInt64LE(at + 24)));
@@ -115,8 +120,8 @@ export function putTogether({ header, frames, durables }: Surgery): Buffer {
   let offset = SEGMENT_HEADER_SIZE;
   for (const [index, records] of frames.entries()) {
     for (const record of records) {
-      const end = PREFIX_SIZE + record.readUInt16LE(10);
-      record.writeUInt32LE(crc32(record.subarray(8, end)), 4);
+      const end = PREFIX_SIZE + headerSizeOf(record);
+      record.writeUInt32LE(crc32(record.subarray(4, end)), 0);
     }
     const body = Buffer.concat(records);
     const frame = Buffer.alloc(frameSizeOf(body.length));
@@ -150,30 +155,33 @@ export function textOfRecord(record: Buffer, index: number): string {
   return record.toString('utf8', start, start + size);
 }
 
-/** The record with another text, all sizes right. */
+/** The record with another text, all sizes right as far as they have room for it. */
 export function withText(record: Buffer, index: number, text: string | Buffer): Buffer {
   const { start, size } = placeOf(record, index);
   const bytes = Buffer.from(text as string);
   const changed = Buffer.concat([record.subarray(0, start), bytes, record.subarray(start + size)]);
-  changed.writeUInt16LE(bytes.length, RecordAt.sizes + index * 2);
-  changed.writeUInt16LE(record.readUInt16LE(10) + bytes.length - size, 10);
-  changed.writeUInt32LE(changed.length, 0);
+  if (index === TextOf.stream || index === TextOf.key) {
+    const at = index === TextOf.stream ? RecordAt.streamSize : RecordAt.keySize;
+    changed.writeUInt16LE(bytes.length, at);
+  } else {
+    const stored = index === TextOf.type ? bytes.length - 1 : bytes.length;
+    changed[RecordAt.typeSize + index - TextOf.type] = stored;
+  }
+  changed.writeUInt16LE(headerSizeOf(record) + bytes.length - size, 4);
   return changed;
 }
 
-/** The record with other tags, all sizes right. */
+/** The record with other tags, all sizes right as far as they have room for it. */
 export function withTags(record: Buffer, tags: readonly (string | Buffer)[]): Buffer {
   const { start, size } = placeOf(record, TextOf.key);
-  const headerEnd = PREFIX_SIZE + record.readUInt16LE(10);
+  const headerEnd = PREFIX_SIZE + headerSizeOf(record);
   const pieces = tags
     .map((tag) => Buffer.from(tag as string))
-    .flatMap((bytes) => [Buffer.of(bytes.length & 0xff, bytes.length >>> 8), bytes]);
+    .flatMap((bytes) => [Buffer.of(bytes.length - 1), bytes]);
   const before = record.subarray(0, start + size);
   const changed = Buffer.concat([before, ...pieces, record.subarray(headerEnd)]);
-  const grown = changed.length - record.length;
-  changed.writeUInt16LE(tags.length, RecordAt.sizes + 14);
-  changed.writeUInt16LE(record.readUInt16LE(10) + grown, 10);
-  changed.writeUInt32LE(changed.length, 0);
+  changed[RecordAt.tagCount] = tags.length;
+  changed.writeUInt16LE(headerSizeOf(record) + changed.length - record.length, 4);
   return changed;
 }
 
@@ -183,14 +191,29 @@ export function withPayload(
   stored: Buffer,
   says: { readonly codec: number; readonly plainSize: number; readonly metadataSize: number },
 ): Buffer {
-  const saltEnd = PREFIX_SIZE + record.readUInt16LE(10) + 16;
-  const changed = Buffer.concat([record.subarray(0, saltEnd), stored]);
-  changed.writeUInt32LE(changed.length, 0);
-  changed.writeUInt8(says.codec, HeaderAt.codec);
-  changed.writeUInt32LE(stored.length, HeaderAt.payloadSize);
-  changed.writeUInt32LE(says.plainSize, HeaderAt.plainSize);
-  changed.writeUInt32LE(says.metadataSize, HeaderAt.metadataSize);
-  return changed;
+  const { codec, plainSize, metadataSize } = says;
+  const occurredAt = record.subarray(optionalAt(record, 'occurredAt'), optionalAt(record, 'texts'));
+  const texts = record.subarray(optionalAt(record, 'texts'), PREFIX_SIZE + headerSizeOf(record));
+  const salt = record.subarray(PREFIX_SIZE + headerSizeOf(record)).subarray(0, 16);
+  const sizes = [
+    ...(codec === 0 ? [] : [plainSize]),
+    ...(metadataSize === 0 ? [] : [metadataSize]),
+  ];
+  const optional = [...sizes.map(uint32Bytes), occurredAt];
+  const fixed = record.subarray(0, RecordAt.optional);
+  const header = Buffer.concat([fixed, ...optional, texts]);
+  header.writeUInt16LE(header.length - PREFIX_SIZE, 4);
+  const flags = header.readUInt16LE(HeaderAt.flags) & ~Has.metadata;
+  header.writeUInt16LE(flags | (metadataSize === 0 ? 0 : Has.metadata), HeaderAt.flags);
+  header.writeUInt8(codec, HeaderAt.codec);
+  header.writeUInt32LE(stored.length, HeaderAt.payloadSize);
+  return Buffer.concat([header, salt, stored]);
+}
+
+function uint32Bytes(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
 }
 
 /** Where the frames of a segment begin, found by their magic number and sizes. */
@@ -205,11 +228,17 @@ export function frameOffsetsOf(bytes: Buffer): number[] {
 }
 
 function placeOf(record: Buffer, index: number): { start: number; size: number } {
-  let start: number = RecordAt.strings;
+  const sizes = [
+    record.readUInt16LE(RecordAt.streamSize),
+    record[RecordAt.typeSize]! + 1,
+    ...record.subarray(RecordAt.idSize, RecordAt.tagCount),
+    record.readUInt16LE(RecordAt.keySize),
+  ];
+  let start = optionalAt(record, 'texts');
   for (let earlier = 0; earlier < index; earlier += 1) {
-    start += record.readUInt16LE(RecordAt.sizes + earlier * 2);
+    start += sizes[earlier]!;
   }
-  return { start, size: record.readUInt16LE(RecordAt.sizes + index * 2) };
+  return { start, size: sizes[index]! };
 }
 
 /** Lets every record say the place where it now stands: positions, commits, revisions. */
@@ -223,8 +252,8 @@ export function renumber({ header, frames }: Surgery): void {
       revisions.set(stream, revision + 1);
       record.writeUInt16LE(index, RecordAt.commitIndex);
       record.writeUInt16LE(records.length, RecordAt.commitCount);
-      record.writeBigUInt64LE(BigInt(position), RecordAt.position);
-      record.writeBigUInt64LE(BigInt(revision), RecordAt.revision);
+      record.writeUIntLE(position, RecordAt.position, 6);
+      record.writeUIntLE(revision, RecordAt.revision, 6);
       position += 1;
     }
   }
@@ -242,12 +271,12 @@ export function rehash({ frames }: Surgery): void {
 }
 
 export function rehashPayload(record: Buffer): void {
-  const salted = record.subarray(PREFIX_SIZE + record.readUInt16LE(10));
+  const salted = record.subarray(PREFIX_SIZE + headerSizeOf(record));
   createHash('sha256').update(salted).digest().copy(record, RecordAt.digest);
 }
 
 function leafOf(record: Buffer): Buffer {
-  const header = record.subarray(PREFIX_SIZE, PREFIX_SIZE + record.readUInt16LE(10));
+  const header = record.subarray(PREFIX_SIZE, PREFIX_SIZE + headerSizeOf(record));
   return createHash('sha256')
     .update(Buffer.from([0]))
     .update(header)

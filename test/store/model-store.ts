@@ -238,12 +238,16 @@ function contentOf(event: NewEvent): unknown[] {
 
 /** Bytes of a record, from the format's description: prefix, fixed header, strings, salt, payload. */
 function sizeOf(stream: string, event: NewEvent, key: string): number {
-  const { type, id = '', correlationId = '', causationId = '', tags = [] } = event;
-  const texts = [stream, type, id, correlationId, causationId, key, ...tags];
-  const textSize = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  return (
-    16 + 144 + textSize + tags.length * 2 + 16 + plainSize(event.data) + plainSize(event.metadata)
+  const { type, id = '', correlationId = '', causationId = '', tags = [], metadata } = event;
+  const ids = [id, correlationId, causationId, key].map((text) => (isUuid(text) ? 16 : text));
+  const texts = [stream, type, ...tags, ...ids];
+  const textSize = texts.reduce<number>(
+    (sum, text) => sum + (typeof text === 'number' ? text : Buffer.byteLength(text)),
+    0,
   );
+  const optional = (metadata === undefined ? 0 : 4) + (event.occurredAt === undefined ? 0 : 8);
+  const payloadSize = plainSize(event.data) + plainSize(metadata);
+  return 8 + 108 + optional + textSize + tags.length + 16 + payloadSize;
 }
 
 function plainSize(value: unknown): number {
@@ -251,4 +255,8 @@ function plainSize(value: unknown): number {
     return value.length;
   }
   return value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value));
+}
+
+function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
 }

@@ -3,7 +3,7 @@ import { type EventStore, open } from 'varve';
 import { type Operation, SimulatedFileSystem } from 'varve/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 
-const count = 9_000;
+const count = 10_500;
 const fileSystem = new SimulatedFileSystem();
 let store: EventStore;
 

@@ -2,11 +2,11 @@
  * Which positions each stream has, in memory. Streams become numbers once; a stream's positions are a chain of blocks in
  * one typed array, each twice as large as the one before up to a limit, so that a stream of one event costs a few words
  * and one of a million is walked in a thousand steps.
- *
- * Knows every commit that was given a position, durable or not: whoever reads passes the position up to which it may see.
  */
 import { assert } from '../base/assert.ts';
 import { VarveError } from '../base/errors.ts';
+import type { RecordView } from '../log/record-view.ts';
+import type { StreamIndex } from './contract.ts';
 
 const BLOCK_COUNT_FIRST = 2;
 const BLOCK_COUNT_MAX = 1_024;
@@ -18,7 +18,10 @@ const NONE = 0;
 const STREAM_WORDS = 4;
 const At = { count: 0, firstBlock: 1, lastBlock: 2, nameSize: 3 } as const;
 
-export class StreamIndex {
+export class MemoryStreamIndex implements StreamIndex {
+  readonly covered = 0;
+  readonly failure = undefined;
+  replayedStream = 0;
   readonly #numbers = new Map<string, number>();
   readonly #names: string[] = [];
   #streams = new Uint32Array(256 * STREAM_WORDS);
@@ -28,17 +31,35 @@ export class StreamIndex {
   /** The block found last. Blocks never move. */
   readonly #found = { number: -1, index: 0, block: NONE };
 
+  replay(record: RecordView): string | undefined {
+    const number = this.intern(record.stream);
+    const revision = this.countOf(number);
+    const { position } = record;
+    if (record.revision !== revision) {
+      return `the event at position ${position} has revision ${record.revision} where ${revision} belongs`;
+    }
+    this.add(number, position);
+    this.replayedStream = number;
+    return undefined;
+  }
+
+  flush(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
   get streamCount(): number {
     return this.#names.length;
   }
 
-  /** The stream's number, or undefined if it was never seen. */
   find(name: string): number | undefined {
     return this.#numbers.get(name);
   }
 
-  /** The stream's number, given now if it is new. Numbers are not persisted. */
-  intern(name: string, nameSize: number = Buffer.byteLength(name, 'utf8')): number {
+  intern(name: string): number {
     const known = this.#numbers.get(name);
     if (known !== undefined) {
       return known;
@@ -50,7 +71,7 @@ export class StreamIndex {
     if (at === this.#streams.length) {
       this.#streams = grown(this.#streams, at * 2);
     }
-    this.#streams[at + At.nameSize] = nameSize;
+    this.#streams[at + At.nameSize] = Buffer.byteLength(name, 'utf8');
     return number;
   }
 
@@ -58,17 +79,21 @@ export class StreamIndex {
     return this.#names[number]!;
   }
 
-  /** Bytes of the stream's name in UTF-8. */
   nameSizeOf(number: number): number {
     return this.#streams[number * STREAM_WORDS + At.nameSize]!;
   }
 
-  /** Events of the stream, visible or not: the revision that its next event gets. */
   countOf(number: number): number {
     return this.#streams[number * STREAM_WORDS + At.count]!;
   }
 
-  /** Adds the stream's next event. */
+  lastPositionOf(number: number): number {
+    const at = number * STREAM_WORDS;
+    const count = this.#streams[at + At.count]!;
+    const last = this.#streams[at + At.lastBlock]! + BLOCK_HEADER;
+    return count === 0 ? -1 : this.#words[last + indexInBlockOf(count - 1)]!;
+  }
+
   add(number: number, position: number): void {
     if (position > 0xffff_ffff) {
       throw new VarveError(
@@ -85,7 +110,6 @@ export class StreamIndex {
     this.#streams[at + At.count] = count + 1;
   }
 
-  /** Position of the event with this revision, which must be there. */
   positionAt(number: number, revision: number): number {
     const count = this.countOf(number);
     assert(revision < count, 'a revision is looked up only if it is there');
@@ -117,7 +141,6 @@ export class StreamIndex {
     return block;
   }
 
-  /** How many of the stream's events lie below `position`. */
   countBelow(number: number, position: number): number {
     let low = 0;
     let high = this.countOf(number);

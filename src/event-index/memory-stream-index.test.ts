@@ -2,7 +2,7 @@ import { deepStrictEqual, strictEqual } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../base/random.ts';
-import { StreamIndex } from './stream-index.ts';
+import { MemoryStreamIndex } from './memory-stream-index.ts';
 
 describe('a stream index', () => {
   it('agrees with a map of arrays', () => {
@@ -12,7 +12,7 @@ describe('a stream index', () => {
     });
     fc.assert(
       fc.property(streams, fc.nat(300), (names, bound) => {
-        const index = new StreamIndex();
+        const index = new MemoryStreamIndex();
         const model = new Map<string, number[]>();
         for (const [position, name] of names.entries()) {
           index.add(index.intern(name), position);
@@ -26,7 +26,7 @@ describe('a stream index', () => {
 
   it('agrees with it for one long stream among thousands of short ones', () => {
     const random = new SeededRandom(3);
-    const index = new StreamIndex();
+    const index = new MemoryStreamIndex();
     const model = new Map<string, number[]>();
     for (let position = 0; position < 20_000; position += 1) {
       const name = random.chance(0.5) ? 'long' : `short/${random.below(3_000)}`;
@@ -47,7 +47,7 @@ describe('a stream index', () => {
   });
 
   it('numbers streams in the order they are seen, once', () => {
-    const index = new StreamIndex();
+    const index = new MemoryStreamIndex();
     expect(['x', 'y', 'x', 'z'].map((name) => index.intern(name))).toEqual([0, 1, 0, 2]);
     expect(index.find('y')).toBe(1);
     expect(index.find('never')).toBeUndefined();
@@ -56,14 +56,14 @@ describe('a stream index', () => {
   });
 
   it('knows the sizes of names in UTF-8', () => {
-    const index = new StreamIndex();
+    const index = new MemoryStreamIndex();
     expect(['x', 'é/ü', '😀'].map((name) => index.nameSizeOf(index.intern(name)))).toEqual([
       1, 5, 4,
     ]);
   });
 
   it('refuses a position that its words can not hold', () => {
-    const index = new StreamIndex();
+    const index = new MemoryStreamIndex();
     const number = index.intern('s');
     index.add(number, 2 ** 32 - 1);
     expect(index.positionAt(number, 0)).toBe(2 ** 32 - 1);
@@ -73,7 +73,11 @@ describe('a stream index', () => {
   });
 });
 
-function compare(index: StreamIndex, model: ReadonlyMap<string, number[]>, bound: number): void {
+function compare(
+  index: MemoryStreamIndex,
+  model: ReadonlyMap<string, number[]>,
+  bound: number,
+): void {
   strictEqual(index.streamCount, model.size);
   for (const [name, positions] of model) {
     const number = index.find(name)!;

@@ -4,6 +4,7 @@
  * flight is delivered when that commit is durable, and becomes its failure if it is lost: nobody is told of an event that
  * then never existed.
  */
+import { assert } from '../base/assert.ts';
 import {
   asVarveError,
   readOnlyError,
@@ -15,22 +16,22 @@ import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import { reached } from '../base/reached.ts';
-import type { StreamIndex } from '../event-index/stream-index.ts';
+import type { StreamIndex } from '../event-index/contract.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Clock } from '../io/clock.ts';
 import type { FrameSlot, Journal } from '../journal/journal.ts';
 import { poisoned } from '../journal/write-failure.ts';
 import { ID_DRAW_LIMIT } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
-import { encodeDraft, SALT_SIZE } from '../log/format.ts';
-import { makeRecordDraft, noContent } from '../log/record-draft.ts';
+import { placeRecord, SALT_SIZE } from '../log/format.ts';
+import type { RecordPlace } from '../log/record-fields.ts';
 import type { CommitResult } from './contract.ts';
 import type { DuplicateAnswer, DuplicateFinder } from './duplicate-finder.ts';
-import { PendingCommit, PendingParts } from './pending-commit.ts';
+import { PendingCommit } from './pending-commit.ts';
 import type { PreparedCommit, PreparedPart } from './prepared-commit.ts';
 import { type Waiting, WaitingQueue } from './waiting-queue.ts';
 
-export interface CommitLogParts {
+export interface SequencerParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -52,41 +53,43 @@ interface Draws {
 
 const REPORT_INTERVAL_MS = 60_000;
 
-export class CommitLog {
-  readonly #parts: CommitLogParts;
+export class Sequencer {
+  readonly #parts: SequencerParts;
   /** Of a commit of one event. */
   readonly #salt = new Uint8Array(SALT_SIZE);
   readonly #draws: Draws = { time: 0, salts: this.#salt };
   /** Reused for every record. */
-  readonly #draft = makeRecordDraft();
+  readonly #place: { -readonly [Field in keyof RecordPlace]: number } = {
+    position: 0,
+    revision: 0,
+    time: 0,
+    commitIndex: 0,
+    commitCount: 0,
+    idDraw: 0,
+    streamNumber: 0,
+    previousPosition: -1,
+  };
   #lastTime: number;
   readonly #waiting = new WaitingQueue((refused, signal) => this.#refuseAborted(refused, signal));
-  #isDraining = false;
+  #isAdmitting = false;
   #waitingReportedAt = 0;
 
-  constructor(parts: CommitLogParts, lastTime: number) {
+  constructor(parts: SequencerParts, lastTime: number) {
     this.#parts = parts;
     this.#lastTime = lastTime;
     const draw = new Uint8Array(4);
     parts.random.fill(draw);
-    this.#draft.idDraw = new DataView(draw.buffer).getUint32(0) % ID_DRAW_LIMIT;
+    this.#place.idDraw = new DataView(draw.buffer).getUint32(0) % ID_DRAW_LIMIT;
   }
 
   get waitingCount(): number {
     return this.#waiting.count;
   }
 
-  /** Decides about a commit now, or when there is room and everybody before it has been decided. */
-  submit(
-    commit: PreparedCommit,
-    resolve: (result: CommitResult) => void,
-    reject: (error: VarveError) => void,
-  ): void {
-    const { stream } = commit.parts[0]!;
-    this.take(commit, new PendingParts(commit.ack === 'written', stream, resolve, reject));
-  }
-
-  /** The same, with the answer given by `pending`. False if the commit has to wait: only then it is still needed. */
+  /**
+   * Decides about a commit now, or when there is room and everybody before it has been decided; `pending` is told. False if the commit
+   * has to wait: only then it is still needed.
+   */
   take(commit: PreparedCommit, pending: PendingCommit): boolean {
     if (this.#parts.isReadOnly) {
       pending.reject(readOnlyError('no'));
@@ -100,16 +103,16 @@ export class CommitLog {
   }
 
   /** Resolves when everyone who waits now has been given a position, or refused. */
-  async settleWaiting(): Promise<void> {
-    await this.#waiting.settled();
+  async waitingDecided(): Promise<void> {
+    await this.#waiting.passed();
   }
 
   /** Decides about those who wait, in the order of their calls, as far as there is room. */
-  drainWaiting(): void {
-    if (this.#isDraining) {
+  admitWaiting(): void {
+    if (this.#isAdmitting) {
       return;
     }
-    this.#isDraining = true;
+    this.#isAdmitting = true;
     try {
       for (;;) {
         const first = this.#waiting.first();
@@ -122,7 +125,7 @@ export class CommitLog {
         }
       }
     } finally {
-      this.#isDraining = false;
+      this.#isAdmitting = false;
     }
   }
 
@@ -138,7 +141,7 @@ export class CommitLog {
       pending.reject(aborted(signal, 'no'));
     }
     // Whoever stood behind a large commit may fit.
-    this.drainWaiting();
+    this.admitWaiting();
   }
 
   #wait(commit: PreparedCommit, pending: PendingCommit): void {
@@ -200,7 +203,7 @@ export class CommitLog {
       if (!journal.hasRoom(commit.bodySize)) {
         return false;
       }
-      draws = this.#draw(commit.events.length);
+      draws = this.#draw(commit.eventCount);
       journal.draw(commit.bodySize);
     } catch (error) {
       pending.reject(withApplied(asVarveError(error, 'The append can not be recorded'), 'no'));
@@ -217,11 +220,11 @@ export class CommitLog {
   }
 
   /** Order: before anything is changed, for nothing may fail after that. */
-  #checkLimits({ parts, events }: PreparedCommit): void {
+  #checkLimits({ parts, eventCount }: PreparedCommit): void {
     const { streams, journal } = this.#parts;
     if (
       streams.streamCount + parts.length > limits.streamCountMax ||
-      journal.appended + events.length > limits.positionCountMax
+      journal.appended + eventCount > limits.positionCountMax
     ) {
       throw new VarveError(
         'LIMIT_EXCEEDED',
@@ -317,57 +320,55 @@ export class CommitLog {
       log.beginSegment(firstPosition);
     }
     const { parts } = commit;
-    const count = commit.events.length;
-    this.#draft.time = time;
-    this.#draft.commitCount = count;
+    const count = commit.eventCount;
+    this.#place.time = time;
+    this.#place.commitCount = count;
     let at = slot.bodyStart;
     let index = 0;
     for (const part of parts) {
-      const { streamSize } = commit.events[index]!;
-      const number = part.streamNumber ?? streams.intern(part.stream, streamSize);
+      this.#place.streamNumber = part.streamNumber ?? streams.intern(part.stream);
       for (const end = index + part.count; index < end; index += 1) {
-        at = this.#encode(slot, at, commit, index, number, saltOf(salts, index));
+        at = this.#append(slot, at, commit, index, salts);
       }
     }
-    if (commit.idempotencyKeySize > 0) {
+    assert(at === slot.bodyStart + commit.bodySize, 'a commit takes what was measured');
+    if (commit.idempotencyKey !== '') {
       keys.add(commit.idempotencyKey, firstPosition);
     }
     pending.time = time;
-    pending.revision = this.#draft.revision;
+    pending.revision = this.#place.revision;
     if (parts.length > 1) {
       pending.streams = this.#revisionsOf(parts);
     }
-    // A large payload is not kept for it.
-    this.#draft.content = noContent;
     journal.publish(slot, count, pending);
   }
 
   /** Writes one event of a commit at `at` and notes it everywhere; returns where it ends. */
-  #encode(
+  #append(
     slot: FrameSlot,
     at: number,
     commit: PreparedCommit,
     index: number,
-    streamNumber: number,
-    salt: Uint8Array,
+    salts: Uint8Array,
   ): number {
     const { log, streams, ids } = this.#parts;
-    const content = commit.events[index]!;
+    const { bytes, view } = slot;
     const position = slot.firstPosition + index;
-    const draft = this.#draft;
-    draft.position = position;
-    draft.revision = streams.countOf(streamNumber);
-    draft.commitIndex = index;
-    draft.content = content;
-    draft.idempotencyKey = index === 0 ? commit.idempotencyKey : '';
-    draft.idempotencyKeySize = index === 0 ? commit.idempotencyKeySize : 0;
-    draft.streamNumber = streamNumber;
+    const place = this.#place;
+    const { streamNumber } = place;
+    place.position = position;
+    place.revision = streams.countOf(streamNumber);
+    place.previousPosition = streams.lastPositionOf(streamNumber);
+    place.commitIndex = index;
+    const end = commit.putRecord(index, bytes, view, at);
+    placeRecord(bytes, view, at, place, salts, index * SALT_SIZE);
     log.addOffset(slot.fileOffset + at - slot.bodyStart);
     streams.add(streamNumber, position);
-    if (content.idSize > 0) {
-      ids.add(content.id, position);
+    const id = commit.suppliedIdOf(index);
+    if (id !== '') {
+      ids.add(id, position);
     }
-    return encodeDraft(slot.bytes, slot.view, at, draft, salt);
+    return end;
   }
 
   /** Called once the parts' events are in the index. */
@@ -382,12 +383,6 @@ export class CommitLog {
       return { stream, firstRevision: count - added, revision: count - 1 };
     });
   }
-}
-
-function saltOf(salts: Uint8Array, index: number): Uint8Array {
-  return salts.length === SALT_SIZE
-    ? salts
-    : salts.subarray(index * SALT_SIZE, (index + 1) * SALT_SIZE);
 }
 
 /** `applied`: of a write. */
