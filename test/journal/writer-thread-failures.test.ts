@@ -4,10 +4,10 @@ import { type EventStore, open, type StoreOptions, VarveError } from 'varve';
 import { SimulatedClock } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
 import type { File } from '../../src/io/file-system.ts';
+import { startNoWriter } from '../../src/journal/no-writer.ts';
 import { OffsetTable } from '../../src/journal/offset-table.ts';
 import { journalDefaults } from '../../src/journal/options.ts';
 import { threadWriter } from '../../src/journal/thread-writer.ts';
-import type { WriterReports } from '../../src/journal/writer.ts';
 import { eventsOf, noise } from '../store/damage.ts';
 import { newFolder, PlannedDisk, type PlannedFault } from './planned-disk.ts';
 
@@ -264,9 +264,8 @@ describe('a writer thread that crashes', () => {
       },
       directory: '/nowhere',
       identity: new Uint8Array(16),
-      fileSystem: undefined,
-      takeEncoder: () => ({ state: undefined, transfer: [] }),
-      otherwise: undefined,
+      threads: { goInline: undefined, namedFileSystem: undefined },
+      startInline: startNoWriter,
     };
     const file = { close: () => {} } as File;
     const place = { index: 0, firstPosition: 0, offset: 128, position: 0, link: 0 };
@@ -277,16 +276,18 @@ describe('a writer thread that crashes', () => {
       salt: new Uint8Array(16),
     };
     const start = threadWriter(parts, journalDefaults, { file, ...place, ...rest });
-    const reports = { durable: () => {} } as WriterReports;
-    const { host } = start(reports, (error) => defects.push(error));
+    const { host } = start(
+      () => {},
+      (error) => defects.push(error),
+    );
     host.hold(true);
-    host.wantSpace(0, 1_000);
+    host.order({ order: 'space', index: 0, size: 1_000 });
     expect(defects).toEqual([]);
     await Promise.resolve();
     expect(defects).toMatchObject([
       { code: 'UNAVAILABLE', cause: { code: 'ERR_INVALID_URL_SCHEME' } },
     ]);
-    host.stop();
+    host.order({ order: 'stop' });
     await host.close();
   });
 

@@ -121,6 +121,7 @@ function openStore<Value>(
   // Tree and log speak only after they have been given work, and by then all parts are there.
   const owner: TreeOwner = {
     whenLogged: (sequence) => log.whenLogged(sequence),
+    markAt: (place) => log.markAt(place),
     flushed: (sequence) => log.flushed(sequence),
     progress: () => writer.drain(),
     lost: (error) => log.poison(error),
