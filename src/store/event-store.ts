@@ -313,7 +313,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
       await Promise.allSettled(this.#running);
       await this.#hub?.takeRest();
       await sequencer.waitingDecided();
-      await journal.drain();
+      await journal.whenIdle();
     });
     await ending.attempt(() => journal.close(), 'leave the log at rest');
     gate.close(closed());

@@ -66,7 +66,7 @@ export class VisibilityGate {
         },
         (error) => {
           unlisten?.();
-          reject(error as VarveError);
+          reject(error);
         },
       );
     });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../testing/simulated-clock.ts';
 import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
-import { InlineBackground } from './inline-background.ts';
+import type { Background } from './background.ts';
+import { inlineBackground } from './inline-background.ts';
 import type { IngestEntry } from './ingest-pieces.ts';
 import type { CompactJob, IngestJob } from './job.ts';
 import type { TableSettings } from '../sstable/table-settings.ts';
@@ -18,7 +19,7 @@ const ingest: IngestJob = { kind: 'ingest', settings };
 
 interface Setup {
   readonly fileSystem: SimulatedFileSystem;
-  readonly background: InlineBackground;
+  readonly background: Background;
 }
 
 /** Counts up, in the same memory; every tenth entry lets others go first. */
@@ -48,7 +49,7 @@ function setUp(): Setup {
     failedSyncs: { count: 0 },
     source: { entries: sourceEntries },
   };
-  return { fileSystem, background: new InlineBackground(parts, new SimulatedClock()) };
+  return { fileSystem, background: inlineBackground(parts, new SimulatedClock()) };
 }
 
 function keyOf(index: number): Uint8Array {

@@ -3,15 +3,11 @@ import { asVarveError, VarveError } from '../../base/errors.ts';
 import { finishManifest, prepareManifest } from '../manifest/manifest-store.ts';
 import type { IngestFeed } from './ingest-feed.ts';
 import { type Job, type JobResult, type ManifestJob, NOTHING_MADE, type RemoveJob } from './job.ts';
-import { type JobWork, pause } from './job-steps.ts';
+import { pause, type Work } from '../../io/steps.ts';
 import { type JobParts, runBuild, runCompaction, runFlush, runIngest } from './table-jobs.ts';
 
 /** A job as a coroutine. Nothing happens before its first step. */
-export function workOf(
-  job: Job,
-  feed: IngestFeed | undefined,
-  parts: JobParts,
-): JobWork<JobResult> {
+export function workOf(job: Job, feed: IngestFeed | undefined, parts: JobParts): Work<JobResult> {
   switch (job.kind) {
     case 'flush':
       return runFlush(job, parts);
@@ -34,7 +30,7 @@ export function workOf(
 function* runManifest(
   { content }: ManifestJob,
   { fileSystem, directory }: JobParts,
-): JobWork<JobResult> {
+): Work<JobResult> {
   try {
     prepareManifest(fileSystem, directory, content);
   } catch (error) {
@@ -51,7 +47,7 @@ function notReplaced(error: unknown): VarveError {
 }
 
 /** Freeing a large file's blocks takes a file system some ms: its owner has better things to do. */
-function* runRemove({ paths }: RemoveJob, parts: JobParts): JobWork<JobResult> {
+function* runRemove({ paths }: RemoveJob, parts: JobParts): Work<JobResult> {
   for (const path of paths) {
     parts.fileSystem.remove(path);
     yield pause;

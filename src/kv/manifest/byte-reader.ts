@@ -31,12 +31,6 @@ export class ByteReader {
     this.#take(size);
   }
 
-  zeros(size: number): void {
-    if (this.bytes(size).some((byte) => byte !== 0)) {
-      this.refuse('a reserved byte is in use');
-    }
-  }
-
   flags8(known: number): number {
     const at = this.#take(1);
     return at < 0 ? 0 : this.#knownFlags(this.#bytes[at]!, known);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { runBlocking } from '../../io/disk-request.ts';
+import { runBlocking } from '../../io/steps.ts';
 import { FaultPlan } from '../../testing/fault-plan.ts';
 import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
 import { EntryKind } from '../entries/cursor.ts';

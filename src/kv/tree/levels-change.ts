@@ -2,7 +2,7 @@
 import { compareKeys } from '../../base/compare-bytes.ts';
 import type { CompactionPlan } from '../compaction/compaction-picker.ts';
 import type { CompactionSettings } from '../compaction/compaction-settings.ts';
-import type { ManifestState } from '../manifest/format.ts';
+import { coverage, type ManifestState } from '../manifest/format.ts';
 import { LEVEL_COUNT, type Levels } from '../manifest/levels.ts';
 import { joinedStretch, type TableMeta } from '../sstable/table-meta.ts';
 
@@ -28,7 +28,12 @@ export function compacted(
 export function arrived(
   state: ManifestState,
   tables: readonly TableMeta[],
-  { level, sequence, position }: { level: number; sequence: number; position: number },
+  {
+    level,
+    sequence,
+    position,
+    mark,
+  }: { level: number; sequence: number; position: number; mark?: Uint8Array | undefined },
 ): ManifestState {
   const { flushedPosition: from, lastSequence } = state;
   const added =
@@ -39,7 +44,7 @@ export function arrived(
     ...state,
     levels: state.levels.apply({ added: [{ level, tables: added }], removed: [] }),
     lastSequence: Math.max(lastSequence, sequence),
-    flushedPosition: Math.max(from, position),
+    ...coverage(state, position, mark),
   };
 }
 

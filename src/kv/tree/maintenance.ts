@@ -319,14 +319,12 @@ export class Maintenance {
     for (const memtable of memtables) {
       made = combined(made, await this.#makeTables(memtable));
     }
+    const { position, place } = last;
+    const mark = this.#parts.owner.markAt?.(place);
     await this.#edit(
       made,
       (state) => ({
-        ...arrived(state, made.tables, {
-          level: 0,
-          sequence: last.maxSequence,
-          position: last.position,
-        }),
+        ...arrived(state, made.tables, { level: 0, sequence: last.maxSequence, position, mark }),
         flushedSequence: last.maxSequence,
       }),
       () => this.#parts.memtables.dropOldest(memtables.length),

@@ -17,11 +17,11 @@ import type { ComponentModule } from '../../io/component.ts';
 import type { ThreadChoice } from '../../io/thread-choice.ts';
 import type { Background } from '../compaction/background.ts';
 import type { Pressure } from '../compaction/compaction-pressure.ts';
-import { InlineBackground } from '../compaction/inline-background.ts';
+import { inlineBackground, InlineJobs } from '../compaction/inline-background.ts';
 import { stepsInThisThread } from '../compaction/step-count.ts';
 import { CountedTableNumbers } from '../compaction/table-numbers.ts';
 import type { TableSource } from '../compaction/table-source.ts';
-import { ThreadBackground } from '../compaction/thread-background.ts';
+import { type StartJobs, threadBackground } from '../compaction/thread-background.ts';
 import { WatchedBackground } from '../compaction/watched-background.ts';
 import type { Found } from '../entries/cursor.ts';
 import type { ManifestState } from '../manifest/format.ts';
@@ -292,20 +292,11 @@ function startBackground(
   const { identity } = state;
   const common = { fileSystem, directory, identity, numbers, failedSyncs: { count: 0 } };
   const inlineParts = { ...common, source: source?.inline };
-  const startInline = (): Background => new InlineBackground(inlineParts, clock);
   if (!threads.usesThreads) {
-    return new WatchedBackground(startInline(), lost);
+    return new WatchedBackground(inlineBackground(inlineParts, clock), lost);
   }
-  const { goInline, workers, namedFileSystem } = threads;
-  const background = new ThreadBackground({
-    directory,
-    identity,
-    fileSystem: namedFileSystem,
-    source: source?.named,
-    held,
-    numbers: numbers.words,
-    workers,
-    otherwise: goInline && { startInline, tell: goInline },
-  });
+  const startInline: StartJobs = (report) => new InlineJobs(inlineParts, clock, report);
+  const place = { directory, identity, held, numbers: numbers.words, source: source?.named };
+  const background = threadBackground({ ...place, threads, startInline });
   return new WatchedBackground(background, lost);
 }
