@@ -20,7 +20,8 @@ import { RecordView } from '../log/record-view.ts';
 import { absolutePath } from '../io/path.ts';
 import { backupStore } from './backup.ts';
 import { checkVerifyOptions } from './audit-folder.ts';
-import { aborted, type Sequencer } from './sequencer.ts';
+import { type Sequencer } from './sequencer.ts';
+import { aborted } from '../base/aborted.ts';
 import type {
   AppendOptions,
   AppendResult,

@@ -185,7 +185,7 @@ describe('a writer thread that crashes', () => {
     const components = { fileSystem: disk.component, clock: new SimulatedClock() };
     // Batches are small: while one is synced, others wait.
     const small = { ...options, maxPendingBytes: 256 * 1024, maxBatchBytes: 32 * 1024 };
-    caller.store = await open(directory, { ...small, writer: 'thread' }, components);
+    caller.store = await open(directory, { ...small, background: 'thread' }, components);
     if (crash.isAtStart !== true) {
       await caller.append('First', 100);
       await caller.append('Second', 2_000);
@@ -213,7 +213,7 @@ describe('a writer thread that crashes', () => {
     const disk = new PlannedDisk([{ kind: 'truncate', where: 'thread', does: 'exit' }]);
     const directory = newFolder();
     const caller = new Caller();
-    caller.store = await open(directory, { writer: 'thread' }, { fileSystem: disk.component });
+    caller.store = await open(directory, { background: 'thread' }, { fileSystem: disk.component });
     await caller.append('First', 100);
     disk.arm();
     const sent = caller.append('Second', 100);
@@ -226,7 +226,7 @@ describe('a writer thread that crashes', () => {
     const disk = new PlannedDisk([{ kind: 'sync', content: 'frames', does: 'exit' }]);
     const directory = newFolder();
     const caller = new Caller();
-    caller.store = await open(directory, { writer: 'thread' }, { fileSystem: disk.component });
+    caller.store = await open(directory, { background: 'thread' }, { fileSystem: disk.component });
     await caller.append('First', 100);
     disk.holdSyncs();
     const sent = caller.append('Second', 100);
@@ -247,7 +247,7 @@ describe('a writer thread that crashes', () => {
     const disk = new PlannedDisk(faults);
     const directory = newFolder();
     const caller = new Caller();
-    caller.store = await open(directory, { writer: 'thread' }, { fileSystem: disk.component });
+    caller.store = await open(directory, { background: 'thread' }, { fileSystem: disk.component });
     disk.arm();
     expect(await caller.append('First', 100)).toEqual({ code: 'POISONED', applied: 'no' });
     await checkPoisoned(caller);
@@ -299,7 +299,7 @@ describe('a writer thread that crashes', () => {
       ]);
       disk.arm();
       const components = { fileSystem: disk.component };
-      const store = await open(directory, { writer: 'thread' }, components);
+      const store = await open(directory, { background: 'thread' }, components);
       const sent = Array.from({ length: 40 }, async (_, index) => {
         await store.append('s', [{ type: `E${index}` }], { idempotencyKey: `E${index}` });
         return store.append('s', [{ type: `F${round}` }]);
@@ -355,7 +355,7 @@ async function runWith(fault: PlannedFault, writer: 'thread' | 'inline'): Promis
   const directory = newFolder();
   const caller = new Caller();
   const components = { fileSystem: disk.component, clock: new SimulatedClock() };
-  caller.store = await open(directory, { ...options, writer }, components);
+  caller.store = await open(directory, { ...options, background: writer }, components);
   await caller.append('First', 100);
   disk.arm();
   for (let index = 0; index < 12; index += 1) {
@@ -399,7 +399,7 @@ describe('a disk that fails', () => {
       const directory = newFolder();
       const caller = new Caller();
       const components = { fileSystem: disk.component, clock: new SimulatedClock() };
-      caller.store = await open(directory, { ...options, writer }, components);
+      caller.store = await open(directory, { ...options, background: writer }, components);
       const refused = { code: 'UNAVAILABLE', applied: 'no' };
       disk.arm();
       expect(await caller.append('First', 100)).toEqual(refused);

@@ -63,7 +63,7 @@ export async function openKv(
   const resolved = resolveKvOptions(options);
   checkPath(directory, 'Give the folder of the store.');
   const given = await resolveComponents(components, kvComponentNames);
-  const threads = chooseThreads(resolved.background, 'background', components, given.logger);
+  const threads = chooseThreads(resolved.background, components, given.logger);
   const path = absolutePath(directory);
   const codec: ValueCodec<unknown> = resolved.values === 'json' ? jsonCodec : bytesCodec;
   try {
