@@ -11,13 +11,14 @@ export function isInStride(index: number, stride: number): boolean {
 }
 
 /**
- * The operations of a program to strike in this run: the first of each kind on each sort of file, so that no branch is
+ * The operations of a program to strike in this run: the first of each kind, small and large, on each sort of file, so that no branch is
  * left to chance, and a stride of the others. Reads are many, alike, and leave nothing behind: of them one in twelve strides.
  */
 export function stridedOperations(operations: readonly Operation[], stride: number): Operation[] {
   const met = new Set<string>();
-  return operations.filter(({ index, kind, path }) => {
-    const sort = `${kind} ${path.replaceAll(/\d+/g, 'n')}`;
+  return operations.filter(({ index, kind, path, size = 0 }) => {
+    // Zeros ahead of a log are written in large pieces, its frames in small ones.
+    const sort = `${kind} ${size < 64 * 1024} ${path.replaceAll(/\d+/g, 'n')}`;
     const isFirst = !met.has(sort);
     met.add(sort);
     return isFirst || isInStride(index, isReading(kind) ? 12 * stride : stride);
