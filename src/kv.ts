@@ -13,8 +13,12 @@
  */
 export { openKv } from './kv/store/open-kv.ts';
 export type { KvComponents, KvOptions } from './kv/store/options.ts';
-export { type KvFolderRepairReport, repairKv } from './kv/store/repair-folder.ts';
-export type { KvRepairOptions, KvRepairReport } from './kv/store/kv-repair.ts';
+export {
+  type KvFolderRepairReport,
+  type KvRepairOptions,
+  type KvRepairReport,
+  repairKv,
+} from './kv/store/kv-repair.ts';
 export type * from './kv/store/contract.ts';
 export type { WorkerModules } from './io/worker-modules.ts';
 export { CorruptionError, VarveError } from './base/errors.ts';

@@ -22,6 +22,11 @@ export function compareBytes(
   return leftSize - rightSize;
 }
 
+/** The same of two whole keys. */
+export function compareKeys(left: Uint8Array, right: Uint8Array): number {
+  return compareBytes(left, 0, left.length, right, 0, right.length);
+}
+
 /** How many bytes two ranges share from their starts on. */
 export function commonPrefixSize(
   left: Uint8Array,

@@ -191,6 +191,12 @@ function isFailedSync(error: unknown): boolean {
   return syscall === 'fsync' || syscall === 'fdatasync';
 }
 
+/** `applied`: of a write. */
+export function closedError(applied?: Applied): VarveError {
+  const facts = applied === undefined ? {} : { applied };
+  return new VarveError('CLOSED', 'The store has been closed.', facts);
+}
+
 /** The error of a call that would write to a store that was opened for reading. */
 export function readOnlyError(applied?: Applied): VarveError {
   const facts = applied === undefined ? {} : { applied };

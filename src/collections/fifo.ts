@@ -1,5 +1,5 @@
-/** Below this, passed entries are kept: to make a shorter array costs more than they do. */
-const PASSED_COUNT_MAX = 1_024;
+/** Below this, passed entries are kept: to make a shorter array costs more than they do. No more, for they may hold much memory. */
+const PASSED_COUNT_MAX = 64;
 
 /** A queue: first in, first out. Taking the first costs the same however many wait, and what has been taken is not kept for long. */
 export class Fifo<Item> {

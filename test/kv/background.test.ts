@@ -12,6 +12,7 @@ import type { TableSettings } from '../../dist/kv/sstable/table-settings.js';
 import { CountedTableNumbers } from '../../dist/kv/compaction/table-numbers.js';
 import { ThreadBackground } from '../../dist/kv/compaction/thread-background.js';
 import { EntryKind } from '../../dist/kv/entries/cursor.js';
+import { insertEntry } from '../../dist/testing/insert-entry.js';
 import { Memtable } from '../../dist/kv/memtable/memtable.js';
 import { Arena } from '../../dist/radix/arena.js';
 import { PlannedDisk, type PlannedFault } from '../journal/planned-disk.ts';
@@ -70,7 +71,7 @@ function* entriesOf(count: number, valueSize: number): Generator<IngestEntry> {
 function flushJob(count: number, firstSequence: number): FlushJob {
   const memtable = Memtable.create(Arena.create(8 * 1024 * 1024, true), 8 * 1024 * 1024);
   for (let index = 0; index < count; index += 1) {
-    memtable.insert(keyOf(index), firstSequence + index, EntryKind.put, new Uint8Array(100));
+    insertEntry(memtable, keyOf(index), firstSequence + index, EntryKind.put, new Uint8Array(100));
   }
   return {
     kind: 'flush',

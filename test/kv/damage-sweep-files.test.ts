@@ -5,7 +5,7 @@
 import { openKv } from 'varve/kv';
 import { SimulatedClock, SimulatedFileSystem } from 'varve/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { repairKv } from '../../dist/kv/store/kv-repair.js';
+import { repairHeld } from '../../dist/kv/store/kv-repair.js';
 import { isInStride, strideTitle } from '../stride.ts';
 import {
   checkDamaged,
@@ -107,7 +107,7 @@ describe('a missing or damaged manifest', () => {
       const { refused } = await checkDamaged(disk, from);
       expect(refused).toMatchObject({ code: 'CORRUPT', file: MANIFEST });
       expect(refused!.message).toContain('varve kv repair');
-      expect(repairKv(disk, KV_STORE, { apply: true })).toMatchObject({ outcome: 'repaired' });
+      expect(repairHeld(disk, KV_STORE, { apply: true })).toMatchObject({ outcome: 'repaired' });
       const { met, isFoundByVerify } = await checkDamaged(disk, from);
       expect(met).toBeUndefined();
       expect(isFoundByVerify).toBe(false);
@@ -143,7 +143,7 @@ describe('a missing or damaged manifest', () => {
     expect(cuts.length).toBeGreaterThan(5);
     for (const [index, cut] of cuts.entries()) {
       cut.removeFile(MANIFEST);
-      const report = repairKv(cut, KV_STORE, { apply: true });
+      const report = repairHeld(cut, KV_STORE, { apply: true });
       expect(report, `cut ${index}`).toMatchObject({ outcome: 'repaired', damaged: [] });
       const reopened = await openOn(cut, options);
       expect(contentProblem(reopened, from.content), `cut ${index}`).toBeUndefined();

@@ -11,13 +11,8 @@
  * Whatever is picked takes along every table of its range in both levels, so tables that finish in any order keep a level
  * free of overlap.
  */
-import {
-  compareKeys,
-  LEVEL_COUNT,
-  type Levels,
-  newestSequence,
-  tablesOverlap,
-} from '../manifest/levels.ts';
+import { compareKeys } from '../../base/compare-bytes.ts';
+import { LEVEL_COUNT, type Levels, newestSequence, tablesOverlap } from '../manifest/levels.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 import { type CompactionSettings, targetSize } from './compaction-settings.ts';
 import { levelZeroDepth } from './compaction-pressure.ts';

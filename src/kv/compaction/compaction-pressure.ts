@@ -1,5 +1,6 @@
 /** How far the background is behind, and what writers should do about it. */
-import { compareKeys, LEVEL_COUNT, type Levels } from '../manifest/levels.ts';
+import { compareKeys } from '../../base/compare-bytes.ts';
+import { LEVEL_COUNT, type Levels } from '../manifest/levels.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 import { type CompactionSettings, targetSize } from './compaction-settings.ts';
 

@@ -1,4 +1,4 @@
-import { compareBytes } from '../../base/compare-bytes.ts';
+import { compareBytes, compareKeys } from '../../base/compare-bytes.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 
 /** Which keys may be found below the tables that are made: a deletion of one of them is still needed. */
@@ -27,12 +27,12 @@ class CoveredKeys implements DeeperKeys {
   readonly #stretches: readonly Stretch[];
 
   constructor(tables: readonly TableMeta[]) {
-    const sorted = tables.toSorted((left, right) => compare(left.minKey, right.minKey));
+    const sorted = tables.toSorted((left, right) => compareKeys(left.minKey, right.minKey));
     const stretches: Stretch[] = [];
     for (const { minKey: min, maxKey: max, isMaxExclusive } of sorted) {
       const stretch = { min, max, isMaxExclusive };
       const last = stretches.at(-1);
-      if (last === undefined || compare(last.max, min) < 0) {
+      if (last === undefined || compareKeys(last.max, min) < 0) {
         stretches.push(stretch);
       } else if (reachesFurther(stretch, last)) {
         stretches[stretches.length - 1] = { ...stretch, min: last.min };
@@ -52,7 +52,7 @@ class CoveredKeys implements DeeperKeys {
 
   mayHoldIn(start: Uint8Array, end: Uint8Array): boolean {
     const stretch = this.#stretches[this.#firstReaching(start, 0, start.length)];
-    return stretch !== undefined && compare(stretch.min, end) < 0;
+    return stretch !== undefined && compareKeys(stretch.min, end) < 0;
   }
 
   #firstReaching(key: Uint8Array, keyStart: number, keyEnd: number): number {
@@ -74,10 +74,6 @@ class CoveredKeys implements DeeperKeys {
 }
 
 function reachesFurther(stretch: Stretch, other: Stretch): boolean {
-  const comparison = compare(stretch.max, other.max);
+  const comparison = compareKeys(stretch.max, other.max);
   return comparison > 0 || (comparison === 0 && other.isMaxExclusive);
-}
-
-function compare(left: Uint8Array, right: Uint8Array): number {
-  return compareBytes(left, 0, left.length, right, 0, right.length);
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { insertEntry } from '../../testing/insert-entry.ts';
 import { SeededRandom } from '../../base/random.ts';
 import { Arena } from '../../radix/arena.ts';
 import { allEntries, ListCursor, type ListEntry } from '../../testing/list-cursor.ts';
@@ -78,7 +79,7 @@ function memtableOf({ entries, ranges }: Data): FlushJob {
   for (const { key, sequence, kind, value } of entries.toSorted(
     (a, b) => a.sequence - b.sequence,
   )) {
-    memtable.insert(bytes(key), sequence, kind, bytes(value));
+    insertEntry(memtable, bytes(key), sequence, kind, bytes(value));
   }
   return {
     kind: 'flush',

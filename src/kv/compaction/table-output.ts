@@ -9,7 +9,7 @@
  * So tables of one job never share a key, and no part of a deleted range is lost between two of them.
  */
 import { assert } from '../../base/assert.ts';
-import { compareBytes } from '../../base/compare-bytes.ts';
+import { compareBytes, compareKeys } from '../../base/compare-bytes.ts';
 import { VarveError } from '../../base/errors.ts';
 import { reached } from '../../base/reached.ts';
 import type { File } from '../../io/file-system.ts';
@@ -195,7 +195,7 @@ export class TableOutput {
     }
     const { start } = this.#plan.ranges[this.#rangeIndex]!;
     const first =
-      this.#start !== undefined && compare(start, this.#start) < 0 ? this.#start : start;
+      this.#start !== undefined && compareKeys(start, this.#start) < 0 ? this.#start : start;
     return compareBytes(first, 0, first.length, keyBytes, keyStart, keyEnd) < 0;
   }
 
@@ -226,7 +226,7 @@ export class TableOutput {
     const { ranges } = this.#plan;
     const { start, end } = ranges[this.#rangesPassed]!;
     const before = ranges[this.#rangesPassed - 1];
-    const isFirstThere = before === undefined || compare(before.start, start) < 0;
+    const isFirstThere = before === undefined || compareKeys(before.start, start) < 0;
     if (this.isFull && isFirstThere && this.#hasContent) {
       yield* this.#finish(start);
     }
@@ -270,12 +270,12 @@ export class TableOutput {
     let index = this.#rangeIndex;
     for (; index < ranges.length; index += 1) {
       const range = ranges[index]!;
-      if (end !== undefined && compare(range.start, end) >= 0) {
+      if (end !== undefined && compareKeys(range.start, end) >= 0) {
         break;
       }
       const first = this.#start;
-      const isCutAtStart = first !== undefined && compare(range.start, first) < 0;
-      const isCutAtEnd = end !== undefined && compare(end, range.end) < 0;
+      const isCutAtStart = first !== undefined && compareKeys(range.start, first) < 0;
+      const isCutAtEnd = end !== undefined && compareKeys(end, range.end) < 0;
       builder.addRangeTombstone(
         isCutAtStart ? first : range.start,
         isCutAtEnd ? end : range.end,
@@ -286,8 +286,4 @@ export class TableOutput {
       }
     }
   }
-}
-
-function compare(left: Uint8Array, right: Uint8Array): number {
-  return compareBytes(left, 0, left.length, right, 0, right.length);
 }

@@ -3,6 +3,8 @@
  * order: keys ascending byte by byte, versions of one key from the newest to the oldest.
  */
 
+export const NO_BYTES: Uint8Array = new Uint8Array(0);
+
 // Format: persisted; never renumber.
 export const EntryKind = { delete: 0, put: 1 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];

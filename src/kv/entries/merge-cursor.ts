@@ -8,23 +8,21 @@
  * After a recovery two sources may hold the same entry. Whichever is compared with its double steps over it.
  */
 import { compareBytes } from '../../base/compare-bytes.ts';
-import { type Cursor, EntryKind } from './cursor.ts';
+import { type Cursor, EntryKind, NO_BYTES } from './cursor.ts';
 
 /** All entries of all sources in internal order. The order of the sources doesn't matter; moving the result moves them. */
 export function mergeCursors(sources: readonly Cursor[]): Cursor {
   return sources.length === 1 ? sources[0]! : new MergeCursor(sources);
 }
 
-const noBytes = new Uint8Array(0);
-
 class MergeCursor implements Cursor {
   isValid = false;
-  keyBytes: Uint8Array = noBytes;
+  keyBytes: Uint8Array = NO_BYTES;
   keyStart = 0;
   keyEnd = 0;
   sequence = 0;
   kind: EntryKind = EntryKind.delete;
-  valueBytes: Uint8Array = noBytes;
+  valueBytes: Uint8Array = NO_BYTES;
   valueStart = 0;
   valueEnd = 0;
   readonly #sources: readonly Cursor[];

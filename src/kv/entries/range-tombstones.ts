@@ -7,7 +7,7 @@
  * Fragments that touch and say the same are one. A list holds a sequence per deletion, so many deletions of one range would
  * make it long: `add` drops those that no snapshot tells from a newer one, if it is told the snapshots.
  */
-import { compareBytes } from '../../base/compare-bytes.ts';
+import { compareBytes, compareKeys } from '../../base/compare-bytes.ts';
 import { assert } from '../../base/assert.ts';
 
 /** The deletion of every key in [start, end) that was written before it. */
@@ -50,7 +50,7 @@ export class RangeTombstones {
    * all that read this list at less than its newest sequence), deletions that none of them needs are dropped.
    */
   add({ start, end, sequence }: RangeTombstone, snapshots?: readonly number[]): void {
-    if (compare(start, end) >= 0) {
+    if (compareKeys(start, end) >= 0) {
       return;
     }
     const first = this.#firstEndingBehind(start, 0, start.length);
@@ -58,21 +58,21 @@ export class RangeTombstones {
     let next = first;
     let reached = start;
     let fragment = this.#fragments[next];
-    while (fragment !== undefined && compare(fragment.start, end) < 0) {
-      if (compare(fragment.start, reached) < 0) {
+    while (fragment !== undefined && compareKeys(fragment.start, end) < 0) {
+      if (compareKeys(fragment.start, reached) < 0) {
         pushPiece(pieces, fragment.start, reached, fragment.sequences);
       } else {
         pushPiece(pieces, reached, fragment.start, [sequence]);
         reached = fragment.start;
       }
-      const covered = compare(fragment.end, end) < 0 ? fragment.end : end;
+      const covered = compareKeys(fragment.end, end) < 0 ? fragment.end : end;
       pushPiece(pieces, reached, covered, withSequence(fragment.sequences, sequence, snapshots));
       pushPiece(pieces, covered, fragment.end, fragment.sequences);
       reached = fragment.end;
       next += 1;
       fragment = this.#fragments[next];
     }
-    if (compare(reached, end) < 0) {
+    if (compareKeys(reached, end) < 0) {
       pushPiece(pieces, reached, end, [sequence]);
     }
     this.#replace(first, next, pieces);
@@ -100,7 +100,7 @@ export class RangeTombstones {
     let end: Uint8Array | undefined;
     while (index !== -1 && index < fragments.length) {
       const fragment = fragments[index]!;
-      const isConnected = end === undefined || compare(end, fragment.start) === 0;
+      const isConnected = end === undefined || compareKeys(end, fragment.start) === 0;
       if (!isConnected || newestUpTo(fragment.sequences, sequence) <= floor) {
         break;
       }
@@ -123,7 +123,7 @@ export class RangeTombstones {
     let start: Uint8Array | undefined;
     while (index >= 0) {
       const fragment = fragments[index]!;
-      const isConnected = start === undefined || compare(fragment.end, start) === 0;
+      const isConnected = start === undefined || compareKeys(fragment.end, start) === 0;
       if (!isConnected || newestUpTo(fragment.sequences, sequence) <= floor) {
         break;
       }
@@ -140,9 +140,10 @@ export class RangeTombstones {
     let index = from === undefined ? 0 : this.#firstEndingBehind(from, 0, from.length);
     for (; index < fragments.length; index += 1) {
       const fragment = fragments[index]!;
-      const start = from !== undefined && compare(fragment.start, from) < 0 ? from : fragment.start;
-      const end = to !== undefined && compare(to, fragment.end) < 0 ? to : fragment.end;
-      if (compare(start, end) >= 0) {
+      const start =
+        from !== undefined && compareKeys(fragment.start, from) < 0 ? from : fragment.start;
+      const end = to !== undefined && compareKeys(to, fragment.end) < 0 ? to : fragment.end;
+      if (compareKeys(start, end) >= 0) {
         break;
       }
       for (const sequence of fragment.sequences) {
@@ -246,10 +247,6 @@ export function stripeOf(sequence: number, snapshots: readonly number[]): number
   return low;
 }
 
-function compare(left: Uint8Array, right: Uint8Array): number {
-  return compareBytes(left, 0, left.length, right, 0, right.length);
-}
-
 function newestUpTo(sequences: readonly number[], sequence: number): number {
   if (sequences[0]! <= sequence) {
     return sequences[0]!;
@@ -293,7 +290,7 @@ function pushPiece(
   end: Uint8Array,
   sequences: readonly number[],
 ): void {
-  if (compare(start, end) >= 0) {
+  if (compareKeys(start, end) >= 0) {
     return;
   }
   const piece = { start, end, sequences };
@@ -306,7 +303,7 @@ function pushPiece(
 }
 
 function continues(left: RangeFragment, right: RangeFragment): boolean {
-  return compare(left.end, right.start) === 0 && areSame(left.sequences, right.sequences);
+  return compareKeys(left.end, right.start) === 0 && areSame(left.sequences, right.sequences);
 }
 
 function areSame(left: readonly number[], right: readonly number[]): boolean {

@@ -1,7 +1,5 @@
-import { type Cursor, EntryKind } from './cursor.ts';
+import { type Cursor, EntryKind, NO_BYTES } from './cursor.ts';
 import type { RangeTombstones } from './range-tombstones.ts';
-
-const noBytes = new Uint8Array(0);
 
 /**
  * A source without the entries that a reader can't see because a later deletion covers them: a deleted range is passed over in one
@@ -9,12 +7,12 @@ const noBytes = new Uint8Array(0);
  */
 export class UncoveredCursor implements Cursor {
   isValid = false;
-  keyBytes: Uint8Array = noBytes;
+  keyBytes: Uint8Array = NO_BYTES;
   keyStart = 0;
   keyEnd = 0;
   sequence = 0;
   kind: EntryKind = EntryKind.delete;
-  valueBytes: Uint8Array = noBytes;
+  valueBytes: Uint8Array = NO_BYTES;
   valueStart = 0;
   valueEnd = 0;
   readonly #source: Cursor;

@@ -1,6 +1,6 @@
 /** Finds out from the contents of tables which of two that overlap is the newer one. Reads all of them once, side by side. */
 import type { FileSystem } from '../../io/file-system.ts';
-import { compareBytes } from '../../base/compare-bytes.ts';
+import { compareBytes, compareKeys } from '../../base/compare-bytes.ts';
 import type { Cursor } from '../entries/cursor.ts';
 import { tablePath } from '../sstable/names.ts';
 import { RangeTombstones } from '../entries/range-tombstones.ts';
@@ -8,7 +8,7 @@ import { BlockCache } from '../sstable/block-cache.ts';
 import { ReadCounters } from '../sstable/read-counters.ts';
 import { TableReader } from '../sstable/table-reader.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
-import { compareKeys, endsBefore } from './levels.ts';
+import { endsBefore } from './levels.ts';
 import type { Evidence } from './placement.ts';
 
 interface OpenTable {
@@ -117,14 +117,14 @@ export class ContentOrder {
       const cover = left.ranges?.newestCovering(key, 0, key.length, Number.MAX_SAFE_INTEGER) ?? 0;
       for (const right of this.#open) {
         if (left !== right && right.newest > 0) {
-          this.#compare(left, cover, right);
+          this.#compareKeys(left, cover, right);
         }
       }
     }
   }
 
   /** `right` has versions of a key; `left` may, and may have deleted it in a range at `cover`. */
-  #compare(left: OpenTable, cover: number, right: OpenTable): void {
+  #compareKeys(left: OpenTable, cover: number, right: OpenTable): void {
     if (left.newest > 0) {
       const isNewer = left.oldest > right.newest;
       this.#note(

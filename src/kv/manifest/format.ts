@@ -6,6 +6,7 @@
  *
  * All numbers are little-endian. A 64-bit number is always a safe integer. One state has one encoding.
  */
+import { compareKeys } from '../../base/compare-bytes.ts';
 import { assert } from '../../base/assert.ts';
 import { crc32 } from '../../base/crc32.ts';
 import { DIGEST_SIZE, sha256 } from '../../base/digest.ts';
@@ -14,7 +15,7 @@ import { viewOf, writeUint64 } from '../../base/integers.ts';
 import { BOUND_SIZE_MAX } from '../sstable/format.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 import { ByteReader } from './byte-reader.ts';
-import { compareKeys, LEVEL_COUNT, Levels, levelsProblem, newestSequence } from './levels.ts';
+import { LEVEL_COUNT, Levels, levelsProblem, newestSequence } from './levels.ts';
 
 // Format: persisted; never renumber.
 export const MANIFEST_FORMAT_VERSION = 1;

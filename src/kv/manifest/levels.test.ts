@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { compareKeys } from '../../base/compare-bytes.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 import { codeOf } from '../../testing/code-of.ts';
-import { compareKeys, Levels, levelsProblem, overlapsRange } from './levels.ts';
+import { Levels, levelsProblem, overlapsRange } from './levels.ts';
 
 const text = new TextEncoder();
 

@@ -8,7 +8,7 @@
  * behind it: a point read ends with the first table that knows the key. A `Levels` never changes; an edit makes another.
  */
 import { assert } from '../../base/assert.ts';
-import { compareBytes } from '../../base/compare-bytes.ts';
+import { compareKeys } from '../../base/compare-bytes.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 import { TableRun } from './table-run.ts';
 
@@ -168,10 +168,6 @@ function editedRun(level: number, tables: readonly TableMeta[]): TableRun {
     'an edit leaves the tables of a level without overlap',
   );
   return new TableRun(ordered);
-}
-
-export function compareKeys(left: Uint8Array, right: Uint8Array): number {
-  return compareBytes(left, 0, left.length, right, 0, right.length);
 }
 
 /** The sequence that the table's newest entry counts as written with. */

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { compareKeys } from '../../base/compare-bytes.ts';
+import { insertEntry } from '../../testing/insert-entry.ts';
 import { Arena } from '../../radix/arena.ts';
 import { EntryKind, makeFound } from '../entries/cursor.ts';
-import { compare } from '../tree/entry-iterator.ts';
 import { Memtable } from './memtable.ts';
 
 const MiB = 1024 * 1024;
@@ -33,10 +34,12 @@ function filled(given: readonly { key: number; isPut: boolean; size: number }[])
     const kind = isPut ? EntryKind.put : EntryKind.delete;
     const value = new Uint8Array(isPut ? size : 0).fill(index);
     const sequence = (index + 1) * STRIDE;
-    memtable.insert(keys[key]!, sequence, kind, value);
+    insertEntry(memtable, keys[key]!, sequence, kind, value);
     return { key: keys[key]!, sequence, kind, value };
   });
-  versions.sort((left, right) => compare(left.key, right.key) || right.sequence - left.sequence);
+  versions.sort(
+    (left, right) => compareKeys(left.key, right.key) || right.sequence - left.sequence,
+  );
   return { memtable, versions };
 }
 
@@ -80,7 +83,7 @@ describe('a memtable', () => {
         const key = keys[index]!;
         const sequence = at * STRIDE + (at % 3) - 1;
         const isSeen = (version: Version): boolean =>
-          compare(version.key, key) === 0 && version.sequence <= sequence;
+          compareKeys(version.key, key) === 0 && version.sequence <= sequence;
         const expected = versions.find(isSeen);
         const found = makeFound();
         expect(memtable.get(key, sequence, found)).toBe(expected !== undefined);
@@ -91,11 +94,11 @@ describe('a memtable', () => {
         const cursor = memtable.cursor();
         cursor.seek(key, sequence);
         const following = versions.find(
-          (version) => compare(version.key, key) > 0 || isSeen(version),
+          (version) => compareKeys(version.key, key) > 0 || isSeen(version),
         );
         expect(cursor.isValid && cursor.sequence).toBe(following?.sequence ?? false);
         cursor.seekBefore(key);
-        const before = versions.findLast((version) => compare(version.key, key) < 0);
+        const before = versions.findLast((version) => compareKeys(version.key, key) < 0);
         expect(cursor.isValid && cursor.sequence).toBe(before?.sequence ?? false);
       }),
     );
@@ -106,7 +109,8 @@ describe('a memtable', () => {
     let sequence = 0;
     while (memtable.hasRoom(100, 300)) {
       sequence += 1;
-      memtable.insert(
+      insertEntry(
+        memtable,
         new Uint8Array(100).fill(sequence),
         sequence,
         EntryKind.put,
@@ -136,7 +140,7 @@ describe('a memtable', () => {
     let sequence = 0;
     for (let index = 0; index < 200; index += 2) {
       sequence += 1;
-      memtable.insert(Uint8Array.of(index), sequence, EntryKind.put, Uint8Array.of(index));
+      insertEntry(memtable, Uint8Array.of(index), sequence, EntryKind.put, Uint8Array.of(index));
     }
     cursor.seekFirst();
     const found: number[] = [];
@@ -146,7 +150,7 @@ describe('a memtable', () => {
         found.push(byte);
         for (const key of [byte + 1, byte, Math.max(0, byte - 1)]) {
           sequence += 1;
-          memtable.insert(Uint8Array.of(key), sequence, EntryKind.put, new Uint8Array(0));
+          insertEntry(memtable, Uint8Array.of(key), sequence, EntryKind.put, new Uint8Array(0));
         }
       }
       cursor.next();

@@ -94,18 +94,10 @@ export class Memtable {
     return this.size < this.#sizeTarget && this.arena.hasRoom(this.sizeFor(keySize, valueSize));
   }
 
-  /** Adds a version, newer than all that are there. There must be room. */
-  insert(key: Uint8Array, sequence: number, kind: EntryKind, value: Uint8Array): void {
-    assert(sequence > this.maxSequence, 'sequences only grow');
-    const leaf = this.tree.upsert(key, 0, key.length);
-    const valueStart = this.#addVersion(leaf, sequence, kind, value.length);
-    if (value.length > 0) {
-      this.arena.bytes.set(value, valueStart);
-    }
-    this.#sample.add(key, 0, key.length, key.length + value.length);
-  }
-
-  /** The same for a key that lies in `source[keyStart, keyEnd)`, and its value from there to `valueEnd`. */
+  /**
+   * Adds a version, newer than all that are there, of the key that lies in `source[keyStart, keyEnd)`, its value from there to `valueEnd`.
+   * There must be room.
+   */
   insertFrom(
     source: ViewedBytes,
     keyStart: number,

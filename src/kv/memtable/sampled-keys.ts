@@ -1,4 +1,4 @@
-import { compareKeys } from '../manifest/levels.ts';
+import { compareKeys } from '../../base/compare-bytes.ts';
 
 /** What a sampled key stands for, in bytes of keys and values. */
 export const SAMPLE_SIZE: number = 16 * 1024;

@@ -1,6 +1,6 @@
 /** The deleted ranges of a table. See docs/formats/table.md. */
 import { assert } from '../../base/assert.ts';
-import { compareBytes } from '../../base/compare-bytes.ts';
+import { compareKeys } from '../../base/compare-bytes.ts';
 import { readUint64, viewOf, writeUint64 } from '../../base/integers.ts';
 import type { Refusal } from '../../base/refusal.ts';
 import type { RangeTombstone } from '../entries/range-tombstones.ts';
@@ -76,8 +76,4 @@ export function followsFragment(before: RangeTombstone, fragment: RangeTombstone
     return compareKeys(before.end, fragment.end) === 0 && fragment.sequence < before.sequence;
   }
   return compareKeys(before.end, fragment.start) <= 0;
-}
-
-export function compareKeys(left: Uint8Array, right: Uint8Array): number {
-  return compareBytes(left, 0, left.length, right, 0, right.length);
 }

@@ -1,7 +1,7 @@
 /** Writes one table, from entries in internal order. See docs/formats/table.md. */
 import { createHash } from 'node:crypto';
 import { assert } from '../../base/assert.ts';
-import { commonPrefixSize } from '../../base/compare-bytes.ts';
+import { commonPrefixSize, compareKeys } from '../../base/compare-bytes.ts';
 import { FILTER_BITS_PER_KEY_MAX, filterSizeOf, hashKey } from '../../collections/bloom-filter.ts';
 import type { File } from '../../io/file-system.ts';
 import { type DiskWork, writeAll } from '../../io/disk-request.ts';
@@ -26,12 +26,7 @@ import {
   TRAILER_SIZE,
   writeTrailer,
 } from './format.ts';
-import {
-  compareKeys,
-  encodeRangeTombstones,
-  followsFragment,
-  fragmentSize,
-} from './range-tombstone-part.ts';
+import { encodeRangeTombstones, followsFragment, fragmentSize } from './range-tombstone-part.ts';
 import { shortenSeparator, TableIndexBuilder } from './table-index.ts';
 import { encodeProperties, metaOf, type TableProperties } from './table-properties.ts';
 

@@ -1,4 +1,5 @@
 /** Opens a table's file and reads all of it but the data blocks, believing nothing that is not checked. */
+import { compareKeys } from '../../base/compare-bytes.ts';
 import { asVarveError, CorruptionError, systemCode, type VarveError } from '../../base/errors.ts';
 import type { BloomFilter } from '../../collections/bloom-filter.ts';
 import type { File, FileSystem } from '../../io/file-system.ts';
@@ -19,7 +20,7 @@ import {
   TRAILER_SIZE,
   trailerIsIntact,
 } from './format.ts';
-import { compareKeys, decodeRangeTombstones } from './range-tombstone-part.ts';
+import { decodeRangeTombstones } from './range-tombstone-part.ts';
 import { TableIndex } from './table-index.ts';
 import {
   decodeProperties,

@@ -1,6 +1,6 @@
 /** Checks all of a table: what reading it must be able to rely on. */
 import { createHash } from 'node:crypto';
-import { compareBytes } from '../../base/compare-bytes.ts';
+import { compareBytes, compareKeys } from '../../base/compare-bytes.ts';
 import { CorruptionError } from '../../base/errors.ts';
 import { hashKey } from '../../collections/bloom-filter.ts';
 import type { File } from '../../io/file-system.ts';
@@ -9,7 +9,6 @@ import { BlockCache } from './block-cache.ts';
 import { checkBlock } from './block-check.ts';
 import { BlockSource } from './block-source.ts';
 import { HEADER_SIZE } from './format.ts';
-import { compareKeys } from './range-tombstone-part.ts';
 import { ReadCounters } from './read-counters.ts';
 import { TableCursor } from './table-cursor.ts';
 import { readExactly, readTableParts, type TableParts } from './table-file.ts';

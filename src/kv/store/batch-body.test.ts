@@ -19,10 +19,12 @@ const operation = fc.oneof(
 
 function read(body: BatchBody): unknown[] {
   const found: unknown[] = [];
-  const content = body.bytes.subarray(0, body.size);
-  const wrong = decodeOperations(content, body.count, 1, (kind, sequence, key, value) => {
+  const { view, size, count } = body;
+  const placed = { bytes: body.bytes, view, start: 0, size, count };
+  const wrong = decodeOperations(placed, 1, (kind, sequence, source, keyStart, valueStart, end) => {
     expect(sequence).toBe(found.length + 1);
-    found.push({ kind, key: Uint8Array.from(key), value: Uint8Array.from(value) });
+    const key = source.bytes.slice(keyStart, valueStart);
+    found.push({ kind, key, value: source.bytes.slice(valueStart, end) });
   });
   expect(wrong).toBeUndefined();
   return found;

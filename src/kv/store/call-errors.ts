@@ -1,5 +1,5 @@
 /** What callers of a store hear when a call fails. */
-import { type Applied, asFailedWrite, VarveError, withoutApplied } from '../../base/errors.ts';
+import { asFailedWrite, VarveError, withoutApplied } from '../../base/errors.ts';
 
 /** What is wrong with a call that writes also says whether it took effect: not, if nobody has said otherwise. */
 export async function writing(work: () => Promise<number>): Promise<number> {
@@ -17,10 +17,4 @@ export async function notWriting(work: () => Promise<void>): Promise<void> {
   } catch (error) {
     throw error instanceof VarveError ? withoutApplied(error) : error;
   }
-}
-
-/** `applied`: of a write. */
-export function closedError(applied?: Applied): VarveError {
-  const facts = applied === undefined ? {} : { applied };
-  return new VarveError('CLOSED', 'The store has been closed.', facts);
 }

@@ -1,5 +1,11 @@
 /** The interface of the key-value store. */
 import type { TableMeta } from '../sstable/table-meta.ts';
+import type { Snapshot as KvSnapshot } from '../tree/snapshot-list.ts';
+import type { TreeStats } from '../tree/tree.ts';
+import type { VerifyOptions, VerifyReport } from '../tree/verify-tables.ts';
+
+export type { LevelStats as KvLevelStats } from '../tree/tree.ts';
+export type { KvSnapshot, VerifyOptions as KvVerifyOptions, VerifyReport as KvVerifyReport };
 
 /** Keys and values are bytes; a string stands for its UTF-8. */
 export type KvBytes = Uint8Array | string;
@@ -110,14 +116,6 @@ export interface KvRenameOptions extends KvWriteOptions {
   readonly overwrite?: boolean;
 }
 
-/** A view of the store that no later write changes. Costs disk space until it is closed. */
-export interface KvSnapshot {
-  /** Versions above it are not seen. */
-  readonly version: number;
-  close(): void;
-  [Symbol.dispose](): void;
-}
-
 /**
  * Entries in key order, as they were when the iterator was made. Not used to its end, it must be closed: it keeps files and memory from
  * being reclaimed.
@@ -150,64 +148,11 @@ export interface KvRecovery {
   readonly discarded: string | undefined;
 }
 
-export interface KvLevelStats {
-  readonly tableCount: number;
-  readonly size: number;
-}
-
-export interface KvStats {
-  readonly levels: readonly KvLevelStats[];
-  /** Entries in memory, and the bytes they take. */
-  readonly memtables: { readonly count: number; readonly size: number };
+export interface KvStats extends TreeStats {
   readonly lastVersion: number;
-  readonly flushedVersion: number;
   readonly pending: { readonly bytes: number; readonly waiting: number };
-  /** Whether writes are held up, and by what. */
-  readonly pressure: { readonly state: 'none' | 'slow' | 'stop'; readonly debt: number };
-  readonly background: {
-    readonly flushes: number;
-    readonly compactions: number;
-    readonly moves: number;
-    readonly ingests: number;
-    readonly bytesRead: number;
-    readonly bytesWritten: number;
-    /** Steps of flushes, compactions and manifests that ran in this thread, for whichever store. */
-    readonly ownerSteps: number;
-    /** The last failure of work in the background, until that work has succeeded. */
-    readonly error: Error | undefined;
-  };
-  readonly reads: {
-    readonly blockReads: number;
-    readonly blockHits: number;
-    readonly filterChecks: number;
-    readonly filterMisses: number;
-    readonly tableGets: number;
-    readonly seeks: number;
-  };
-  readonly cache: { readonly size: number; readonly capacity: number };
   /** Bytes of keys and values accepted, and of the bodies of the log's frames for them. */
   readonly written: { readonly raw: number; readonly log: number };
-  readonly snapshots: number;
-  readonly openTables: number;
-}
-
-export interface KvVerifyOptions {
-  /** Called after each table, with bytes checked and bytes in all. */
-  readonly onProgress?: (progress: { readonly bytes: number; readonly bytesTotal: number }) => void;
-  /** Looked at between tables. */
-  readonly signal?: AbortSignal;
-}
-
-export interface KvVerifyReport {
-  readonly ok: boolean;
-  readonly tables: number;
-  readonly entries: number;
-  readonly size: number;
-  readonly problems: readonly {
-    readonly file: string;
-    readonly offset?: number;
-    readonly reason: string;
-  }[];
 }
 
 /**
@@ -287,7 +232,7 @@ export interface KvStore<Value = Uint8Array> {
   /** Resolves when nothing is left to flush or to compact. Rejects if that can't be reached. */
   settled(): Promise<void>;
   /** Reads every table to its end, in this thread; others go on between two tables. Rejects with `ABORTED`, `CLOSED`, `UNAVAILABLE`. */
-  verify(options?: KvVerifyOptions): Promise<KvVerifyReport>;
+  verify(options?: VerifyOptions): Promise<VerifyReport>;
   /** Copies the store as it is now into an empty or new folder, while it is being written. Tables are hard-linked where possible. */
   backup(directory: string): Promise<void>;
   tables(): readonly (TableMeta & { readonly level: number })[];

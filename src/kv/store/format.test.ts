@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { viewOf } from '../../base/integers.ts';
 import {
   decodeOperations,
   encodeOperation,
@@ -48,8 +49,12 @@ function decode(
   readonly fault: string | undefined;
 } {
   const found: (Operation & { readonly sequence: number })[] = [];
-  const fault = decodeOperations(body, count, 7, (kind, sequence, key, value) => {
-    found.push({ kind, sequence, key: new Uint8Array(key), value: new Uint8Array(value) });
+  // Not at the beginning of its bytes, as in a segment, and not at their end.
+  const all = new Uint8Array([1, 2, 3, ...body, 0, 0, 0, 0, 0, 0, 0, 0]);
+  const placed = { bytes: all, view: viewOf(all), start: 3, size: body.length, count };
+  const fault = decodeOperations(placed, 7, (kind, sequence, source, keyStart, valueStart, end) => {
+    const key = source.bytes.slice(keyStart, valueStart);
+    found.push({ kind, sequence, key, value: source.bytes.slice(valueStart, end) });
   });
   return { found, fault };
 }

@@ -4,6 +4,7 @@
  *
  *   kind u8 | zero u8 | key size u16 | value size u32 | key | value
  */
+import type { ViewedBytes } from '../../base/copy-bytes.ts';
 import { limits } from '../../base/limits.ts';
 import { bodySizeMaxOf } from '../../journal/format.ts';
 import { BOUND_SIZE_MAX } from '../sstable/format.ts';
@@ -69,25 +70,44 @@ export function valueSizeAt(view: DataView, start: number): number {
   return view.getUint32(start + 4, true);
 }
 
-/** Receives the operations of a body. Key and value point into it. */
+/** The journal counts from 0, sequences begin with 1. */
+export function sequenceAt(position: number): number {
+  return position + 1;
+}
+
+/** The position that follows that of a sequence: so many are before it. */
+export function positionAfter(sequence: number): number {
+  return sequence;
+}
+
+/** Receives the operations of a body: a key in `source[keyStart, valueStart)`, its value from there to `end`. */
 export type OperationVisitor = (
   kind: OperationKind,
   sequence: number,
-  key: Uint8Array,
-  value: Uint8Array,
+  source: ViewedBytes,
+  keyStart: number,
+  valueStart: number,
+  end: number,
 ) => void;
+
+/** A body, in the bytes that it begins at `start` of. */
+export interface PlacedBody extends ViewedBytes {
+  readonly start: number;
+  readonly size: number;
+  readonly count: number;
+}
 
 /** Goes through the operations of a body; returns what is wrong with it, if anything is. */
 export function decodeOperations(
-  body: Uint8Array,
-  count: number,
+  body: PlacedBody,
   firstSequence: number,
   visit: OperationVisitor,
 ): string | undefined {
-  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
-  let at = 0;
+  const { view, start, size, count } = body;
+  const bodyEnd = start + size;
+  let at = start;
   for (let index = 0; index < count; index += 1) {
-    if (at + OPERATION_HEADER_SIZE > body.length) {
+    if (at + OPERATION_HEADER_SIZE > bodyEnd) {
       return 'the frame holds fewer operations than it says';
     }
     const kind = view.getUint8(at);
@@ -99,7 +119,7 @@ export function decodeOperations(
     if (view.getUint8(at + 1) !== 0 || !isOperationKind(kind)) {
       return 'an operation is of no known kind';
     }
-    if (end > body.length) {
+    if (end > bodyEnd) {
       return 'an operation does not fit its frame';
     }
     if (end - at > OPERATION_SIZE_MAX) {
@@ -111,15 +131,10 @@ export function decodeOperations(
     if (kind === OperationKind.deleteRange && valueSize > BOUND_SIZE_MAX) {
       return 'a deleted range ends behind every key';
     }
-    visit(
-      kind,
-      firstSequence + index,
-      body.subarray(keyStart, valueStart),
-      body.subarray(valueStart, end),
-    );
+    visit(kind, firstSequence + index, body, keyStart, valueStart, end);
     at = end;
   }
-  return at === body.length ? undefined : 'the frame holds more than its operations';
+  return at === bodyEnd ? undefined : 'the frame holds more than its operations';
 }
 
 function isOperationKind(kind: number): kind is OperationKind {

@@ -1,24 +1,23 @@
 import { VarveError } from '../../base/errors.ts';
 import { successorOfPrefix } from '../../radix/path.ts';
 import { makeFound } from '../entries/cursor.ts';
-import { EntryIterator } from '../tree/entry-iterator.ts';
+import type { Tree } from '../tree/tree.ts';
 import type { PreparedGuard } from './pending-batch.ts';
-import type { ReadState } from '../tree/read-state.ts';
 
 /** Why a batch with these guards may not be applied now, or undefined if it may. A version of 0 is that of no entry. */
 export function guardRefusal(
-  state: ReadState,
+  tree: Tree,
   sequence: number,
   guards: readonly PreparedGuard[],
 ): VarveError | undefined {
   for (const guard of guards) {
     if (guard.kind === 'empty') {
-      if (!isEmptyPrefix(state, sequence, guard.prefix)) {
+      if (!isEmptyPrefix(tree, sequence, guard.prefix)) {
         return refused(guard.prefix, 'There are keys that begin with', {});
       }
       continue;
     }
-    const actual = versionOf(state, sequence, guard.key);
+    const actual = versionOf(tree, sequence, guard.key);
     const expected = guard.kind === 'absent' ? 0 : guard.version;
     if (actual !== expected) {
       const what = expected === 0 ? 'There is an entry' : `Not at version ${expected}: the entry`;
@@ -30,17 +29,12 @@ export function guardRefusal(
 
 const found = makeFound();
 
-function versionOf(state: ReadState, sequence: number, key: Uint8Array): number {
-  return state.get(key, sequence, found) ? found.sequence : 0;
+function versionOf(tree: Tree, sequence: number, key: Uint8Array): number {
+  return tree.get(key, sequence, found) ? found.sequence : 0;
 }
 
-function isEmptyPrefix(state: ReadState, sequence: number, prefix: Uint8Array): boolean {
-  const bounds = { start: prefix, end: successorOfPrefix(prefix) };
-  const entries = new EntryIterator(state, bounds, {
-    sequence,
-    isReverse: false,
-    fillCache: true,
-  });
+function isEmptyPrefix(tree: Tree, sequence: number, prefix: Uint8Array): boolean {
+  const entries = tree.entries({ start: prefix, end: successorOfPrefix(prefix) }, sequence);
   try {
     return !entries.next();
   } finally {

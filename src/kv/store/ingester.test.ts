@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { Ingester } from './ingester.ts';
 import type { KvWriter } from './kv-writer.ts';
 import type { Maintenance } from '../tree/maintenance.ts';
-import type { MemtableQueue } from '../tree/memtable-queue.ts';
 
 describe('an ingester', () => {
   it('lets writes and readers go on in the turn in which the tables show, not later', async () => {
@@ -16,8 +15,8 @@ describe('an ingester', () => {
         done.push('released');
       },
     };
-    const memtables = { freeze: () => {}, frozenCount: 0 };
     const maintenance = {
+      flush: async () => {},
       makeIngested: async () => ({ tables: [], bytesRead: 0, bytesWritten: 0 }),
       addIngested: async (
         _made: unknown,
@@ -32,7 +31,6 @@ describe('an ingester', () => {
     };
     const ingester = new Ingester(
       writer as unknown as KvWriter,
-      memtables as unknown as MemtableQueue,
       maintenance as unknown as Maintenance,
     );
     expect(await ingester.ingest([], undefined)).toBe(7);
@@ -43,12 +41,12 @@ describe('an ingester', () => {
     const writer = { hold: async () => 7, release: () => {} };
     const gone = new Error('Worker terminated due to reaching memory limit');
     const maintenance = {
+      flush: async () => {},
       makeIngested: async () => ({ tables: [], bytesRead: 0, bytesWritten: 0 }),
       addIngested: () => Promise.reject(gone),
     };
     const ingester = new Ingester(
       writer as unknown as KvWriter,
-      { freeze: () => {}, frozenCount: 0 } as unknown as MemtableQueue,
       maintenance as unknown as Maintenance,
     );
     await expect(ingester.ingest([], undefined)).rejects.toMatchObject({

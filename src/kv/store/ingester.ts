@@ -3,7 +3,6 @@ import type { JobResult } from '../compaction/job.ts';
 import { maybeApplied, notApplied } from '../compaction/ingest-failure.ts';
 import type { KvWriter } from './kv-writer.ts';
 import type { Maintenance } from '../tree/maintenance.ts';
-import type { MemtableQueue } from '../tree/memtable-queue.ts';
 
 /**
  * Brings tables made from sorted entries into the store, one call after the other, so that they count as written at one moment:
@@ -15,14 +14,12 @@ import type { MemtableQueue } from '../tree/memtable-queue.ts';
  */
 export class Ingester {
   readonly #writer: KvWriter;
-  readonly #memtables: MemtableQueue;
   readonly #maintenance: Maintenance;
   /** The last installation under way: the next one waits for it. */
   #installing: Promise<unknown> = Promise.resolve();
 
-  constructor(writer: KvWriter, memtables: MemtableQueue, maintenance: Maintenance) {
+  constructor(writer: KvWriter, maintenance: Maintenance) {
     this.#writer = writer;
-    this.#memtables = memtables;
     this.#maintenance = maintenance;
   }
 
@@ -54,21 +51,14 @@ export class Ingester {
   /** Resolves to a sequence, when everything older is in tables and writes are held. */
   async #hold(made: JobResult): Promise<number> {
     try {
-      await this.#flush();
+      await this.#maintenance.flush();
       const sequence = await this.#writer.hold();
-      await this.#flush();
+      await this.#maintenance.flush();
       return sequence;
     } catch (error) {
       // No manifest was asked to name them.
       this.#maintenance.discard(made.tables);
       throw notApplied(error);
-    }
-  }
-
-  async #flush(): Promise<void> {
-    this.#memtables.freeze();
-    if (this.#memtables.frozenCount > 0) {
-      await this.#maintenance.whenFlushed(this.#memtables.active.maxSequence);
     }
   }
 }

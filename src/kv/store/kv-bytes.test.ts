@@ -1,7 +1,7 @@
 import vm from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compare } from '../tree/entry-iterator.ts';
+import { compareKeys } from '../../base/compare-bytes.ts';
 import {
   boundsOf,
   bytesCodec,
@@ -17,7 +17,7 @@ const key = fc
 const some = fc.option(key, { nil: undefined });
 
 function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
-  return compare(bytes.subarray(0, prefix.length), prefix) === 0;
+  return compareKeys(bytes.subarray(0, prefix.length), prefix) === 0;
 }
 
 describe('bounds', () => {
@@ -29,16 +29,16 @@ describe('bounds', () => {
           Object.entries({ gte, gt, lte, lt, prefix }).filter(([, bound]) => bound !== undefined),
         );
         const isWanted =
-          (gte === undefined || compare(tried, gte) >= 0) &&
-          (gt === undefined || compare(tried, gt) > 0) &&
-          (lte === undefined || compare(tried, lte) <= 0) &&
-          (lt === undefined || compare(tried, lt) < 0) &&
+          (gte === undefined || compareKeys(tried, gte) >= 0) &&
+          (gt === undefined || compareKeys(tried, gt) > 0) &&
+          (lte === undefined || compareKeys(tried, lte) <= 0) &&
+          (lt === undefined || compareKeys(tried, lt) < 0) &&
           (prefix === undefined || startsWith(tried, prefix));
         const bounds = boundsOf(given);
         const isHeld =
           bounds !== undefined &&
-          compare(tried, bounds.start) >= 0 &&
-          (bounds.end === undefined || compare(tried, bounds.end) < 0);
+          compareKeys(tried, bounds.start) >= 0 &&
+          (bounds.end === undefined || compareKeys(tried, bounds.end) < 0);
         expect(isHeld).toBe(isWanted);
       }),
       { numRuns: 200 },

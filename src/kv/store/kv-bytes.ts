@@ -1,13 +1,15 @@
 /** What callers give as keys, values and ranges, as bytes. */
 import { isUtf8 } from 'node:buffer';
+import { compareKeys } from '../../base/compare-bytes.ts';
 import { rejectUnknownNames } from '../../base/arguments.ts';
 import { VarveError } from '../../base/errors.ts';
 import { jsonTextOf } from '../../base/json-text.ts';
 import { successorOfPrefix } from '../../radix/path.ts';
 import type { KvBytes, KvInput, KvRange } from './contract.ts';
 import type { CopySlab } from './copy-slab.ts';
-import type { Found } from '../entries/cursor.ts';
-import { compare, type EntryBounds, successorOf } from '../tree/entry-iterator.ts';
+import { rangeNames } from './option-names.ts';
+import { NO_BYTES, type Found } from '../entries/cursor.ts';
+import { type EntryBounds, successorOf } from '../tree/entry-iterator.ts';
 
 export const KEY_SIZE_MAX = 65_535;
 
@@ -191,9 +193,7 @@ export function viewOfBytes(bytes: Uint8Array, start: number, end: number): Uint
   return new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start);
 }
 
-const EMPTY = new Uint8Array(0);
-
-const boundNames: ReadonlySet<string> = new Set(['gte', 'gt', 'lte', 'lt', 'prefix']);
+const boundNames: ReadonlySet<string> = new Set(rangeNames);
 
 /** What is no range must not pass as the range of all keys. */
 export function checkRangeObject(range: KvRange): void {
@@ -208,7 +208,7 @@ export function checkRangeObject(range: KvRange): void {
 
 /** A range as its first key and the first key behind it. Undefined: no key is in it. */
 export function boundsOf(range: KvRange): EntryBounds | undefined {
-  let start: Uint8Array = EMPTY;
+  let start: Uint8Array = NO_BYTES;
   let end: Uint8Array | undefined;
   if (range.prefix !== undefined) {
     start = boundOf(range.prefix);
@@ -237,7 +237,7 @@ function withinKeys(first: Uint8Array, behind: Uint8Array | undefined): EntryBou
     behind !== undefined && behind.length > KEY_SIZE_MAX
       ? successorOfPrefix(behind.subarray(0, KEY_SIZE_MAX))
       : behind;
-  const isEmpty = start === undefined || (end !== undefined && compare(start, end) >= 0);
+  const isEmpty = start === undefined || (end !== undefined && compareKeys(start, end) >= 0);
   return isEmpty ? undefined : { start, end };
 }
 
@@ -248,11 +248,11 @@ function boundOf(given: KvBytes): Uint8Array {
 }
 
 function later(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return compare(left, right) < 0 ? right : left;
+  return compareKeys(left, right) < 0 ? right : left;
 }
 
 function earlier(left: Uint8Array | undefined, right: Uint8Array): Uint8Array {
-  return left === undefined || compare(right, left) < 0 ? right : left;
+  return left === undefined || compareKeys(right, left) < 0 ? right : left;
 }
 
 /** Nothing in them is the caller's. What is no key is left to be refused. */

@@ -3,6 +3,7 @@ import { VarveError } from '../../base/errors.ts';
 import type { Clock } from '../../io/clock.ts';
 import type { KvAsyncIterator, KvBytes, KvIterator } from './contract.ts';
 import type { EntryIterator } from '../tree/entry-iterator.ts';
+import type { OpenIterators } from '../tree/open-iterators.ts';
 import { CopySlab, SCAN_SLAB_SIZE } from './copy-slab.ts';
 import { keyBytesOf, type ValueCodec, viewOfBytes } from './kv-bytes.ts';
 import type { Pace } from './pace.ts';
@@ -35,37 +36,6 @@ export class ScanItems<Value> {
     this.#copiedKeys.copy(entries.keyBytes, entries.keyStart, entries.keyEnd),
     this.#codec.copy(this.#copiedValues, entries.valueBytes, entries.valueStart, entries.valueEnd),
   ];
-}
-
-/** What holds the iterators of a store together: they end with it. */
-export class OpenIterators {
-  readonly #open = new Set<EntryIterator>();
-
-  get count(): number {
-    return this.#open.size;
-  }
-
-  add(entries: EntryIterator): void {
-    this.#open.add(entries);
-  }
-
-  close(entries: EntryIterator): void {
-    if (this.#open.delete(entries)) {
-      entries.close();
-    }
-  }
-
-  /** At which they read. */
-  get sequences(): readonly number[] {
-    return Array.from(this.#open, ({ readSequence }) => readSequence);
-  }
-
-  closeAll(): void {
-    for (const entries of this.#open) {
-      entries.close();
-    }
-    this.#open.clear();
-  }
 }
 
 export class SyncIterator<Item> implements KvIterator<Item> {

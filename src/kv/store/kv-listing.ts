@@ -1,16 +1,13 @@
 /** Listings as object stores give them: what begins alike up to a delimiter is one line. */
+import { compareKeys } from '../../base/compare-bytes.ts';
 import { checkRange, rejectUnknownNames } from '../../base/arguments.ts';
 import { VarveError } from '../../base/errors.ts';
 import { endOfComponent, startsWith, successorOfPrefix } from '../../radix/path.ts';
 import type { KvListEntry, KvListOptions } from './contract.ts';
-import {
-  compare,
-  type EntryBounds,
-  type EntryIterator,
-  successorOf,
-} from '../tree/entry-iterator.ts';
+import { type EntryBounds, type EntryIterator, successorOf } from '../tree/entry-iterator.ts';
 import { copyOf, keyBytesOf, ownCopyOf, type ValueCodec } from './kv-bytes.ts';
-import { type OpenIterators, SyncIterator } from './kv-iterator.ts';
+import type { OpenIterators } from '../tree/open-iterators.ts';
+import { SyncIterator } from './kv-iterator.ts';
 
 const listNames: ReadonlySet<string> = new Set(['delimiter', 'after', 'limit', 'snapshot']);
 
@@ -35,7 +32,7 @@ export function listEntries<Value>(
   const start = startOf(prefix, delimiter, options);
   const end = successorOfPrefix(prefix);
   const isEmpty =
-    start === undefined || limit === 0 || (end !== undefined && compare(start, end) >= 0);
+    start === undefined || limit === 0 || (end !== undefined && compareKeys(start, end) >= 0);
   const entries = isEmpty ? undefined : open({ start, end });
   const itemOf = (at: EntryIterator): KvListEntry<Value> => lineOf(at, prefix, delimiter, codec);
   return new SyncIterator(entries, iterators, itemOf, limit);
@@ -56,7 +53,7 @@ function startOf(
     startsWith(bytes, prefix) &&
     endOfComponent(bytes, prefix.length, delimiter) === bytes.length;
   const start = isRolledUp ? successorOfPrefix(bytes) : successorOf(bytes);
-  return start !== undefined && compare(start, prefix) < 0 ? prefix : start;
+  return start !== undefined && compareKeys(start, prefix) < 0 ? prefix : start;
 }
 
 function lineOf<Value>(

@@ -1,14 +1,17 @@
 import type { FrameBody, FrameEncoder, SegmentSummary } from '../../journal/encoder.ts';
 import type { OffsetTable } from '../../journal/offset-table.ts';
-import { BATCH_SIZE_MAX, decodeOperations, type OperationVisitor } from './format.ts';
+import {
+  BATCH_SIZE_MAX,
+  decodeOperations,
+  type OperationVisitor,
+  positionAfter,
+  sequenceAt,
+} from './format.ts';
 
 /** A checksum of so much takes about as long as a sync. With less, large batches that wait together would each be synced alone. */
 const MEANWHILE_SIZE_MAX = 1024 * 1024;
 
-/**
- * The log of a key-value store in the journal's eyes: positions are sequences less one, and nothing needs to be added to a body
- * but the checksums that every frame has.
- */
+/** The log of a key-value store in the journal's eyes: nothing needs to be added to a body but the checksums that every frame has. */
 export class KvLogEncoder implements FrameEncoder {
   readonly meanwhileSizeMax: number = MEANWHILE_SIZE_MAX;
   readonly bodySizeMax: number = BATCH_SIZE_MAX;
@@ -27,13 +30,12 @@ export class KvLogEncoder implements FrameEncoder {
 
   replay(body: FrameBody, offsets: OffsetTable): string | undefined {
     noteOffsets(body, offsets);
-    if (body.firstPosition + body.count <= this.#coveredSequence) {
+    if (body.firstPosition + body.count <= positionAfter(this.#coveredSequence)) {
       // Its checksums have been looked at, and tables hold what it says: most of a log that was closed is like this.
       return undefined;
     }
-    const bytes = body.bytes.subarray(body.start, body.start + body.size);
     const visit = this.#visit ?? ((): void => {});
-    return decodeOperations(bytes, body.count, body.firstPosition + 1, visit);
+    return decodeOperations(body, sequenceAt(body.firstPosition), visit);
   }
 
   sealSegment(): SegmentSummary {

@@ -12,7 +12,7 @@ import {
 } from '../sstable/table-sample.ts';
 import { type CompactionPlan, pickCompaction } from '../compaction/compaction-picker.ts';
 import { compactionSettings } from '../compaction/compaction-settings.ts';
-import { type KvRepairReport, repairKv } from './kv-repair.ts';
+import { type KvRepairReport, repairHeld } from './kv-repair.ts';
 import { emptyManifest, encodeManifest } from '../manifest/format.ts';
 import { LEVEL_COUNT, Levels } from '../manifest/levels.ts';
 import { checkFolder, readManifest } from '../manifest/manifest-store.ts';
@@ -195,7 +195,7 @@ describe('a store whose manifest is gone', () => {
         deepest,
         store.levels.toArrays().findLastIndex(({ length }) => length > 0),
       );
-      const report = repairKv(store.fileSystem, '/kv', { apply: true });
+      const report = repairHeld(store.fileSystem, '/kv', { apply: true });
       store.expectRepaired(report);
       sunk += report.kept.filter(({ level }) => level > 0).length;
     }
@@ -225,7 +225,7 @@ describe('a store whose manifest is gone', () => {
       if (unfinished) {
         store.fileSystem.removeFile(tablePath('/kv', made.at(-1)!.number));
       }
-      const report = repairKv(store.fileSystem, '/kv', { apply: true });
+      const report = repairHeld(store.fileSystem, '/kv', { apply: true });
       store.expectRepaired(report);
       const kept = new Set(report.kept.map(({ number }) => number));
       expect(made.some(({ number }) => kept.has(number))).toBe(!unfinished);
@@ -238,26 +238,26 @@ describe('a store whose manifest is gone', () => {
     store.put(['a', 'b'], new SeededRandom(1));
     store.put(['b', 'c'], new SeededRandom(2));
     const before = store.fileSystem.snapshotDigest();
-    const planned = repairKv(store.fileSystem, '/kv');
+    const planned = repairHeld(store.fileSystem, '/kv');
     expect(store.fileSystem.snapshotDigest()).toBe(before);
     expect(planned.outcome).toBe('repairable');
-    const done = repairKv(store.fileSystem, '/kv', { apply: true });
+    const done = repairHeld(store.fileSystem, '/kv', { apply: true });
     expect({ ...done, outcome: 'repairable' }).toEqual(planned);
-    expect(repairKv(store.fileSystem, '/kv', { apply: true }).outcome).toBe('intact');
+    expect(repairHeld(store.fileSystem, '/kv', { apply: true }).outcome).toBe('intact');
   });
 
   it('has its log replayed from where its tables end', () => {
     const store = new SmallStore();
     store.put(['a', 'b'], new SeededRandom(1));
     store.put(['b', 'c'], new SeededRandom(2));
-    expect(repairKv(store.fileSystem, '/kv')).toMatchObject({
+    expect(repairHeld(store.fileSystem, '/kv')).toMatchObject({
       lastSequence: 5,
       flushedSequence: 5,
       missing: undefined,
     });
     store.fileSystem.removeFile(`/kv/log/${segmentName(0)}`);
     store.writeLog(9);
-    expect(repairKv(store.fileSystem, '/kv')).toMatchObject({
+    expect(repairHeld(store.fileSystem, '/kv')).toMatchObject({
       flushedSequence: 9,
       missing: { from: 5, to: 9 },
     });
@@ -272,7 +272,7 @@ describe('a store whose manifest is gone', () => {
       });
       store.fileSystem.removeFile(`/kv/log/${segmentName(0)}`);
       store.writeLog(start);
-      const report = repairKv(store.fileSystem, '/kv');
+      const report = repairHeld(store.fileSystem, '/kv');
       expect(report.kept.map(({ number }) => number)).toEqual(start === 4 ? [1, 2] : [1]);
       expect(report.flushedSequence).toBe(start === 4 ? 4 : 3);
     }
@@ -295,7 +295,7 @@ describe('what can not be repaired', () => {
     const before = ['1', '2'].map((number) =>
       store.fileSystem.readFile(tablePath('/kv', Number(number))),
     );
-    const report = repairKv(store.fileSystem, '/kv', { apply: true });
+    const report = repairHeld(store.fileSystem, '/kv', { apply: true });
     expect(report.damaged.map(({ number }) => number)).toEqual([1, 2]);
     expect(report.kept).toEqual([{ number: 3, level: 0 }]);
     const aside = store.fileSystem.list('/kv/quarantine').map(({ name }) => name);
@@ -314,11 +314,11 @@ describe('what can not be repaired', () => {
     store.make([[versionOf('a', 3), versionOf('b', 8)]], 1, [91]);
     store.make([[versionOf('x', 5)]], 1, [92]);
     const before = store.fileSystem.snapshotDigest();
-    const report = repairKv(store.fileSystem, '/kv', { apply: true });
+    const report = repairHeld(store.fileSystem, '/kv', { apply: true });
     expect(report.outcome).toBe('refused');
     expect(report.undecided.map(({ number }) => number)).toEqual([2, 1]);
     expect(store.fileSystem.snapshotDigest()).toBe(before);
-    const forced = repairKv(store.fileSystem, '/kv', { apply: true, setAsideUndecided: true });
+    const forced = repairHeld(store.fileSystem, '/kv', { apply: true, setAsideUndecided: true });
     expect(forced).toMatchObject({ outcome: 'repaired', kept: [{ number: 3, level: 1 }] });
     expect(store.fileSystem.list('/kv/quarantine')).toHaveLength(2);
   });
@@ -328,12 +328,12 @@ describe('what can not be repaired', () => {
     const alone = new SmallStore();
     alone.make([ingested], 0, []);
     alone.put(['a', 'b'], new SeededRandom(1));
-    expect(repairKv(alone.fileSystem, '/kv')).toMatchObject({
+    expect(repairHeld(alone.fileSystem, '/kv')).toMatchObject({
       outcome: 'repairable',
       ingested: [1],
     });
     alone.put(['a', 'l'], new SeededRandom(1));
-    expect(repairKv(alone.fileSystem, '/kv')).toMatchObject({
+    expect(repairHeld(alone.fileSystem, '/kv')).toMatchObject({
       outcome: 'refused',
       undecided: [{ number: 1 }],
     });
@@ -346,11 +346,11 @@ describe('what can not be repaired', () => {
       identity: new Uint8Array(16).fill(9),
     });
     const before = store.fileSystem.snapshotDigest();
-    expect(codeOf(() => repairKv(store.fileSystem, '/kv', { apply: true }))).toBe('FOREIGN_FILE');
+    expect(codeOf(() => repairHeld(store.fileSystem, '/kv', { apply: true }))).toBe('FOREIGN_FILE');
     expect(store.fileSystem.snapshotDigest()).toBe(before);
     const empty = new SimulatedFileSystem();
     empty.makeDirectory('/kv');
-    expect(codeOf(() => repairKv(empty, '/kv', { apply: true }))).toBe('NOT_A_STORE');
+    expect(codeOf(() => repairHeld(empty, '/kv', { apply: true }))).toBe('NOT_A_STORE');
   });
 
   it('is no reason to touch a manifest that can be read', () => {
@@ -364,10 +364,10 @@ describe('what can not be repaired', () => {
       levels: store.levels,
     });
     store.fileSystem.writeFile('/kv/manifest', encodeManifest(state));
-    expect(repairKv(store.fileSystem, '/kv', { apply: true }).outcome).toBe('intact');
-    const again = repairKv(store.fileSystem, '/kv', { evenIfIntact: true });
+    expect(repairHeld(store.fileSystem, '/kv', { apply: true }).outcome).toBe('intact');
+    const again = repairHeld(store.fileSystem, '/kv', { evenIfIntact: true });
     expect(again.kept).toEqual([{ number: 1, level: 0 }]);
     store.fileSystem.removeFile(tablePath('/kv', 1));
-    expect(repairKv(store.fileSystem, '/kv', { apply: true }).outcome).toBe('repaired');
+    expect(repairHeld(store.fileSystem, '/kv', { apply: true }).outcome).toBe('repaired');
   });
 });

@@ -2,10 +2,13 @@
  * Makes a manifest from the tables alone, for a store whose manifest is missing or damaged. Nothing is deleted: what can't be used is
  * moved to the quarantine, and what isn't needed is left to the next open, which removes what proves to be ours.
  */
-import { CorruptionError, VarveError } from '../../base/errors.ts';
+import { checkPath, rejectUnknownNames } from '../../base/arguments.ts';
+import { asVarveError, CorruptionError, VarveError } from '../../base/errors.ts';
 import { readSmallFile, replaceFile } from '../../io/atomic-file.ts';
+import { resolveComponents } from '../../io/components.ts';
 import type { FileSystem } from '../../io/file-system.ts';
-import { joinPath } from '../../io/path.ts';
+import { holdFolder, readingFolder } from '../../io/held-folder.ts';
+import { absolutePath, joinPath } from '../../io/path.ts';
 import { readInto } from '../../io/read-into.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_SIZE, segmentName } from '../../journal/format.ts';
 import { isRefusal as isHeaderRefusal } from '../../base/refusal.ts';
@@ -19,12 +22,14 @@ import { type TableWithOrigin, traceLineage } from '../manifest/lineage.ts';
 import { readManifest } from '../manifest/manifest-store.ts';
 import { isSame, readHeader, setAsideTable } from '../manifest/orphans.ts';
 import { placeTables } from '../manifest/placement.ts';
-import { MANIFEST_NAME, tablePath } from '../sstable/names.ts';
+import { MANIFEST_NAME, tablePath, TABLES_NAME } from '../sstable/names.ts';
 import { BlockCache } from '../sstable/block-cache.ts';
 import { ReadCounters } from '../sstable/read-counters.ts';
 import { readTableMeta } from '../sstable/table-file.ts';
 import { TableReader } from '../sstable/table-reader.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
+import { sequenceAt } from './format.ts';
+import type { KvComponents } from './options.ts';
 
 export interface KvRepairOptions {
   /** Do it. Default false: only say what would be done. */
@@ -58,27 +63,89 @@ export interface KvRepairReport {
   readonly missing: { readonly from: number; readonly to: number } | undefined;
 }
 
+const componentNames: ReadonlySet<string> = new Set(['fileSystem']);
+const optionNames: ReadonlySet<string> = new Set(['apply', 'setAsideUndecided', 'evenIfIntact']);
+
+/** What a repair found, and did if it was told to. */
+export interface KvFolderRepairReport extends KvRepairReport {
+  /** Whether the folder has a log. A repaired store is one with a log if so. */
+  readonly hasLog: boolean;
+}
+
+/**
+ * Makes the manifest of a store that can't be opened anew, from its tables; without `apply` it only says what it would do. Deletes
+ * nothing: what can't be used is moved to the folder's `quarantine`. The store must not be open.
+ *
+ * Throws `LOCKED`, `NOT_A_STORE`, `FOREIGN_FILE`, `UNSUPPORTED_FORMAT`, `CORRUPT`, `INVALID_ARGUMENT`, `UNAVAILABLE`.
+ */
+export async function repairKv(
+  directory: string,
+  options: KvRepairOptions = {},
+  components: Pick<KvComponents, 'fileSystem'> = {},
+): Promise<KvFolderRepairReport> {
+  rejectUnknownNames(options, optionNames, 'option');
+  checkPath(directory, 'Give the folder of the store.');
+  const { fileSystem } = await resolveComponents(components, componentNames);
+  const path = absolutePath(directory);
+  try {
+    // Order: looked at before the lock leaves a file in a folder that is not ours.
+    inspectFolder(fileSystem, path);
+    if (options.apply !== true) {
+      return await readingFolder(fileSystem, path, async (folder) => {
+        const report = repairHeld(folder.fileSystem, path, options);
+        await folder.release();
+        return report;
+      });
+    }
+    const lock = await holdFolder(fileSystem, path);
+    try {
+      return repairHeld(lock.fileSystem, path, options);
+    } finally {
+      await lock.release();
+    }
+  } catch (error) {
+    throw asVarveError(error, `The store in ${path} can't be repaired`);
+  }
+}
+
 /**
  * The store must be locked by the caller, and not be open. Throws `FOREIGN_FILE` if there is something in the folder that isn't the store's,
  * `NOT_A_STORE` if there is no table and no log, `UNSUPPORTED_FORMAT` if a newer version wrote the manifest.
  */
-export function repairKv(
+export function repairHeld(
   fileSystem: FileSystem,
   directory: string,
   options: KvRepairOptions = {},
-): KvRepairReport {
+): KvFolderRepairReport {
   inspectKvNames(fileSystem, directory);
   if (options.evenIfIntact !== true && isIntact(fileSystem, directory)) {
-    return { ...nothingFound, outcome: 'intact' };
+    const hasLog = fileSystem.stat(joinPath(directory, LOG_NAME)) !== undefined;
+    return { ...nothingFound, outcome: 'intact', hasLog };
   }
   const log = inspectLog(fileSystem, directory);
   const survey = surveyTables(fileSystem, directory, log?.identity);
-  const report = planRepair({ fileSystem, directory, log, survey }, options);
+  const hasLog = log !== undefined;
+  const report = { ...planRepair({ fileSystem, directory, log, survey }, options), hasLog };
   if (options.apply !== true || report.outcome === 'refused') {
     return report;
   }
   apply({ fileSystem, directory, log, survey }, report);
   return { ...report, outcome: 'repaired' };
+}
+
+function inspectFolder(fileSystem: FileSystem, directory: string): void {
+  if (fileSystem.stat(directory)?.kind === 'directory') {
+    inspectKvNames(fileSystem, directory);
+    const holdsAny = [MANIFEST_NAME, TABLES_NAME, LOG_NAME].some(
+      (name) => fileSystem.stat(joinPath(directory, name)) !== undefined,
+    );
+    if (holdsAny) {
+      return;
+    }
+  }
+  throw new VarveError('NOT_A_STORE', `There is no store in ${directory}.`, {
+    details: { directory },
+  });
 }
 
 const nothingFound: Omit<KvRepairReport, 'outcome'> = {
@@ -147,7 +214,7 @@ function inspectLog(fileSystem: FileSystem, directory: string): LogFacts | undef
       file.close();
     }
   }
-  return { identity, start: positions[0] ?? 0 };
+  return { identity, start: sequenceAt(positions[0] ?? 0) - 1 };
 }
 
 function surveyTables(

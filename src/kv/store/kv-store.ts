@@ -1,9 +1,12 @@
-import { rejectUnknownNames, checkRange } from '../../base/arguments.ts';
-import { asVarveError, readOnlyError, VarveError } from '../../base/errors.ts';
-import type { Logger } from '../../base/logger.ts';
-import type { Clock } from '../../io/clock.ts';
+import {
+  checkCallback,
+  checkRange,
+  checkSignal,
+  rejectUnknownNames,
+} from '../../base/arguments.ts';
+import { Ending } from '../../base/ending.ts';
+import { asVarveError, closedError, readOnlyError, VarveError } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../io/file-system.ts';
-import type { Journal } from '../../journal/journal.ts';
 import type {
   KvAsyncIterator,
   KvBatchOptions,
@@ -29,11 +32,10 @@ import type {
   KvWriteOptions,
 } from './contract.ts';
 import { type Found, makeFound } from '../entries/cursor.ts';
-import { closeEngine } from './close-engine.ts';
-import { closedError, notWriting, writing } from './call-errors.ts';
+import { notWriting, writing } from './call-errors.ts';
 import type { BatchBody } from './batch-body.ts';
 import { CopySlab } from './copy-slab.ts';
-import { type EntryBounds, EntryIterator } from '../tree/entry-iterator.ts';
+import type { EntryBounds, EntryIterator } from '../tree/entry-iterator.ts';
 import {
   boundsOf,
   checkRangeObject,
@@ -43,47 +45,27 @@ import {
   SoughtKeys,
   type ValueCodec,
 } from './kv-bytes.ts';
-import {
-  AsyncIterator,
-  type ItemOf,
-  type OpenIterators,
-  ScanItems,
-  SyncIterator,
-} from './kv-iterator.ts';
+import { AsyncIterator, type ItemOf, ScanItems, SyncIterator } from './kv-iterator.ts';
 import { Ingester } from './ingester.ts';
 import { optionNames } from './option-names.ts';
 import { Pace } from './pace.ts';
-import { backupKv, type BackupParts } from './kv-backup.ts';
+import { backupKv } from './kv-backup.ts';
 import { listEntries } from './kv-listing.ts';
-import { kvStats, type StatsParts } from './kv-stats.ts';
-import { verifyTables } from './kv-verify.ts';
 import type { KvWriter } from './kv-writer.ts';
-import type { Maintenance } from '../tree/maintenance.ts';
-import type { MemtableQueue } from '../tree/memtable-queue.ts';
 import { checkFlags, checkList, entriesAsBytes } from './prepared-write.ts';
-import type { ReadState } from '../tree/read-state.ts';
 import { longestPrefixOf, renameOperations } from './path-keys.ts';
-import type { SnapshotList } from '../tree/snapshot-list.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
-import type { TableSet } from '../tree/table-set.ts';
+import type { Tree, TreeParts } from '../tree/tree.ts';
+import type { StoreLog } from './store-log.ts';
 import { WriteCalls } from './write-calls.ts';
 
-export interface KvStoreParts<Value> extends StatsParts, BackupParts {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly lock: Pick<DirectoryLock, 'release'>;
-  readonly codec: ValueCodec<Value>;
-  readonly isReadOnly: boolean;
-  /** Of a store that is only read: throws if somebody has it open now. */
-  readonly recheck?: () => Promise<void>;
-  readonly journal: Journal | undefined;
+export interface KvStoreParts<Value> extends TreeParts {
+  readonly tree: Tree;
+  readonly log: StoreLog;
   readonly writer: KvWriter;
-  readonly memtables: MemtableQueue;
-  readonly state: ReadState;
-  readonly tables: TableSet;
-  readonly maintenance: Maintenance;
-  readonly snapshots: SnapshotList;
-  readonly iterators: OpenIterators;
+  /** `recheck`, of a store that is only read: throws if somebody has it open now. */
+  readonly lock: Pick<DirectoryLock, 'release'> & { readonly recheck?: () => Promise<void> };
+  readonly codec: ValueCodec<Value>;
   readonly recovery: KvRecovery;
 }
 
@@ -96,11 +78,10 @@ const COPY_SLAB_SIZE = 8 * 1024;
 export class LocalKvStore<Value> implements KvStore<Value> {
   readonly recovery: KvRecovery;
   readonly #parts: KvStoreParts<Value>;
-  readonly #state: ReadState;
+  readonly #tree: Tree;
   readonly #codec: ValueCodec<Value>;
   readonly #writer: KvWriter;
   readonly #found: Found = makeFound();
-  readonly #iterators: OpenIterators;
   readonly #copies = new CopySlab(COPY_SLAB_SIZE);
   readonly #soughtKeys = new SoughtKeys();
   readonly #items: ScanItems<Value>;
@@ -111,20 +92,19 @@ export class LocalKvStore<Value> implements KvStore<Value> {
 
   constructor(parts: KvStoreParts<Value>) {
     this.#parts = parts;
-    this.#state = parts.state;
+    this.#tree = parts.tree;
     this.#codec = parts.codec;
     this.#items = new ScanItems(parts.codec);
     this.#writer = parts.writer;
-    this.#iterators = parts.iterators;
     this.#pace = new Pace(parts.clock);
     this.recovery = parts.recovery;
-    const { writer, codec, journal } = parts;
-    this.#calls = new WriteCalls(writer, codec, journal !== undefined, () => this.#checkOpen());
-    this.#ingester = new Ingester(parts.writer, parts.memtables, parts.maintenance);
+    const { writer, codec, log, tree } = parts;
+    this.#calls = new WriteCalls(writer, codec, log, () => this.#checkOpen());
+    this.#ingester = new Ingester(writer, tree.maintenance);
   }
 
   get flushedPosition(): number {
-    return this.#parts.maintenance.state.flushedPosition;
+    return this.#tree.state.flushedPosition;
   }
 
   get lastVersion(): number {
@@ -224,57 +204,44 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   rename(from: KvBytes, to: KvBytes, options: KvRenameOptions = {}): Promise<number> {
-    return writing(() => this.#rename(from, to, options));
-  }
-
-  async #rename(from: KvBytes, to: KvBytes, options: KvRenameOptions): Promise<number> {
-    rejectUnknownNames(options, optionNames.rename, 'option');
-    this.#checkOpen();
-    const { prefix: isPrefix = false, overwrite: mayOverwrite = false, ...rest } = options;
-    checkFlags({ prefix: isPrefix, overwrite: mayOverwrite });
-    const work = {
-      from: ownCopyOf(keyBytesOf(from)),
-      to: ownCopyOf(keyBytesOf(to)),
-      isPrefix,
-      mayOverwrite,
-    };
-    let count = 0;
-    // When it is its turn: everything written before is renamed along.
-    const plan = (): BatchBody => {
-      const body = renameOperations((bounds) => this.#entries(bounds, false), work);
-      count = body.count / 2;
-      return body;
-    };
-    await this.#calls.planned(plan, rest);
-    return count;
+    return writing(async () => {
+      rejectUnknownNames(options, optionNames.rename, 'option');
+      this.#checkOpen();
+      const { prefix: isPrefix = false, overwrite: mayOverwrite = false, ...rest } = options;
+      checkFlags({ prefix: isPrefix, overwrite: mayOverwrite });
+      const names = { from: ownCopyOf(keyBytesOf(from)), to: ownCopyOf(keyBytesOf(to)) };
+      const work = { ...names, isPrefix, mayOverwrite };
+      let count = 0;
+      // When it is its turn: everything written before is renamed along.
+      const plan = (): BatchBody => {
+        const body = renameOperations((bounds) => this.#entries(bounds), work);
+        count = body.count / 2;
+        return body;
+      };
+      await this.#calls.planned(plan, rest);
+      return count;
+    });
   }
 
   ingest(
     entries: IngestedEntries<Value>,
     options: Pick<KvWriteOptions, 'position'> = {},
   ): Promise<number> {
-    return writing(() => this.#ingest(entries, options));
-  }
-
-  async #ingest(
-    entries: IngestedEntries<Value>,
-    options: Pick<KvWriteOptions, 'position'>,
-  ): Promise<number> {
-    rejectUnknownNames(options, optionNames.ingest, 'option');
-    this.#checkOpen();
-    this.#checkWritable();
-    const { position } = options;
-    if (position !== undefined) {
-      this.#calls.checkPosition(position);
-    }
-    try {
-      return await this.#ingester.ingest(entriesAsBytes(entries, this.#codec), position);
-    } catch (error) {
-      if (this.#closing !== undefined && error instanceof VarveError && error.code === 'ABORTED') {
-        throw closedError();
+    return writing(async () => {
+      rejectUnknownNames(options, optionNames.ingest, 'option');
+      this.#checkOpen();
+      this.#checkWritable();
+      const { position } = options;
+      if (position !== undefined) {
+        this.#parts.log.checkPosition(position);
       }
-      throw error;
-    }
+      try {
+        return await this.#ingester.ingest(entriesAsBytes(entries, this.#codec), position);
+      } catch (error) {
+        const isCut = error instanceof VarveError && error.code === 'ABORTED';
+        throw isCut && this.#closing !== undefined ? closedError() : error;
+      }
+    });
   }
 
   iterateSync(options: KvIterateOptions & { readonly keysOnly: true }): KvIterator<Uint8Array>;
@@ -292,13 +259,13 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     const entries =
       bounds === undefined || limit === 0
         ? undefined
-        : this.#entries(bounds, reverse, this.#sequenceOf(options));
+        : this.#tree.entries(bounds, this.#sequenceOf(options), reverse);
     const items = this.#items;
     const keyOf = borrow ? items.borrowedKey : items.key;
     const pairOf = borrow ? items.borrowedPair : items.pair;
     const itemOf: ItemOf<Uint8Array | [Uint8Array, Value]> = keysOnly ? keyOf : pairOf;
     const count = limit < 0 ? Infinity : limit;
-    return new SyncIterator(entries, this.#iterators, itemOf, count, keepOpen);
+    return new SyncIterator(entries, this.#tree.iterators, itemOf, count, keepOpen);
   }
 
   iterate(options: KvIterateOptions & { readonly keysOnly: true }): KvAsyncIterator<Uint8Array>;
@@ -310,15 +277,16 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   list(prefix: KvBytes, options: KvListOptions = {}): IterableIterator<KvListEntry<Value>> {
     this.#checkOpen();
     const sequence = this.#sequenceOf(options);
-    const open = (bounds: EntryBounds): EntryIterator => this.#entries(bounds, false, sequence);
-    return listEntries(ownCopyOf(keyBytesOf(prefix)), options, this.#codec, this.#iterators, open);
+    const open = (bounds: EntryBounds): EntryIterator => this.#tree.entries(bounds, sequence);
+    const { iterators } = this.#tree;
+    return listEntries(ownCopyOf(keyBytesOf(prefix)), options, this.#codec, iterators, open);
   }
 
   longestPrefix(path: KvBytes, options?: KvReadOptions): KvEntry<Value> | undefined {
     this.#checkOpen();
     const sequence = this.#sequenceOf(options);
     return longestPrefixOf(keyBytesOf(path), this.#codec, (bounds) =>
-      this.#entries(bounds, true, sequence),
+      this.#tree.entries(bounds, sequence, true),
     );
   }
 
@@ -330,8 +298,8 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#checkOpen();
     const bounds = boundsOf({ prefix });
     const entries = new SyncIterator(
-      bounds && this.#entries(bounds, false),
-      this.#iterators,
+      bounds && this.#entries(bounds),
+      this.#tree.iterators,
       () => undefined,
       Infinity,
     );
@@ -349,20 +317,12 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#checkOpen();
     checkRangeObject(range);
     const bounds = boundsOf(range);
-    if (bounds === undefined) {
-      return 0;
-    }
-    const { start, end } = bounds;
-    let size = this.#parts.tables.sizeOf(start, end);
-    for (const memtable of this.#state.memtables) {
-      size += memtable.sizeOf(start, end);
-    }
-    return size;
+    return bounds === undefined ? 0 : this.#tree.sizeOf(bounds.start, bounds.end);
   }
 
   snapshot(): KvSnapshot {
     this.#checkOpen();
-    return this.#parts.snapshots.add(this.#writer.lastSequence);
+    return this.#tree.snapshots.add(this.#writer.lastSequence);
   }
 
   flush(): Promise<void> {
@@ -372,12 +332,8 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   async #flush(): Promise<void> {
     this.#checkOpen();
     this.#checkWritable();
-    const { memtables, maintenance } = this.#parts;
     await this.#writer.settled();
-    memtables.freeze();
-    if (memtables.frozenCount > 0) {
-      await maintenance.whenFlushed(memtables.active.maxSequence);
-    }
+    await this.#tree.maintenance.flush();
   }
 
   compact(range: KvRange = {}): Promise<void> {
@@ -387,7 +343,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       checkRangeObject(range);
       const bounds = boundsOf(range);
       if (bounds !== undefined) {
-        const { maintenance } = this.#parts;
+        const { maintenance } = this.#tree;
         await maintenance.compactRange(bounds.start, bounds.end, () => this.#flush());
       }
     });
@@ -396,19 +352,21 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   settled(): Promise<void> {
     return notWriting(async () => {
       this.#checkOpen();
-      if (!this.#parts.isReadOnly) {
-        await this.#parts.maintenance.settled();
+      if (!this.#tree.isReadOnly) {
+        await this.#tree.maintenance.settled();
       }
     });
   }
 
   async verify(options: KvVerifyOptions = {}): Promise<KvVerifyReport> {
     this.#checkOpen();
-    const { tables, clock, recheck } = this.#parts;
-    const report = await verifyTables(tables, clock, options);
+    rejectUnknownNames(options, optionNames.verify, 'option');
+    checkSignal(options.signal);
+    checkCallback('onProgress', options.onProgress);
+    const report = await this.#tree.verify(options);
     if (!report.ok) {
       // What an owner does who has come meanwhile may look like damage.
-      await recheck?.();
+      await this.#parts.lock.recheck?.();
     }
     return report;
   }
@@ -418,7 +376,8 @@ export class LocalKvStore<Value> implements KvStore<Value> {
       this.#checkOpen();
       await this.#flush();
       try {
-        await backupKv(this.#parts, directory);
+        const { fileSystem, clock, log } = this.#parts;
+        await backupKv(fileSystem, clock, this.#tree, log, directory);
       } catch (error) {
         throw asVarveError(error, `The store could not be backed up to ${directory}`);
       }
@@ -426,21 +385,42 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   tables(): readonly (TableMeta & { readonly level: number })[] {
-    return this.#parts.tables.current.handles.flatMap((handles, level) =>
+    return this.#tree.tables.current.handles.flatMap((handles, level) =>
       handles.map(({ meta }) => ({ ...meta, level })),
     );
   }
 
   stats(): KvStats {
-    return kvStats(this.#parts);
+    const { log } = this.#parts;
+    const { lastSequence, waitingCount, rawSize } = this.#writer;
+    return {
+      ...this.#tree.stats(),
+      lastVersion: lastSequence,
+      pending: { bytes: log.pendingSize, waiting: waitingCount },
+      written: { raw: rawSize, log: log.writtenSize },
+    };
   }
 
   async close(): Promise<void> {
-    if (this.#closing === undefined) {
-      this.#iterators.closeAll();
-      this.#closing = closeEngine(this.#parts);
-    }
+    this.#closing ??= this.#close();
     await this.#closing;
+  }
+
+  /** Answers writes that came before, and lets nobody in any more. Rejects with what may have been lost, having tried everything. */
+  async #close(): Promise<void> {
+    const { log, lock, logger } = this.#parts;
+    const ending = new Ending(logger);
+    this.#tree.iterators.closeAll();
+    await this.#writer.settled();
+    this.#writer.close(closedError('no'));
+    await ending.attempt(() => log.drain());
+    if (!this.#tree.isReadOnly) {
+      await log.flushRest(ending);
+    }
+    await ending.tryTo('end the work in the background', () => this.#tree.close());
+    await ending.attempt(() => log.close(), 'leave the log at rest');
+    await ending.attempt(() => lock.release());
+    ending.throwFirst('The store was closed, and not everything could be put in order');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -452,15 +432,11 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     // Order: options first, for a getter among them may read another key, which would take the place of this one's bytes.
     const sequence = this.#sequenceOf(options);
     const found = this.#found;
-    return this.#state.get(this.#soughtKeys.bytesOf(key), sequence, found) ? found : undefined;
+    return this.#tree.get(this.#soughtKeys.bytesOf(key), sequence, found) ? found : undefined;
   }
 
-  #entries(bounds: EntryBounds, isReverse: boolean, sequence?: number): EntryIterator {
-    return new EntryIterator(this.#state, bounds, {
-      sequence: sequence ?? this.#writer.lastSequence,
-      isReverse,
-      fillCache: true,
-    });
+  #entries(bounds: EntryBounds): EntryIterator {
+    return this.#tree.entries(bounds, this.#writer.lastSequence);
   }
 
   #sequenceOf(options: Pick<KvReadOptions, 'snapshot'> | undefined): number {
@@ -468,7 +444,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     if (snapshot === undefined) {
       return this.#writer.lastSequence;
     }
-    if (!this.#parts.snapshots.has(snapshot)) {
+    if (!this.#tree.snapshots.has(snapshot)) {
       throw new VarveError(
         'INVALID_ARGUMENT',
         'This snapshot is closed, or of another store: make a new one.',
@@ -478,7 +454,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   #checkWritable(): void {
-    if (this.#parts.isReadOnly) {
+    if (this.#tree.isReadOnly) {
       throw readOnlyError();
     }
   }

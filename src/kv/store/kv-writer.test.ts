@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { VarveError } from '../../base/errors.ts';
+import { poisoned } from '../../journal/write-failure.ts';
 import { SimulatedClock } from '../../testing/simulated-clock.ts';
 import { BatchBody } from './batch-body.ts';
 import { OperationKind } from './format.ts';
@@ -11,6 +12,8 @@ import { MemtableQueue } from '../tree/memtable-queue.ts';
 import { PendingBatch } from './pending-batch.ts';
 import { ReadState } from '../tree/read-state.ts';
 import { TableSet } from '../tree/table-set.ts';
+import type { Tree } from '../tree/tree.ts';
+import { NoLog } from './store-log.ts';
 
 function none(): never {
   throw new Error('there are no tables');
@@ -26,20 +29,24 @@ interface Setup {
 function setUp(): Setup {
   const state = new ReadState([], new TableSet({ open: none, unused: none }, Levels.empty, 1));
   const options = { sizeTarget: 1024 * 1024, isShared: false };
-  const writer: KvWriter = new KvWriter(
-    {
-      journal: undefined,
-      memtables: new MemtableQueue(state, options, () => {}),
-      clock: new SimulatedClock(),
-      pressure: () => (writer.lastSequence < setup.limit ? 'none' : 'stop'),
-      flushError: () => undefined,
-      compactionError: () => undefined,
-      refusal: () => undefined,
-      readers: () => [],
-      failed: () => {},
+  const tree = {
+    memtables: new MemtableQueue(state, options, () => {}),
+    maintenance: {
+      get pressure() {
+        return writer.lastSequence < setup.limit ? ('none' as const) : ('stop' as const);
+      },
+      flushError: undefined,
+      compactionError: undefined,
     },
-    0,
-  );
+    state: { lastSequence: 0 },
+  };
+  const log = new NoLog(tree as unknown as Tree, {
+    roomChanged: () => {},
+    noSpace: () => {},
+    failed: ({ cause }) => writer.close(poisoned(cause, 'no')),
+  });
+  const clock = new SimulatedClock();
+  const writer: KvWriter = new KvWriter({ tree, log, clock, refusal: () => undefined });
   const setup: Setup = {
     writer,
     limit: 0,

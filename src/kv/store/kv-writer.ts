@@ -3,15 +3,15 @@
  * is also on its way to the disk. A batch that finds no room waits, and everybody behind it.
  */
 import { assert } from '../../base/assert.ts';
-import { copyBytes } from '../../base/copy-bytes.ts';
+import type { ViewedBytes } from '../../base/copy-bytes.ts';
 import { VarveError, withApplied } from '../../base/errors.ts';
 import { reached } from '../../base/reached.ts';
+import { AdmissionQueue } from '../../collections/admission-queue.ts';
 import type { Clock, Timer } from '../../io/clock.ts';
-import type { Journal } from '../../journal/journal.ts';
-import { poisoned, writingEnded } from '../../journal/write-failure.ts';
+import { poisoned } from '../../journal/write-failure.ts';
+import type { MemtableQueue } from '../tree/memtable-queue.ts';
+import type { Tree } from '../tree/tree.ts';
 import { BatchBody } from './batch-body.ts';
-import { EntryKind } from '../entries/cursor.ts';
-import { compare } from '../tree/entry-iterator.ts';
 import {
   BATCH_SIZE_MAX,
   keySizeAt,
@@ -20,129 +20,75 @@ import {
   OperationKind,
   valueSizeAt,
 } from './format.ts';
-import { ownCopyOf } from './kv-bytes.ts';
-import type { MemtableQueue } from '../tree/memtable-queue.ts';
 import { PendingBatch } from './pending-batch.ts';
+import { NO_BYTES } from '../entries/cursor.ts';
+import type { StoreLog } from './store-log.ts';
 
 /** What deciding about a batch rests on. */
 export interface KvWriterParts {
-  /** Undefined: the store has no log of its own. */
-  readonly journal: Journal | undefined;
-  readonly memtables: MemtableQueue;
+  readonly tree: {
+    readonly memtables: MemtableQueue;
+    readonly maintenance: Pick<Tree['maintenance'], 'pressure' | 'flushError' | 'compactionError'>;
+  };
+  readonly log: StoreLog;
   readonly clock: Clock;
-  /** How far compaction is behind. */
-  readonly pressure: () => 'none' | 'slow' | 'stop';
-  /** Why memory is not freed, and why compaction doesn't catch up, if that is so. */
-  readonly flushError: () => Error | undefined;
-  readonly compactionError: () => Error | undefined;
   /** Why a batch may not be applied, if it may not. */
   readonly refusal: (batch: PendingBatch) => VarveError | undefined;
-  /** Sequences, ascending, at which somebody reads besides the newest. */
-  readonly readers: () => readonly number[];
-  /** Hears that writing to a store without a log has ended: what memtables hold is not to be flushed. */
-  readonly failed: (error: VarveError) => void;
 }
 
 /** Bytes a second that are let in while compaction is behind: about what one thread merges. */
 const SLOW_RATE = 16 * 1024 * 1024;
-const EMPTY = new Uint8Array(0);
-
 export class KvWriter {
   lastSequence: number;
-  /** Bytes of keys and values, and of the bodies of frames. */
+  /** Bytes of keys and values. */
   rawSize = 0;
-  logSize = 0;
   readonly #parts: KvWriterParts;
-  #waiting: PendingBatch[] = [];
-  #waitingHead = 0;
-  #isDraining = false;
+  readonly #log: StoreLog;
+  readonly #waiting: AdmissionQueue<PendingBatch> = new AdmissionQueue(
+    (batch) => this.#decide(batch),
+    () => {},
+  );
   /** The sequence that was taken by whoever holds up all writes. */
   #heldSequence: number | undefined;
   /** While writes are slowed down: when the next one may go. */
   #nextAt = 0;
   #timer: Timer | undefined;
-  /** Batches that had to wait and do no more. */
-  #doneCount = 0;
-  /** In the order in which they came. */
-  #observers: { readonly doneCount: number; readonly resolve: () => void }[] = [];
   #closed: VarveError | undefined;
 
-  constructor(parts: KvWriterParts, lastSequence: number) {
+  constructor(parts: KvWriterParts) {
     this.#parts = parts;
-    this.lastSequence = lastSequence;
+    this.#log = parts.log;
+    this.lastSequence = parts.log.lastSequence;
   }
 
   get waitingCount(): number {
-    return this.#waiting.length - this.#waitingHead;
+    return this.#waiting.count;
   }
 
   submit(batch: PendingBatch): void {
-    if (this.waitingCount > 0 || !this.#decide(batch)) {
+    if (this.#waiting.count > 0 || !this.#decide(batch)) {
       reached('a batch waited');
       // Its maker uses the memory for something else as soon as the call returns.
       batch.takeCopy();
-      this.#waiting.push(batch);
-    } else {
-      batch.letGo();
+      this.#waiting.push(batch, undefined);
     }
   }
 
   /** Resolves when those who wait now do no more. */
-  async settled(): Promise<void> {
-    if (this.waitingCount > 0) {
-      const doneCount = this.#doneCount + this.waitingCount;
-      await new Promise<void>((resolve) => this.#observers.push({ doneCount, resolve }));
-    }
+  settled(): Promise<void> {
+    return this.#waiting.whenDecided();
   }
 
   /** Decides about those who wait, as far as there is room. */
   drain(): void {
-    if (this.#isDraining) {
-      return;
-    }
-    this.#isDraining = true;
-    try {
-      while (this.waitingCount > 0) {
-        const batch = this.#waiting[this.#waitingHead]!;
-        if (!this.#decide(batch)) {
-          break;
-        }
-        batch.letGo();
-        // Deciding may have ended the log, and everybody's waiting with it.
-        if (this.#waiting[this.#waitingHead] === batch) {
-          this.#waitingHead += 1;
-          this.#doneCount += 1;
-          this.#forgetPassed();
-        }
-      }
-      if (this.waitingCount === 0) {
-        this.#waiting = [];
-        this.#waitingHead = 0;
-      }
-    } finally {
-      this.#isDraining = false;
-    }
-    this.#tellObservers();
+    this.#waiting.drain();
   }
 
-  /** Under steady load the queue is never empty: what has been decided must not stay in it for that. */
-  #forgetPassed(): void {
-    if (this.#waitingHead > 64 && this.#waitingHead * 2 > this.#waiting.length) {
-      this.#waiting = this.#waiting.slice(this.#waitingHead);
-      this.#waitingHead = 0;
-    }
-  }
-
-  /** Nobody who waits will be served. */
+  /** Rejects every batch that waits. */
   refuseWaiting(error: VarveError): void {
-    const refused = this.#waiting.slice(this.#waitingHead);
-    this.#waiting = [];
-    this.#waitingHead = 0;
-    this.#doneCount += refused.length;
-    for (const batch of refused) {
+    for (const batch of this.#waiting.takeAll()) {
       batch.failed(error);
     }
-    this.#tellObservers();
   }
 
   /**
@@ -153,7 +99,7 @@ export class KvWriter {
     try {
       return await new Promise<number>((resolve, reject) => {
         const body = new BatchBody();
-        body.add(OperationKind.mark, EMPTY, EMPTY);
+        body.add(OperationKind.mark, NO_BYTES, NO_BYTES);
         const batch = new PendingBatch(body, [], false, resolve, reject);
         batch.accepted = () => {
           this.#heldSequence = this.lastSequence;
@@ -184,63 +130,38 @@ export class KvWriter {
     this.refuseWaiting(error);
   }
 
-  /** Nothing is accepted any more, nor flushed, because something failed. */
-  endWriting(cause: unknown): void {
-    if (this.#parts.journal !== undefined) {
-      this.#parts.journal.poison(cause);
-      return;
-    }
-    this.close(poisoned(cause, 'no'));
-    this.#parts.failed(writingEnded(cause));
-  }
-
-  #tellObservers(): void {
-    while (this.#observers.length > 0 && this.#observers[0]!.doneCount <= this.#doneCount) {
-      this.#observers.shift()!.resolve();
-    }
-  }
-
   /** False if the batch has to wait. */
   #decide(batch: PendingBatch): boolean {
-    const { journal } = this.#parts;
-    if (this.#closed !== undefined) {
-      batch.failed(this.#closed);
-      return true;
-    }
-    if (journal?.failure !== undefined) {
-      batch.failed(poisoned(journal.failure.cause, 'no'));
-      return true;
-    }
     try {
+      if (this.#closed !== undefined) {
+        throw this.#closed;
+      }
       if (this.#isHeldUp(batch)) {
         return false;
       }
       const refusal = this.#parts.refusal(batch);
       if (refusal !== undefined) {
-        batch.failed(refusal);
-        return true;
+        throw refusal;
       }
       batch.planNow();
-      if (batch.body.count === 0) {
+      const { size, count } = batch.body;
+      if (size > BATCH_SIZE_MAX) {
+        throw tooLarge(size);
+      }
+      if (count > 0) {
+        if (!this.#log.hasRoom(size)) {
+          return false;
+        }
+        this.#slowDown(size);
+        this.#accept(batch);
+      } else {
         batch.lastSequence = this.lastSequence;
         batch.succeed();
-        return true;
       }
-      const { size } = batch.body;
-      if (size > BATCH_SIZE_MAX) {
-        batch.failed(tooLarge(size));
-        return true;
-      }
-      if (journal !== undefined && !journal.hasRoom(size)) {
-        return false;
-      }
-      journal?.draw(size);
-      this.#slowDown(size);
     } catch (error) {
       batch.failed(undecided(error));
-      return true;
     }
-    this.#accept(batch, journal);
+    batch.letGo();
     return true;
   }
 
@@ -249,10 +170,11 @@ export class KvWriter {
     if (this.#heldSequence !== undefined) {
       return true;
     }
-    const { memtables, pressure, clock, flushError, compactionError } = this.#parts;
-    const state = pressure();
+    const { tree, clock } = this.#parts;
+    const { memtables, maintenance } = tree;
+    const state = maintenance.pressure;
     if (state === 'stop' || !memtables.hasRoom) {
-      const cause = memtables.hasRoom ? compactionError() : flushError();
+      const cause = memtables.hasRoom ? maintenance.compactionError : maintenance.flushError;
       if (cause === undefined) {
         reached('writes stopped');
         return true;
@@ -286,8 +208,8 @@ export class KvWriter {
   }
 
   #slowDown(size: number): void {
-    const { pressure, clock } = this.#parts;
-    if (pressure() !== 'slow') {
+    const { tree, clock } = this.#parts;
+    if (tree.maintenance.pressure !== 'slow') {
       return;
     }
     const now = clock.now();
@@ -295,72 +217,29 @@ export class KvWriter {
     this.#nextAt = Math.max(this.#nextAt, now - 4) + (size / SLOW_RATE) * 1_000;
   }
 
-  #accept(batch: PendingBatch, journal: Journal | undefined): void {
-    const { body } = batch;
-    if (journal === undefined) {
-      this.#acceptUnlogged(batch);
-      return;
-    }
+  #accept(batch: PendingBatch): void {
     try {
-      const slot = journal.reserve(body.size);
-      copyBytes(slot, slot.bodyStart, body, 0, body.size);
-      this.#insert(body, slot.firstPosition + 1);
+      this.#insert(batch.body, this.#log.begin(batch.body, this.lastSequence));
       batch.lastSequence = this.lastSequence;
-      this.logSize += slot.bodySize;
-      journal.publish(slot, body.count, batch);
+      this.#log.end(batch);
       batch.accepted?.();
     } catch (error) {
       // Half of it may be done: nothing may rest on it any more.
-      journal.poison(error);
+      this.#log.poison(error);
       batch.failed(poisoned(error, 'no'));
     }
-  }
-
-  #acceptUnlogged(batch: PendingBatch): void {
-    try {
-      this.#insert(batch.body, this.lastSequence + 1);
-      if (batch.position !== undefined) {
-        this.#parts.memtables.active.position = batch.position;
-      }
-      batch.lastSequence = this.lastSequence;
-      batch.accepted?.();
-    } catch (error) {
-      // Half of it may be done: nothing may rest on it any more, and in a table everybody would see it.
-      batch.failed(poisoned(error, 'no'));
-      this.endWriting(error);
-      return;
-    }
-    batch.succeed();
   }
 
   #insert(body: BatchBody, firstSequence: number): void {
-    const { memtables, journal } = this.#parts;
+    const { memtables } = this.#parts.tree;
     const { view, count } = body;
-    let previous: MemtableQueue['active'] | undefined;
     let start = 0;
     for (let index = 0; index < count; index += 1) {
       const keyStart = start + OPERATION_HEADER_SIZE;
       const valueStart = keyStart + keySizeAt(view, start);
       const end = valueStart + valueSizeAt(view, start);
-      const memtable = memtables.memtableFor(valueStart - keyStart, end - valueStart);
-      if (previous !== undefined && previous !== memtable && journal === undefined) {
-        // Nothing else would bring back the rest of the batch after a crash.
-        previous.endsAmidBatch = true;
-      }
-      previous = memtable;
       const kind = kindAt(view, start);
-      const sequence = firstSequence + index;
-      if (kind === OperationKind.put) {
-        memtable.insertFrom(body, keyStart, valueStart, end, sequence, EntryKind.put);
-      } else if (kind === OperationKind.delete) {
-        memtable.insertFrom(body, keyStart, valueStart, end, sequence, EntryKind.delete);
-      } else if (kind === OperationKind.deleteRange) {
-        const first = body.bytes.subarray(keyStart, valueStart);
-        const behind = body.bytes.subarray(valueStart, end);
-        applyRange(memtable, sequence, first, behind, this.#parts.readers());
-      } else {
-        memtable.skip(sequence);
-      }
+      applyOperation(memtables, kind, firstSequence + index, body, keyStart, valueStart, end);
       start = end;
     }
     assert(start === body.size, 'operations fill their body');
@@ -369,41 +248,30 @@ export class KvWriter {
   }
 }
 
-/** Puts one operation into a memtable that has room for it. */
+/** Puts one operation into memory: its key is in `source[keyStart, valueStart)`, its value from there to `end`. */
 export function applyOperation(
-  memtable: MemtableQueue['active'],
+  memtables: MemtableQueue,
   kind: OperationKind,
   sequence: number,
-  key: Uint8Array,
-  value: Uint8Array,
+  source: ViewedBytes,
+  keyStart: number,
+  valueStart: number,
+  end: number,
 ): void {
   switch (kind) {
     case OperationKind.put:
-      memtable.insert(key, sequence, EntryKind.put, value);
-      break;
     case OperationKind.delete:
-      memtable.insert(key, sequence, EntryKind.delete, EMPTY);
+      memtables.insertFrom(source, keyStart, valueStart, end, sequence, kind);
       break;
-    case OperationKind.deleteRange:
-      applyRange(memtable, sequence, key, value, []);
+    case OperationKind.deleteRange: {
+      const { bytes } = source;
+      const first = bytes.subarray(keyStart, valueStart);
+      memtables.insertRange(first, bytes.subarray(valueStart, end), sequence);
       break;
+    }
     case OperationKind.mark:
-      memtable.skip(sequence);
+      memtables.skip(sequence);
       break;
-  }
-}
-
-function applyRange(
-  memtable: MemtableQueue['active'],
-  sequence: number,
-  start: Uint8Array,
-  end: Uint8Array,
-  readers: readonly number[],
-): void {
-  if (compare(start, end) < 0) {
-    memtable.insertRange({ start: ownCopyOf(start), end: ownCopyOf(end), sequence }, readers);
-  } else {
-    memtable.skip(sequence);
   }
 }
 

@@ -8,7 +8,7 @@ import type { RecoveredSegment } from '../../journal/recovery.ts';
 export type FileRemoval = (paths: readonly string[], over?: (isDone: boolean) => void) => void;
 
 /**
- * Gives back what the log holds and tables hold, too, a segment at a time. Removals are not synced: one that comes back is passed over by
+ * Deletes log segments whose entries are all in tables. Removals are not synced: one that comes back is passed over by
  * the next open and removed again. One that fails is tried again with the next flush.
  */
 export class LogTrimmer {
@@ -17,7 +17,7 @@ export class LogTrimmer {
   readonly #remove: FileRemoval;
   /** Segments that nobody writes to any more. */
   readonly #sealed = new Set<number>();
-  /** Everything up to here is in tables, durably. */
+  /** Everything below this position is in tables, durably. */
   #flushed = 0;
   /** Segments are being removed. */
   #isRemoving = false;
@@ -50,9 +50,9 @@ export class LogTrimmer {
     this.#sealed.add(firstPosition);
   }
 
-  /** Everything up to `sequence` is in tables, durably. */
-  trim(sequence: number): void {
-    this.#flushed = Math.max(this.#flushed, sequence);
+  /** Everything below position `end` is in tables, durably. */
+  trim(end: number): void {
+    this.#flushed = Math.max(this.#flushed, end);
     // Order: a newer segment waits for the removal of an older one, so that what remains is without a gap.
     if (this.#sealed.size === 0 || this.#isRemoving) {
       return;

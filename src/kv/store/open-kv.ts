@@ -1,28 +1,34 @@
 import { checkPath } from '../../base/arguments.ts';
-import { asVarveError, VarveError } from '../../base/errors.ts';
-import { type ResolvedComponents, resolveComponents } from '../../io/components.ts';
+import { asVarveError, readOnlyError, VarveError } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import { reached } from '../../base/reached.ts';
+import { resolveComponents } from '../../io/components.ts';
 import { makeFolders, syncParents } from '../../io/folders.ts';
-import { holdFolder, readingFolder } from '../../io/held-folder.ts';
+import { type HeldFolder, holdFolder, readingFolder } from '../../io/held-folder.ts';
 import { absolutePath } from '../../io/path.ts';
 import { checkUnlocked } from '../../io/unlocked.ts';
-import { chooseThreads, type ThreadChoice } from '../../io/thread-choice.ts';
-import type { KvStore } from './contract.ts';
-import { openFolder } from './kv-folder.ts';
+import { chooseThreads } from '../../io/thread-choice.ts';
+import { logHoldsFrames } from '../../journal/holds-frames.ts';
+import { noRoom, poisoned } from '../../journal/write-failure.ts';
+import type { TreeOwner } from '../tree/maintenance-parts.ts';
+import { openTree, type Tree, type TreeParts } from '../tree/tree.ts';
+import type { KvRecovery, KvStore } from './contract.ts';
+import { guardRefusal } from './guards.ts';
+import { JournalLog, logOfFolder } from './journal-log.ts';
 import { bytesCodec, jsonCodec, type ValueCodec } from './kv-bytes.ts';
-import { startEngine } from './kv-engine.ts';
-import { LocalKvStore } from './kv-store.ts';
+import { type KvStoreParts, LocalKvStore } from './kv-store.ts';
+import { KvWriter } from './kv-writer.ts';
 import {
   type KvComponents,
   type KvOptions,
   type ResolvedKvOptions,
   resolveKvOptions,
+  treeSettings,
 } from './options.ts';
+import type { PendingBatch } from './pending-batch.ts';
+import { type LogEvents, NoLog, type StoreLog } from './store-log.ts';
 
-/** The parts of a store that its caller may replace. */
-export interface ResolvedKvComponents extends ResolvedComponents {
-  /** Where the log is written and tables are made. */
-  readonly threads: ThreadChoice;
-}
+type ResolvedKvComponents = Omit<TreeParts, 'held'>;
 
 export const kvComponentNames: ReadonlySet<string> = new Set([
   'fileSystem',
@@ -56,28 +62,18 @@ export async function openKv(
 ): Promise<KvStore<never>> {
   const resolved = resolveKvOptions(options);
   checkPath(directory, 'Give the folder of the store.');
-  const parts = await resolveKvComponents(resolved, components);
+  const given = await resolveComponents(components, kvComponentNames);
+  const threads = chooseThreads(resolved.background, 'background', components, given.logger);
   const path = absolutePath(directory);
   const codec: ValueCodec<unknown> = resolved.values === 'json' ? jsonCodec : bytesCodec;
   try {
-    return (await openLocked(parts, resolved, path, codec)) as KvStore<never>;
+    return (await openFolder({ ...given, threads }, resolved, path, codec)) as KvStore<never>;
   } catch (error) {
     throw asVarveError(error, `The store in ${path} can't be opened`);
   }
 }
 
-async function resolveKvComponents(
-  options: ResolvedKvOptions,
-  components: KvComponents,
-): Promise<ResolvedKvComponents> {
-  const given = await resolveComponents(components, kvComponentNames);
-  return {
-    ...given,
-    threads: chooseThreads(options.background, 'background', components, given.logger),
-  };
-}
-
-async function openLocked<Value>(
+async function openFolder<Value>(
   parts: ResolvedKvComponents,
   options: ResolvedKvOptions,
   directory: string,
@@ -97,31 +93,85 @@ async function openLocked<Value>(
     });
   }
   if (options.readOnly) {
-    return openToRead(parts, options, directory, codec);
+    const recheck = (): Promise<void> => checkUnlocked(fileSystem, directory);
+    return readingFolder(fileSystem, directory, (folder) =>
+      openStore(parts, options, directory, codec, { ...folder, recheck }),
+    );
   }
   makeFolders(fileSystem, directory);
   syncParents(fileSystem, directory);
   const lock = await holdFolder(fileSystem, directory);
   try {
-    const heldParts = { ...parts, fileSystem: lock.fileSystem, held: lock.held };
-    const folder = openFolder(heldParts, options, directory);
-    return new LocalKvStore({ ...startEngine(heldParts, options, folder), lock, codec });
+    return openStore(parts, options, directory, codec, lock);
   } catch (error) {
     await lock.release();
     throw error;
   }
 }
 
-function openToRead<Value>(
-  parts: ResolvedKvComponents,
+function openStore<Value>(
+  components: ResolvedKvComponents,
   options: ResolvedKvOptions,
   directory: string,
   codec: ValueCodec<Value>,
-): Promise<KvStore<Value>> {
-  const recheck = (): Promise<void> => checkUnlocked(parts.fileSystem, directory);
-  return readingFolder(parts.fileSystem, directory, (lock) => {
-    const own = { ...parts, fileSystem: lock.fileSystem, held: undefined };
-    const folder = openFolder(own, options, directory);
-    return new LocalKvStore({ ...startEngine(own, options, folder), lock, codec, recheck });
+  lock: HeldFolder & KvStoreParts<Value>['lock'],
+): KvStore<Value> {
+  const { fileSystem, held } = lock;
+  const parts: TreeParts = { ...components, fileSystem, held };
+  // Tree and log speak only after they have been given work, and by then all parts are there.
+  const owner: TreeOwner = {
+    whenLogged: (sequence) => log.whenLogged(sequence),
+    flushed: (sequence) => log.flushed(sequence),
+    progress: () => writer.drain(),
+    lost: (error) => log.poison(error),
+  };
+  const events: LogEvents = {
+    roomChanged: () => writer.drain(),
+    noSpace: (cause) => writer.refuseWaiting(noRoom('write', cause)),
+    failed: (error) => {
+      writer.close(poisoned(error.cause, 'no'));
+      tree.maintenance.logFailed(error);
+    },
+  };
+  const { create, readOnly } = options;
+  const logHoldsWrites = (logDirectory: string): boolean =>
+    logHoldsFrames(fileSystem, logDirectory);
+  const tree = openTree(parts, directory, treeSettings(options), owner, {
+    create,
+    logHoldsWrites,
+    ...(options.log && { log: logOfFolder(fileSystem, parts.random, directory) }),
   });
+  const log = options.log ? new JournalLog(parts, options, tree, events) : new NoLog(tree, events);
+  const refusal = ({ guards }: PendingBatch): VarveError | undefined =>
+    guardRefusal(tree, writer.lastSequence, guards);
+  const writer: KvWriter = new KvWriter({ tree, log, clock: parts.clock, refusal });
+  tree.start();
+  if (readOnly) {
+    writer.close(readOnlyError('no'));
+  } else if (tree.folder.isNameDurable) {
+    // No manifest that may come back needs more of the log.
+    log.flushed(tree.state.flushedSequence);
+  }
+  const recovery = reportRecovery(tree, log, parts.logger);
+  return new LocalKvStore({ ...parts, tree, log, writer, recovery, lock, codec });
+}
+
+function reportRecovery(
+  { folder: { isNew, orphans, discarded }, isReadOnly }: Tree,
+  { found }: StoreLog,
+  logger: Logger,
+): KvRecovery {
+  const recovery = { isNew, ...found, orphans, discarded };
+  if (!found.wasClosed || orphans.length > 0 || discarded !== undefined) {
+    reached('recovered a key-value store');
+    logger({
+      level: found.quarantined === undefined && discarded === undefined ? 'info' : 'warn',
+      event: isReadOnly ? 'not-closed' : 'recovered',
+      message: isReadOnly
+        ? 'The key-value store was not closed before, and is read as the next open will recover it.'
+        : 'The key-value store was not closed before and has been recovered.',
+      details: recovery,
+    });
+  }
+  return recovery;
 }

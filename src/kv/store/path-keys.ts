@@ -1,19 +1,13 @@
 /** Operations on keys that are read as paths. */
-import { commonPrefixSize } from '../../base/compare-bytes.ts';
+import { commonPrefixSize, compareKeys } from '../../base/compare-bytes.ts';
 import { VarveError } from '../../base/errors.ts';
 import { startsWith, successorOfPrefix } from '../../radix/path.ts';
 import { BatchBody } from './batch-body.ts';
 import type { KvEntry } from './contract.ts';
-import {
-  compare,
-  type EntryBounds,
-  type EntryIterator,
-  successorOf,
-} from '../tree/entry-iterator.ts';
+import { type EntryBounds, type EntryIterator, successorOf } from '../tree/entry-iterator.ts';
 import { BATCH_SIZE_MAX, OPERATION_HEADER_SIZE, OperationKind } from './format.ts';
+import { NO_BYTES } from '../entries/cursor.ts';
 import { copyOf, KEY_SIZE_MAX, type ValueCodec } from './kv-bytes.ts';
-
-const EMPTY = new Uint8Array(0);
 
 /**
  * The entry with the longest key that `path` begins with. Looks at the greatest key that isn't greater than the path; if that is no
@@ -24,7 +18,7 @@ export function longestPrefixOf<Value>(
   codec: ValueCodec<Value>,
   openBackward: (bounds: EntryBounds) => EntryIterator,
 ): KvEntry<Value> | undefined {
-  const entries = openBackward({ start: EMPTY, end: successorOf(path) });
+  const entries = openBackward({ start: NO_BYTES, end: successorOf(path) });
   try {
     let size = path.length;
     for (let isFound = entries.next(); isFound; isFound = entries.next()) {
@@ -83,7 +77,7 @@ export function renameOperations(
   }
   const body = new BatchBody(size);
   for (const { key } of moves) {
-    body.add(OperationKind.delete, key, EMPTY);
+    body.add(OperationKind.delete, key, NO_BYTES);
   }
   for (const { renamed, value } of moves) {
     body.add(OperationKind.put, renamed, value);
@@ -120,7 +114,7 @@ function checkTargets(
   moves: readonly Move[],
 ): void {
   for (const { renamed: key } of moves) {
-    const isSource = isPrefix ? startsWith(key, from) : compare(key, from) === 0;
+    const isSource = isPrefix ? startsWith(key, from) : compareKeys(key, from) === 0;
     if (isSource) {
       continue;
     }

@@ -1,6 +1,7 @@
 import { type VarveError, withApplied } from '../../base/errors.ts';
 import { PendingFrame } from '../../journal/pending-frame.ts';
 import { BatchBody } from './batch-body.ts';
+import { NO_BYTES } from '../entries/cursor.ts';
 import { OperationKind } from './format.ts';
 
 /** What must hold for a batch. The bytes are nobody else's. */
@@ -11,8 +12,6 @@ export type PreparedGuard =
 
 /** Of a batch that has nothing to do yet, or nothing any more. Nothing is added to it. */
 const NOTHING = new BatchBody(0);
-const EMPTY = new Uint8Array(0);
-
 /** A batch from the call to the answer. */
 export class PendingBatch extends PendingFrame {
   /** Until the batch is accepted. May be its maker's, to be used again when `submit` has returned. */
@@ -55,7 +54,7 @@ export class PendingBatch extends PendingFrame {
     if (this.body.count === 0 && this.position !== undefined) {
       // The position is worth a sequence of its own.
       this.body = new BatchBody();
-      this.body.add(OperationKind.mark, EMPTY, EMPTY);
+      this.body.add(OperationKind.mark, NO_BYTES, NO_BYTES);
     }
   }
 

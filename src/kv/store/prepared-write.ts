@@ -12,14 +12,14 @@ import {
   ownCopyOf,
   type ValueCodec,
 } from './kv-bytes.ts';
+import { NO_BYTES } from '../entries/cursor.ts';
+import { rangeNames } from './option-names.ts';
 import type { PreparedGuard } from './pending-batch.ts';
 
 const NO_GUARDS: readonly PreparedGuard[] = Object.freeze([]);
-const EMPTY = new Uint8Array(0);
-
 const putNames: ReadonlySet<string> = new Set(['type', 'key', 'value']);
 const deleteNames: ReadonlySet<string> = new Set(['type', 'key']);
-const rangeNames: ReadonlySet<string> = new Set(['type', 'gte', 'gt', 'lte', 'lt', 'prefix']);
+const deleteRangeNames: ReadonlySet<string> = new Set(['type', ...rangeNames]);
 
 /** Adds operations as callers give them to a batch. */
 export function addOperations<Value>(
@@ -49,10 +49,10 @@ function addOperation<Value>(
     }
     case 'delete':
       rejectUnknownNames(operation, deleteNames, 'field of a delete');
-      body.add(OperationKind.delete, keyToCopyOf(operation.key), EMPTY);
+      body.add(OperationKind.delete, keyToCopyOf(operation.key), NO_BYTES);
       break;
     case 'deleteRange': {
-      rejectUnknownNames(operation, rangeNames, 'field of a deleted range');
+      rejectUnknownNames(operation, deleteRangeNames, 'field of a deleted range');
       checkHasBound(operation);
       const bounds = boundsOf(operation);
       // A range that no key is in is no operation.

@@ -34,7 +34,7 @@ import { LevelError } from './level-error.ts';
 import { kvComponentNames, openKv } from './open-kv.ts';
 import type { KvComponents, KvOptions } from './options.ts';
 import { Pace } from './pace.ts';
-import { repairKv } from './repair-folder.ts';
+import { repairKv } from './kv-repair.ts';
 
 /** What this database has beyond abstract-level's own options. */
 export interface VarveLevelOptions<K, V> extends AbstractDatabaseOptions<K, V> {

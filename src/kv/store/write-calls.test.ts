@@ -7,6 +7,8 @@ import { Levels } from '../manifest/levels.ts';
 import { MemtableQueue } from '../tree/memtable-queue.ts';
 import { ReadState } from '../tree/read-state.ts';
 import { TableSet } from '../tree/table-set.ts';
+import type { Tree } from '../tree/tree.ts';
+import { NoLog } from './store-log.ts';
 import { WriteCalls } from './write-calls.ts';
 
 function none(): never {
@@ -25,24 +27,30 @@ class Setup<Value> {
   constructor(codec: ValueCodec<Value>) {
     this.#state = new ReadState([], new TableSet({ open: none, unused: none }, Levels.empty, 1));
     const options = { sizeTarget: 8 * 1024 * 1024, isShared: false };
-    this.writer = new KvWriter(
-      {
-        journal: undefined,
-        memtables: new MemtableQueue(this.#state, options, () => {}),
-        clock: new SimulatedClock(),
-        pressure: () => (this.isStopped ? 'stop' : 'none'),
-        flushError: () => undefined,
-        compactionError: () => undefined,
-        refusal: ({ guards }) => {
-          this.guards.push(...structuredClone(guards));
-          return undefined;
+    const isStopped = (): boolean => this.isStopped;
+    const tree = {
+      memtables: new MemtableQueue(this.#state, options, () => {}),
+      maintenance: {
+        get pressure() {
+          return isStopped() ? ('stop' as const) : ('none' as const);
         },
-        readers: () => [],
-        failed: () => {},
+        flushError: undefined,
+        compactionError: undefined,
       },
-      0,
-    );
-    this.calls = new WriteCalls(this.writer, codec, false, () => {});
+      state: { lastSequence: 0 },
+    };
+    const events = { roomChanged: () => {}, noSpace: () => {}, failed: () => {} };
+    const log = new NoLog(tree as unknown as Tree, events);
+    this.writer = new KvWriter({
+      tree,
+      log,
+      clock: new SimulatedClock(),
+      refusal: ({ guards }) => {
+        this.guards.push(...structuredClone(guards));
+        return undefined;
+      },
+    });
+    this.calls = new WriteCalls(this.writer, codec, log, () => {});
   }
 
   get(key: string): string | undefined {

@@ -1,4 +1,4 @@
-import { checkRange, rejectUnknownNames } from '../../base/arguments.ts';
+import { rejectUnknownNames } from '../../base/arguments.ts';
 import { asFailedWrite, VarveError } from '../../base/errors.ts';
 import { BatchBody } from './batch-body.ts';
 import type {
@@ -16,8 +16,8 @@ import type { KvWriter } from './kv-writer.ts';
 import { optionNames } from './option-names.ts';
 import { PendingBatch, type PreparedGuard } from './pending-batch.ts';
 import { addOperations, conditionsOf, prepareGuards } from './prepared-write.ts';
-
-const EMPTY = new Uint8Array(0);
+import { NO_BYTES } from '../entries/cursor.ts';
+import type { StoreLog } from './store-log.ts';
 /** What is kept for the next call may be so large. */
 const KEPT_CAPACITY_MAX = 2 * 1024 * 1024;
 
@@ -25,7 +25,7 @@ const KEPT_CAPACITY_MAX = 2 * 1024 * 1024;
 export class WriteCalls<Value> {
   readonly #writer: KvWriter;
   readonly #codec: ValueCodec<Value>;
-  readonly #hasLog: boolean;
+  readonly #log: StoreLog;
   readonly #checkOpen: () => void;
   /**
    * Most calls are decided before they return, and the next one can use the same memory. Undefined while a call uses it: a getter or a
@@ -36,13 +36,13 @@ export class WriteCalls<Value> {
   constructor(
     writer: KvWriter,
     codec: ValueCodec<Value>,
-    hasLog: boolean,
+    log: StoreLog,
     /** Throws if the store has been closed. */
     checkOpen: () => void,
   ) {
     this.#writer = writer;
     this.#codec = codec;
-    this.#hasLog = hasLog;
+    this.#log = log;
     this.#checkOpen = checkOpen;
   }
 
@@ -68,7 +68,7 @@ export class WriteCalls<Value> {
       rejectUnknownNames(options, optionNames.delete, 'option');
       const bytes = keyToCopyOf(key);
       const guards = conditionsOf(bytes, options);
-      body.add(OperationKind.delete, bytes, EMPTY);
+      body.add(OperationKind.delete, bytes, NO_BYTES);
       return this.#submit(body, guards, options);
     } catch (error) {
       return Promise.reject(asFailedWrite(error, 'no'));
@@ -95,16 +95,6 @@ export class WriteCalls<Value> {
     return this.#submit(plan, [], options);
   }
 
-  checkPosition(position: number): void {
-    if (this.#hasLog) {
-      throw new VarveError(
-        'INVALID_ARGUMENT',
-        'Only a store without a log of its own is told the position of another.',
-      );
-    }
-    checkRange('position', position, 0, Number.MAX_SAFE_INTEGER);
-  }
-
   #submit(
     work: BatchBody | (() => BatchBody),
     guards: readonly PreparedGuard[],
@@ -118,7 +108,7 @@ export class WriteCalls<Value> {
       );
     }
     if (position !== undefined) {
-      this.checkPosition(position);
+      this.#log.checkPosition(position);
     }
     return new Promise((resolve, reject) => {
       const batch = new PendingBatch(work, guards, ack === 'written', resolve, reject);

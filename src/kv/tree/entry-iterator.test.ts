@@ -1,6 +1,7 @@
 import { deepStrictEqual, strictEqual } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { insertEntry } from '../../testing/insert-entry.ts';
 import { EntryKind, makeFound } from '../entries/cursor.ts';
 import { EntryIterator } from './entry-iterator.ts';
 import { Levels } from '../manifest/levels.ts';
@@ -61,11 +62,11 @@ function apply(given: readonly Write[]): {
     const everyone = Array.from(states.keys());
     switch (write.type) {
       case 'put':
-        memtable.insert(bytes(write.key), sequence, EntryKind.put, Uint8Array.of(sequence));
+        insertEntry(memtable, bytes(write.key), sequence, EntryKind.put, Uint8Array.of(sequence));
         next.set(write.key, sequence);
         break;
       case 'delete':
-        memtable.insert(bytes(write.key), sequence, EntryKind.delete, new Uint8Array(0));
+        insertEntry(memtable, bytes(write.key), sequence, EntryKind.delete, new Uint8Array(0));
         next.delete(write.key);
         break;
       case 'range':

@@ -2,8 +2,8 @@
  * What a reader sees of internal entries: of each key the newest version that its sequence allows, unless that is a deletion or lies in a
  * range deleted later. Both directions, within [start, end).
  */
-import { compareBytes } from '../../base/compare-bytes.ts';
-import { type Cursor, EntryKind } from '../entries/cursor.ts';
+import { compareBytes, compareKeys } from '../../base/compare-bytes.ts';
+import { type Cursor, EntryKind, NO_BYTES } from '../entries/cursor.ts';
 import type { RangeTombstones } from '../entries/range-tombstones.ts';
 import type { PinnedSources, ReadState } from './read-state.ts';
 
@@ -11,7 +11,7 @@ import type { PinnedSources, ReadState } from './read-state.ts';
 const STEPS_MAX = 8;
 
 export interface EntryBounds {
-  /** First key that may be given; the empty key if there is none smaller. */
+  /** First key that may be given; the NO_BYTES key if there is none smaller. */
   readonly start: Uint8Array;
   /** First key that may not be given; undefined: all may. */
   readonly end: Uint8Array | undefined;
@@ -19,10 +19,10 @@ export interface EntryBounds {
 
 export class EntryIterator {
   /** The entry, after a `next` that returned true. Its bytes stay as they are until the next move. */
-  keyBytes: Uint8Array = empty;
+  keyBytes: Uint8Array = NO_BYTES;
   keyStart = 0;
   keyEnd = 0;
-  valueBytes: Uint8Array = empty;
+  valueBytes: Uint8Array = NO_BYTES;
   valueStart = 0;
   valueEnd = 0;
   sequence = 0;
@@ -38,7 +38,7 @@ export class EntryIterator {
   /** The key in hand, while the cursor moves. */
   #key: Uint8Array = new Uint8Array(64);
   #keySize = 0;
-  #value: Uint8Array = empty;
+  #value: Uint8Array = NO_BYTES;
   #isClosed = false;
 
   constructor(
@@ -94,7 +94,7 @@ export class EntryIterator {
    */
   seek(key: Uint8Array): void {
     const { start, end } = this.#bounds;
-    if (compare(key, start) < 0 || (end !== undefined && compare(key, end) >= 0)) {
+    if (compareKeys(key, start) < 0 || (end !== undefined && compareKeys(key, end) >= 0)) {
       this.#state = 'ended';
       return;
     }
@@ -282,17 +282,11 @@ export class EntryIterator {
   }
 }
 
-const empty = new Uint8Array(0);
-
 /** The smallest key behind `key`. */
 export function successorOf(key: Uint8Array): Uint8Array {
   const successor = new Uint8Array(key.length + 1);
   successor.set(key);
   return successor;
-}
-
-export function compare(left: Uint8Array, right: Uint8Array): number {
-  return compareBytes(left, 0, left.length, right, 0, right.length);
 }
 
 function copyBytes(source: Uint8Array, start: number, end: number, target: Uint8Array): void {

@@ -26,12 +26,9 @@ function table(number: number, minSequence: number, maxSequence: number): TableM
 class World {
   open: number[] = [];
   looks = 0;
-  readonly hidden = new HiddenVersions({
-    snapshots: () => this.open,
-    keyCountOf: () => {
-      this.looks += 1;
-      return 6;
-    },
+  readonly hidden = new HiddenVersions({ sequences: () => this.open }, () => {
+    this.looks += 1;
+    return 6;
   });
 }
 
@@ -70,11 +67,8 @@ describe('hidden versions', () => {
   });
 
   it('of a table that can not be read count as none', () => {
-    const hidden = new HiddenVersions({
-      snapshots: () => [],
-      keyCountOf: () => {
-        throw new Error('damaged');
-      },
+    const hidden = new HiddenVersions({ sequences: () => [] }, () => {
+      throw new Error('damaged');
     });
     expect(hidden.look(table(1, 1, 10))).toBe(0);
   });

@@ -7,20 +7,15 @@
  */
 import type { Clock } from '../../io/clock.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
+import type { SnapshotList } from './snapshot-list.ts';
 
 /** Files that are looked at in one turn of the event loop: a few ms. */
 const LOOKS_PER_TURN = 32;
 const NOBODY: readonly number[] = Object.freeze([]);
 
-export interface HiddenVersionsParts {
-  /** Sequences of the snapshots that are open. */
-  readonly snapshots: () => readonly number[];
-  /** The distinct keys of a table, from its file. */
-  readonly keyCountOf: (table: TableMeta) => number;
-}
-
 export class HiddenVersions {
-  readonly #parts: HiddenVersionsParts;
+  readonly #snapshots: Pick<SnapshotList, 'sequences'>;
+  readonly #keyCountOf: (table: TableMeta) => number;
   /** By table: the snapshots that may have kept versions in it when it was made. */
   readonly #keepers = new Map<number, readonly number[]>();
   /** Tables in which there was any. */
@@ -28,8 +23,13 @@ export class HiddenVersions {
   /** By table: entries beyond one a key, where somebody has looked. */
   readonly #counts = new Map<number, number>();
 
-  constructor(parts: HiddenVersionsParts) {
-    this.#parts = parts;
+  /** `keyCountOf` gives the distinct keys of a table, from its file. */
+  constructor(
+    snapshots: Pick<SnapshotList, 'sequences'>,
+    keyCountOf: (table: TableMeta) => number,
+  ) {
+    this.#snapshots = snapshots;
+    this.#keyCountOf = keyCountOf;
   }
 
   /** Tables were made with these snapshots open. */
@@ -66,7 +66,7 @@ export class HiddenVersions {
     if (keepers === NOBODY) {
       return 0;
     }
-    const open = this.#parts.snapshots();
+    const open = this.#snapshots.sequences();
     return keepers.every((keeper) => open.includes(keeper)) ? 0 : this.look(table);
   }
 
@@ -102,7 +102,7 @@ export class HiddenVersions {
 
   #countFromFile(table: TableMeta): number {
     try {
-      return table.count - this.#parts.keyCountOf(table);
+      return table.count - this.#keyCountOf(table);
     } catch {
       // Nothing is gained by writing it anew if it can't be read: reads, merges and `verify` report that.
       return 0;

@@ -1,7 +1,8 @@
 /** What finished work changes about the levels. */
+import { compareKeys } from '../../base/compare-bytes.ts';
 import type { CompactionPlan } from '../compaction/compaction-picker.ts';
 import type { ManifestState } from '../manifest/format.ts';
-import { compareKeys, LEVEL_COUNT, type Levels } from '../manifest/levels.ts';
+import { LEVEL_COUNT, type Levels } from '../manifest/levels.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 
 /** A state after a compaction that made `tables`, or that moved them. */

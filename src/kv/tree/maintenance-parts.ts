@@ -1,34 +1,38 @@
+import type { VarveError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Clock } from '../../io/clock.ts';
 import type { Background } from '../compaction/background.ts';
 import type { CompactionSettings } from '../compaction/compaction-settings.ts';
-import type { TableSettings } from '../sstable/table-settings.ts';
 import type { CountedTableNumbers } from '../compaction/table-numbers.ts';
+import type { TableSettings } from '../sstable/table-settings.ts';
 import type { HiddenVersions } from './hidden-versions.ts';
 import type { MemtableQueue } from './memtable-queue.ts';
 import type { SnapshotList } from './snapshot-list.ts';
-import type { TableMeta } from '../sstable/table-meta.ts';
 import type { TableSet } from './table-set.ts';
 
+/** Who gives a tree its sequences, and brings back after a crash what no table holds. */
+export interface TreeOwner {
+  /** Resolves when the owner's log holds everything up to a sequence durably; to false if it never will. */
+  whenLogged(sequence: number): Promise<boolean>;
+  /** Tables hold everything up to a higher sequence than before: the log is not needed for it any more. */
+  flushed(sequence: number): void;
+  /** Writers may find room now, or hear why there is none. */
+  progress(): void;
+  /** The folder is lost, and nothing can be written to it any more. May be told again and again. */
+  lost(error: VarveError): void;
+}
+
 export interface MaintenanceParts {
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
   readonly background: Background;
   readonly tables: TableSet;
   readonly memtables: MemtableQueue;
   readonly snapshots: SnapshotList;
   readonly hidden: HiddenVersions;
   readonly numbers: CountedTableNumbers;
-  /**
-   * Resolves when whatever brings the memtables back after a crash holds everything up to a sequence durably; to false if it never will.
-   */
-  readonly whenLogged: (sequence: number) => Promise<boolean>;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** Tables hold everything up to a higher sequence than before. */
-  readonly flushed: (sequence: number) => void;
-  /** Removes tables that are in no manifest. */
-  readonly discard: (tables: readonly TableMeta[]) => void;
-  /** Writers may find room now, or hear why there is none. */
-  readonly progress: () => void;
+  readonly owner: TreeOwner;
 }
 
 export interface MaintenanceSettings {
@@ -38,3 +42,17 @@ export interface MaintenanceSettings {
 
 /** The end of a range of keys; undefined where it has none. */
 export type RangeEnd = Uint8Array | undefined;
+
+/** What was done in the background since the tree was opened. */
+export interface WorkCounts {
+  flushes: number;
+  compactions: number;
+  moves: number;
+  ingests: number;
+  bytesRead: number;
+  bytesWritten: number;
+}
+
+export function noWork(): WorkCounts {
+  return { flushes: 0, compactions: 0, moves: 0, ingests: 0, bytesRead: 0, bytesWritten: 0 };
+}

@@ -1,12 +1,13 @@
 /**
- * What happens behind the writers' backs: memtables become tables, tables are merged, the manifest says so, and what isn't needed any more
- * is given back, in this order. Work is done by a background; this decides what, and installs what came of it.
+ * Background maintenance: flush, compact, install, reclaim, in this order. Jobs are done by a background; this decides which, and installs
+ * what they have made.
  *
  *   tables durable → manifest durable → readers see them → memtable, log and replaced tables are let go
  *
  * At every arrow the machine may stop: what is to the left of it holds everything.
  */
-import { systemCode, VarveError } from '../../base/errors.ts';
+import { assert } from '../../base/assert.ts';
+import { closedError, systemCode, VarveError } from '../../base/errors.ts';
 import { reached } from '../../base/reached.ts';
 import { type CompactionPlan, type Kept, pickCompaction } from '../compaction/compaction-picker.ts';
 import { debtOf, type Pressure, pressureOf } from '../compaction/compaction-pressure.ts';
@@ -18,11 +19,17 @@ import { isUnchanged, type ManifestChange, ManifestKeeper } from './manifest-kee
 import { compacted, levelForNew } from './levels-change.ts';
 import { FileRemover } from './file-remover.ts';
 import { notApplied } from '../compaction/ingest-failure.ts';
-import type { MaintenanceParts, MaintenanceSettings, RangeEnd } from './maintenance-parts.ts';
+import {
+  type MaintenanceParts,
+  type MaintenanceSettings,
+  noWork,
+  type RangeEnd,
+  type WorkCounts,
+} from './maintenance-parts.ts';
 import type { Memtable } from '../memtable/memtable.ts';
+import { tablePath } from '../sstable/names.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
-import { rejectAll, resolveAll, type Waiter } from './waiter.ts';
-import { noWork, type WorkCounts } from './work-counts.ts';
+import { WaiterList } from '../../collections/waiter-list.ts';
 import { WorkLoop } from './work-loop.ts';
 
 export class Maintenance {
@@ -34,6 +41,8 @@ export class Maintenance {
   readonly #flushing: WorkLoop;
   readonly #compacting: WorkLoop;
   readonly #remover: FileRemover;
+  /** Nothing is done before: what its owner's log holds comes back first. A tree that is only read is never started. */
+  #isStarted = false;
   #isClosing = false;
   /** Tables of frozen memtables, made and not yet in the manifest. */
   readonly #made = new Map<Memtable, JobResult>();
@@ -50,14 +59,18 @@ export class Maintenance {
   #placingCount = 0;
   /** Merges by hand that look for what they are to merge. */
   #lookingCount = 0;
-  #idleWaiters: Waiter[] = [];
-  #flushWaiters: (Waiter & { readonly sequence: number })[] = [];
+  /** For nothing to be left to do. */
+  readonly #idleWaiters = new WaiterList();
+  /** For a flushed sequence. */
+  readonly #flushWaiters = new WaiterList();
 
   constructor(parts: MaintenanceParts, settings: MaintenanceSettings, state: ManifestState) {
     this.#parts = parts;
     this.#settings = settings;
     this.#manual = new ManualCompactions(settings.compaction);
-    this.#manifest = new ManifestKeeper(parts.background, parts.numbers, state, parts.discard);
+    this.#manifest = new ManifestKeeper(parts.background, parts.numbers, state, (tables) =>
+      this.discard(tables),
+    );
     this.pressure = pressureOf(state.levels, settings.compaction);
     const ended = (): void => this.#rest();
     this.#remover = new FileRemover(parts.background, parts.logger, ended);
@@ -94,8 +107,16 @@ export class Maintenance {
     return debtOf(this.state.levels, this.#settings.compaction);
   }
 
+  start(): void {
+    this.#isStarted = true;
+    this.schedule();
+  }
+
   /** Begins what there is to do. */
   schedule(): void {
+    if (!this.#isStarted) {
+      return;
+    }
     if (this.#parts.memtables.frozenCount > 0) {
       this.#flushing.start();
     }
@@ -108,28 +129,30 @@ export class Maintenance {
     this.#flushFailed(error);
   }
 
-  /** Resolves when everything up to a sequence is in tables; its memtable must be frozen. Rejects when an attempt fails. */
-  async whenFlushed(sequence: number): Promise<void> {
-    if (this.state.flushedSequence >= sequence) {
+  /** Resolves when everything that is in memory now is in tables. Rejects when an attempt fails. */
+  async flush(): Promise<void> {
+    assert(this.#isStarted, 'a tree that was not started is not flushed');
+    const { memtables } = this.#parts;
+    memtables.freeze();
+    const sequence = memtables.active.maxSequence;
+    if (memtables.frozenCount === 0 || this.state.flushedSequence >= sequence) {
       return;
     }
     if (this.#logFailure !== undefined) {
       throw this.#logFailure;
     }
-    await new Promise<void>((resolve, reject) => {
-      this.#flushWaiters.push({ sequence, resolve, reject });
-      this.#flushing.startNow();
-    });
+    const flushed = this.#flushWaiters.wait(sequence);
+    this.#flushing.startNow();
+    await flushed;
   }
 
   /** Resolves when there is nothing to do. Rejects if what there is can't be done now. */
   async settled(): Promise<void> {
+    assert(this.#isStarted, 'a tree that was not started does not settle');
     if (this.#logFailure !== undefined) {
       throw this.#logFailure;
     }
-    const settled = new Promise<void>((resolve, reject) => {
-      this.#idleWaiters.push({ resolve, reject });
-    });
+    const settled = this.#idleWaiters.wait(0);
     this.#flushing.startNow();
     this.#compacting.startNow();
     await settled;
@@ -139,6 +162,7 @@ export class Maintenance {
   async compactRange(from: RangeEnd, to: RangeEnd, before: () => Promise<void>): Promise<void> {
     const { hidden, clock } = this.#parts;
     let merged: Promise<void>;
+    assert(this.#isStarted, 'a tree that was not started is not merged');
     // Order: who waits until nothing is left to do must not be told so in between.
     this.#lookingCount += 1;
     try {
@@ -172,6 +196,7 @@ export class Maintenance {
     entries: Iterable<IngestEntry> | AsyncIterable<IngestEntry>,
   ): Promise<JobResult> {
     const { tables: settings } = this.#settings;
+    assert(this.#isStarted, 'a tree that was not started takes no tables');
     return this.#parts.background.ingest({ kind: 'ingest', settings }, entries);
   }
 
@@ -211,9 +236,9 @@ export class Maintenance {
     }
   }
 
-  /** Tables that were made and can't be added. */
+  /** Removes tables that are in no manifest, and that no read needs. */
   discard(tables: readonly TableMeta[]): void {
-    this.#parts.discard(tables);
+    this.remove(tables.map(({ number }) => tablePath(this.#parts.directory, number)));
   }
 
   /**
@@ -236,18 +261,15 @@ export class Maintenance {
 
   /** Has files removed that nothing needs any more, in this order. `over` is told whether all are removed. */
   remove(paths: readonly string[], over?: (isDone: boolean) => void): void {
-    this.#remover.remove(paths, over);
+    if (this.#isStarted) {
+      this.#remover.remove(paths, over);
+    }
   }
 
-  /** Before `close`: resolves when every memtable is in tables. Work in the background that would hold it up is ended. */
+  /** Before `close`: the same as `flush`, and work in the background that would hold it up is ended. */
   async flushRest(): Promise<void> {
-    const { memtables, background } = this.#parts;
-    background.cancel();
-    memtables.freeze();
-    const last = memtables.active.maxSequence;
-    if (memtables.frozenCount > 0) {
-      await this.whenFlushed(last);
-    }
+    this.#parts.background.cancel();
+    await this.flush();
   }
 
   /** Ends what can be ended early, and resolves when nothing runs any more. */
@@ -262,14 +284,11 @@ export class Maintenance {
     try {
       await this.#parts.background.close();
     } finally {
-      this.#rejectWaiting();
+      const closed = closedError();
+      this.#idleWaiters.rejectAll(closed);
+      this.#flushWaiters.rejectAll(closed);
+      this.#manual.rejectAll(closed);
     }
-  }
-
-  #rejectWaiting(): void {
-    const closed = closedError();
-    rejectAll([...this.#idleWaiters, ...this.#flushWaiters], closed);
-    this.#manual.rejectAll(closed);
   }
 
   get #isIdle(): boolean {
@@ -284,7 +303,7 @@ export class Maintenance {
       const memtables = this.#parts.memtables.oldestGroup();
       const last = memtables.at(-1);
       // Order: nothing gets into a table that the log may still lose.
-      if (last === undefined || !(await this.#parts.whenLogged(last.maxSequence))) {
+      if (last === undefined || !(await this.#parts.owner.whenLogged(last.maxSequence))) {
         break;
       }
       await this.#flush(memtables, last);
@@ -313,10 +332,8 @@ export class Maintenance {
     this.counts.flushes += 1;
     reached('flushed a memtable');
     const { flushedSequence } = this.state;
-    const told = this.#flushWaiters.filter(({ sequence }) => sequence <= flushedSequence);
-    this.#flushWaiters = this.#flushWaiters.filter(({ sequence }) => sequence > flushedSequence);
-    resolveAll(told);
-    this.#parts.flushed(flushedSequence);
+    this.#flushWaiters.advance(flushedSequence, undefined);
+    this.#parts.owner.flushed(flushedSequence);
     this.schedule();
   }
 
@@ -433,13 +450,11 @@ export class Maintenance {
       this.counts.bytesWritten += made.bytesWritten + size;
     };
     await this.#manifest.edit(change, replaced, disposable);
-    this.#parts.progress();
+    this.#parts.owner.progress();
   }
 
   #flushFailed(error: VarveError): void {
-    const waiters = this.#flushWaiters;
-    this.#flushWaiters = [];
-    rejectAll(waiters, error);
+    this.#flushWaiters.rejectAll(error);
     this.#failed(error, this.#logFailure === undefined ? 'retried' : 'final');
   }
 
@@ -460,31 +475,23 @@ export class Maintenance {
       message: 'Making or merging tables failed. Nothing is lost.',
       details: { cause, code: systemCode(cause), fate },
     });
-    const waiters = this.#idleWaiters;
-    this.#idleWaiters = [];
-    rejectAll(waiters, error);
-    this.#parts.progress();
+    this.#idleWaiters.rejectAll(error);
+    this.#parts.owner.progress();
   }
 
   /** A loop has ended. */
   #rest(): void {
     if (this.#isIdle) {
       const { error } = this;
-      const waiters = this.#idleWaiters;
-      this.#idleWaiters = [];
       if (error === undefined) {
-        resolveAll(waiters);
+        this.#idleWaiters.advance(0, undefined);
       } else {
-        rejectAll(waiters, error);
+        this.#idleWaiters.rejectAll(error);
       }
     }
     if (this.#damage !== undefined) {
       // Who waits for tables to be merged may wait in vain.
-      this.#parts.progress();
+      this.#parts.owner.progress();
     }
   }
-}
-
-function closedError(): VarveError {
-  return new VarveError('CLOSED', 'The store has been closed.');
 }

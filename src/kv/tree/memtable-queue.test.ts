@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { insertEntry } from '../../testing/insert-entry.ts';
 import { EntryKind } from '../entries/cursor.ts';
 import { Levels } from '../manifest/levels.ts';
 import type { Memtable } from '../memtable/memtable.ts';
@@ -24,7 +25,7 @@ class Filling {
     this.#sequence += 1;
     const key = new Uint8Array(keySize).fill(this.#sequence);
     const memtable = this.queue.memtableFor(keySize, valueSize);
-    memtable.insert(key, this.#sequence, EntryKind.put, new Uint8Array(valueSize));
+    insertEntry(memtable, key, this.#sequence, EntryKind.put, new Uint8Array(valueSize));
     this.memtables.add(memtable);
   }
 
@@ -56,10 +57,11 @@ describe('memtables that are flushed together', () => {
   it('stay the same ones when more are frozen meanwhile', () => {
     const filling = new Filling(4_096);
     const { queue } = filling;
+    queue.beginBatch(1);
     filling.put(4, 3_000);
-    queue.active.endsAmidBatch = true;
     queue.freeze();
     filling.put(4, 3_000);
+    queue.endBatch(undefined);
     const group = queue.oldestGroup();
     expect(group).toHaveLength(2);
     filling.put(4, 3_000);

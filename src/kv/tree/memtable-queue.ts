@@ -1,5 +1,8 @@
+import { compareKeys } from '../../base/compare-bytes.ts';
 import { assert } from '../../base/assert.ts';
+import type { ViewedBytes } from '../../base/copy-bytes.ts';
 import { Arena } from '../../radix/arena.ts';
+import type { EntryKind } from '../entries/cursor.ts';
 import { Memtable } from '../memtable/memtable.ts';
 import type { ReadState } from './read-state.ts';
 
@@ -12,27 +15,35 @@ const FIRST_SLACK = 4 * 1024;
 /** Arenas kept for the next memtables: touched pages are dear. */
 const SPARE_COUNT_MAX = 2;
 
-/** The memtable that takes entries, and those that wait to become tables. Entries go from it to nowhere else. */
+/** Takes what is written: the memtable that takes entries, and those that wait to become tables. Entries go from it to nowhere else. */
 export class MemtableQueue {
   readonly #state: ReadState;
   readonly #sizeTarget: number;
   readonly #isShared: boolean;
   readonly #onFrozen: () => void;
+  readonly #readers: () => readonly number[];
   readonly #spares: Arena[] = [];
   #active: Memtable;
   /** Oldest first. */
   #frozen: Memtable[] = [];
+  /** First sequence of the batch that is being inserted and must be flushed as a whole. */
+  #batchStart = Infinity;
 
-  /** `onFrozen` hears of every memtable that is to be flushed. */
+  /**
+   * `onFrozen` hears of every memtable that is to be flushed. `readers` gives the sequences, ascending, at which somebody reads besides the
+   * newest.
+   */
   constructor(
     state: ReadState,
     options: { readonly sizeTarget: number; readonly isShared: boolean },
     onFrozen: () => void,
+    readers: () => readonly number[] = () => [],
   ) {
     this.#state = state;
     this.#sizeTarget = options.sizeTarget;
     this.#isShared = options.isShared;
     this.#onFrozen = onFrozen;
+    this.#readers = readers;
     this.#active = this.#make(0);
     this.#show();
   }
@@ -43,6 +54,48 @@ export class MemtableQueue {
 
   get frozenCount(): number {
     return this.#frozen.length;
+  }
+
+  /** Adds a version of the key in `source[keyStart, valueStart)`, with its value from there to `end`. Sequences only grow. */
+  insertFrom(
+    source: ViewedBytes,
+    keyStart: number,
+    valueStart: number,
+    end: number,
+    sequence: number,
+    kind: EntryKind,
+  ): void {
+    const memtable = this.memtableFor(valueStart - keyStart, end - valueStart);
+    memtable.insertFrom(source, keyStart, valueStart, end, sequence, kind);
+  }
+
+  /** Deletes every key in [start, end) that was written before. The bytes are copied. */
+  insertRange(start: Uint8Array, end: Uint8Array, sequence: number): void {
+    const memtable = this.memtableFor(start.length, end.length);
+    if (compareKeys(start, end) < 0) {
+      const range = { start: new Uint8Array(start), end: new Uint8Array(end), sequence };
+      memtable.insertRange(range, this.#readers());
+    } else {
+      memtable.skip(sequence);
+    }
+  }
+
+  /** A sequence that changes nothing. */
+  skip(sequence: number): void {
+    this.memtableFor(0, 0).skip(sequence);
+  }
+
+  /** What is inserted from here to `endBatch` shows as a whole or not at all, after a crash, too. Where a log brings back the rest, that needs no saying. */
+  beginBatch(firstSequence: number): void {
+    this.#batchStart = firstSequence;
+  }
+
+  /** `position`: how far the owner's log is covered by everything so far, if that has changed. */
+  endBatch(position: number | undefined): void {
+    this.#batchStart = Infinity;
+    if (position !== undefined) {
+      this.#active.position = position;
+    }
   }
 
   /** Those to be flushed next, together: from the oldest on to the first that ends where a batch does. */
@@ -86,6 +139,7 @@ export class MemtableQueue {
       return;
     }
     const { position, maxSequence } = this.#active;
+    this.#active.endsAmidBatch = maxSequence >= this.#batchStart;
     this.#frozen.push(this.#active);
     this.#active = this.#make(0);
     this.#active.position = position;

@@ -1,5 +1,6 @@
-/** A read view at a fixed sequence. */
+/** A view of the store that no later write changes. Costs disk space until it is closed. */
 export interface Snapshot {
+  /** Versions above it are not seen. */
   readonly version: number;
   close(): void;
   [Symbol.dispose](): void;

@@ -2,9 +2,10 @@
  * The tables that reads look at. A view is what the store consisted of at one moment; a read that lasts pins its view, and a table that
  * was replaced is removed when the last view that holds it is let go.
  */
+import { compareKeys } from '../../base/compare-bytes.ts';
 import { assert } from '../../base/assert.ts';
-import { VarveError } from '../../base/errors.ts';
-import { compareKeys, LEVEL_COUNT, type Levels } from '../manifest/levels.ts';
+import { closedError } from '../../base/errors.ts';
+import { LEVEL_COUNT, type Levels } from '../manifest/levels.ts';
 import { RangeTombstones } from '../entries/range-tombstones.ts';
 import type { TableReader } from '../sstable/table-reader.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
@@ -233,7 +234,7 @@ export class TableSet {
   /** For work that lasts: throws if the tables are not this store's to read any more. */
   checkOpen(): void {
     if (this.#isClosed) {
-      throw new VarveError('CLOSED', 'The store has been closed.');
+      throw closedError();
     }
   }
 

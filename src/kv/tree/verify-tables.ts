@@ -1,22 +1,34 @@
-import { checkCallback, checkSignal, rejectUnknownNames } from '../../base/arguments.ts';
 import { CorruptionError, VarveError } from '../../base/errors.ts';
 import type { Clock } from '../../io/clock.ts';
-import type { KvVerifyOptions, KvVerifyReport } from './contract.ts';
-import { optionNames } from './option-names.ts';
-import type { TableSet } from '../tree/table-set.ts';
+import type { TableSet } from './table-set.ts';
 
-type Problem = KvVerifyReport['problems'][number];
+export interface VerifyOptions {
+  /** Called after each table, with bytes checked and bytes in all. */
+  readonly onProgress?: (progress: { readonly bytes: number; readonly bytesTotal: number }) => void;
+  /** Looked at between tables. */
+  readonly signal?: AbortSignal;
+}
+
+export interface VerifyReport {
+  readonly ok: boolean;
+  readonly tables: number;
+  readonly entries: number;
+  readonly size: number;
+  readonly problems: readonly {
+    readonly file: string;
+    readonly offset?: number;
+    readonly reason: string;
+  }[];
+}
+
+type Problem = VerifyReport['problems'][number];
 
 /** Reads every table to its end and reports what is wrong, all of it. Tables that are replaced meanwhile are read all the same. */
 export async function verifyTables(
   tables: TableSet,
   clock: Clock,
-  options: KvVerifyOptions,
-): Promise<KvVerifyReport> {
-  rejectUnknownNames(options, optionNames.verify, 'option');
-  checkSignal(options.signal);
-  checkCallback('onProgress', options.onProgress);
-  const { onProgress, signal } = options;
+  { onProgress, signal }: VerifyOptions,
+): Promise<VerifyReport> {
   const view = tables.pin(tables.current);
   const handles = view.handles.flat();
   const bytesTotal = handles.reduce((sum, { meta }) => sum + meta.size, 0);

@@ -1,0 +1,81 @@
+/** The folder of a tree: made if there is none, else looked at and tidied up. */
+import { VarveError } from '../../base/errors.ts';
+import type { Random } from '../../base/random.ts';
+import { reached } from '../../base/reached.ts';
+import { replaceFile } from '../../io/atomic-file.ts';
+import type { FileSystem } from '../../io/file-system.ts';
+import { emptyManifest, encodeManifest, type ManifestState } from '../manifest/format.ts';
+import { checkFolder, discardTables, type FolderOptions } from '../manifest/manifest-store.ts';
+import { MANIFEST_NAME, tablePath, tablesDirectory } from '../sstable/names.ts';
+
+export interface OpenedFolder {
+  readonly directory: string;
+  readonly state: ManifestState;
+  /** Above every number that was ever in a file's name here. */
+  readonly nextTableNumber: number;
+  readonly isNew: boolean;
+  /** Paths of tables that no manifest named, removed or set aside. */
+  readonly orphans: readonly string[];
+  /** The manifest's name is durable: what only an older one needs may go. */
+  readonly isNameDurable: boolean;
+  /** Why a tree that is made again from elsewhere was emptied. */
+  readonly discarded: string | undefined;
+}
+
+/** A log in the tree's own folder. A tree that has one is never emptied: nothing else could fill it again. */
+export interface FolderLog {
+  /** Makes an empty one, in place of what an interrupted creation has left. */
+  create(identity: Uint8Array): void;
+  /** Throws `CORRUPT` if it is gone. */
+  check(): void;
+}
+
+export interface TreeFolderOptions extends Pick<FolderOptions, 'readOnly' | 'logHoldsWrites'> {
+  /** Make a tree where there is none. */
+  readonly create: boolean;
+  readonly log?: FolderLog;
+}
+
+/** The folder must be locked. Throws what `checkFolder` throws, and `NOT_A_STORE`. */
+export function openTreeFolder(
+  { fileSystem, random }: { readonly fileSystem: FileSystem; readonly random: Random },
+  directory: string,
+  { create, log, ...options }: TreeFolderOptions,
+): OpenedFolder {
+  const check = checkFolder(fileSystem, directory, { ...options, log: log !== undefined });
+  let discarded: string | undefined;
+  switch (check.outcome) {
+    case 'intact': {
+      const { state, nextTableNumber, removed, setAside, isNameDurable } = check;
+      log?.check();
+      const orphans = [...removed, ...setAside].map((number) => tablePath(directory, number));
+      const common = { directory, state, nextTableNumber, isNameDurable };
+      return { ...common, isNew: false, orphans, discarded };
+    }
+    case 'new':
+      if (!create || options.readOnly === true) {
+        throw new VarveError(
+          'NOT_A_STORE',
+          `There is no store: one in ${directory} does not exist.`,
+          { details: { directory } },
+        );
+      }
+      break;
+    case 'discarded':
+      discardTables(fileSystem, directory);
+      reached('discarded a store without a log');
+      discarded = check.reason.message;
+      break;
+  }
+  const identity = new Uint8Array(16);
+  random.fill(identity);
+  // Order: the manifest last. A folder without one was never a store, unless its log holds writes.
+  log?.create(identity);
+  fileSystem.makeDirectory(tablesDirectory(directory));
+  fileSystem.syncDirectory(directory);
+  const state = emptyManifest({ identity, hasLog: log !== undefined });
+  replaceFile(fileSystem, directory, MANIFEST_NAME, encodeManifest(state));
+  const { nextTableNumber } = state;
+  const common = { directory, state, nextTableNumber, isNameDurable: true };
+  return { ...common, isNew: true, orphans: [], discarded };
+}

@@ -1,0 +1,297 @@
+/**
+ * Sorted tables with memtables in front of them, and their upkeep: the engine of a key-value store, and of data that is derived from a log.
+ * It has no log and no lock, makes no promise for a write, and checks no caller's arguments.
+ *
+ *   owner ── sequences, entries ──▶ memtables ── flush ──▶ tables ── merge ──▶ deeper levels
+ *         ◀── flushed up to ──                     ◀── reads ──
+ *
+ * What is only in memory is lost with the process. `flushedSequence` and `flushedPosition` of the manifest say what is not: the owner inserts
+ * the rest again from its log, then calls `start`.
+ */
+import { CorruptionError, systemCode, VarveError } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { Random } from '../../base/random.ts';
+import type { Clock } from '../../io/clock.ts';
+import type { FileSystem, HeldDirectory } from '../../io/file-system.ts';
+import type { ThreadChoice } from '../../io/thread-choice.ts';
+import type { Background } from '../compaction/background.ts';
+import type { Pressure } from '../compaction/compaction-pressure.ts';
+import { InlineBackground } from '../compaction/inline-background.ts';
+import { stepsInThisThread } from '../compaction/step-count.ts';
+import { CountedTableNumbers } from '../compaction/table-numbers.ts';
+import { ThreadBackground } from '../compaction/thread-background.ts';
+import { WatchedBackground } from '../compaction/watched-background.ts';
+import type { Found } from '../entries/cursor.ts';
+import type { ManifestState } from '../manifest/format.ts';
+import { LEVEL_COUNT } from '../manifest/levels.ts';
+import { discardTables } from '../manifest/manifest-store.ts';
+import { BlockCache } from '../sstable/block-cache.ts';
+import { tablePath } from '../sstable/names.ts';
+import { ReadCounters } from '../sstable/read-counters.ts';
+import { readKeyCount } from '../sstable/table-file.ts';
+import type { TableMeta } from '../sstable/table-meta.ts';
+import { TableReader } from '../sstable/table-reader.ts';
+import { type EntryBounds, EntryIterator } from './entry-iterator.ts';
+import { HiddenVersions } from './hidden-versions.ts';
+import { Maintenance } from './maintenance.ts';
+import type { MaintenanceSettings, TreeOwner, WorkCounts } from './maintenance-parts.ts';
+import { MemtableQueue } from './memtable-queue.ts';
+import { OpenIterators } from './open-iterators.ts';
+import { ReadState } from './read-state.ts';
+import { SnapshotList } from './snapshot-list.ts';
+import { TableSet } from './table-set.ts';
+import { type OpenedFolder, openTreeFolder, type TreeFolderOptions } from './tree-folder.ts';
+import { type VerifyOptions, type VerifyReport, verifyTables } from './verify-tables.ts';
+
+export interface TreeParts {
+  readonly fileSystem: FileSystem;
+  /** The folder that is held, for a thread to work in. */
+  readonly held: HeldDirectory | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Where tables are made. */
+  readonly threads: ThreadChoice;
+}
+
+export interface TreeSettings extends MaintenanceSettings {
+  readonly blockCacheSize: number;
+  /** Tables kept open. */
+  readonly openCountMax: number;
+  /** Nobody has locked the folder, and nothing in it is changed: never flushed, never merged. */
+  readonly readOnly: boolean;
+}
+
+export interface LevelStats {
+  readonly tableCount: number;
+  readonly size: number;
+}
+
+/** What a tree has to tell of itself. */
+export interface TreeStats {
+  readonly levels: readonly LevelStats[];
+  /** Entries in memory, and the bytes they take. */
+  readonly memtables: { readonly count: number; readonly size: number };
+  readonly flushedVersion: number;
+  /** Whether writes are held up, and by what. */
+  readonly pressure: { readonly state: Pressure; readonly debt: number };
+  readonly background: Readonly<WorkCounts> & {
+    /** Steps of flushes, compactions and manifests that ran in this thread, for whichever store. */
+    readonly ownerSteps: number;
+    /** The last failure of work in the background, until that work has succeeded. */
+    readonly error: Error | undefined;
+  };
+  readonly reads: Readonly<ReadCounters>;
+  readonly cache: { readonly size: number; readonly capacity: number };
+  readonly snapshots: number;
+  readonly openTables: number;
+}
+
+/** Opens the tree in a locked folder, or makes one. Throws what `openTreeFolder` throws. */
+export function openTree(
+  parts: TreeParts,
+  directory: string,
+  settings: TreeSettings,
+  owner: TreeOwner,
+  options: Omit<TreeFolderOptions, 'readOnly'> = { create: true },
+): Tree {
+  const { readOnly } = settings;
+  const folder = openTreeFolder(parts, directory, { ...options, readOnly });
+  return new Tree(parts, settings, folder, owner);
+}
+
+export class Tree {
+  readonly folder: OpenedFolder;
+  /** Takes what is written. */
+  readonly memtables: MemtableQueue;
+  readonly tables: TableSet;
+  readonly snapshots: SnapshotList;
+  readonly iterators: OpenIterators = new OpenIterators();
+  readonly maintenance: Maintenance;
+  readonly isReadOnly: boolean;
+  readonly #parts: TreeParts;
+  readonly #cache: BlockCache;
+  readonly #counters = new ReadCounters();
+  readonly #reads: ReadState;
+
+  /** Reads work at once. Nothing is changed on disk, and `owner` is told nothing, before `start`. */
+  constructor(parts: TreeParts, settings: TreeSettings, folder: OpenedFolder, owner: TreeOwner) {
+    const { state } = folder;
+    const { usesThreads } = parts.threads;
+    this.#parts = parts;
+    this.folder = folder;
+    this.isReadOnly = settings.readOnly;
+    this.#cache = new BlockCache(settings.blockCacheSize, settings.tables.blockSize);
+    this.snapshots = new SnapshotList((sequence) => this.maintenance.snapshotClosed(sequence));
+    const schedule = (): void => this.maintenance.schedule();
+    const access = {
+      open: (meta: TableMeta) => this.#openTable(meta),
+      unused: (meta: TableMeta) => this.maintenance.discard([meta]),
+      scanned: schedule,
+    };
+    this.tables = new TableSet(access, state.levels, settings.openCountMax);
+    this.#reads = new ReadState([], this.tables);
+    this.memtables = new MemtableQueue(
+      this.#reads,
+      { sizeTarget: settings.compaction.memtableSize, isShared: usesThreads },
+      schedule,
+      () => this.#readers(),
+    );
+    this.memtables.active.maxSequence = state.flushedSequence;
+    this.memtables.active.position = state.flushedPosition;
+    const numbers = CountedTableNumbers.startingAt(folder.nextTableNumber, usesThreads);
+    const { clock, logger } = parts;
+    const { tables, memtables, snapshots } = this;
+    this.maintenance = new Maintenance(
+      {
+        directory: folder.directory,
+        clock,
+        logger,
+        background: startBackground(parts, folder, numbers, (error) => owner.lost(error)),
+        tables,
+        memtables,
+        snapshots,
+        hidden: new HiddenVersions(snapshots, (meta) => this.#keyCountOf(meta)),
+        numbers,
+        owner,
+      },
+      settings,
+      state,
+    );
+  }
+
+  /** What the manifest says, durably. */
+  get state(): ManifestState {
+    return this.maintenance.state;
+  }
+
+  /** Upkeep begins: everything that the owner's log holds and tables don't has been inserted. */
+  start(): void {
+    if (!this.isReadOnly) {
+      this.maintenance.start();
+    }
+  }
+
+  /** Finds what a reader at `sequence` sees of a key. False if that is nothing. */
+  get(key: Uint8Array, sequence: number, found: Found): boolean {
+    return this.#reads.get(key, sequence, found);
+  }
+
+  /** What a reader at `sequence` sees within bounds, one after the other. Must be closed. */
+  entries(bounds: EntryBounds, sequence: number, isReverse = false): EntryIterator {
+    return new EntryIterator(this.#reads, bounds, { sequence, isReverse, fillCache: true });
+  }
+
+  /** About how many bytes the keys from `start` up to `end` take; undefined: to the last one. */
+  sizeOf(start: Uint8Array, end: Uint8Array | undefined): number {
+    const { memtables } = this.#reads;
+    return memtables.reduce(
+      (sum, memtable) => sum + memtable.sizeOf(start, end),
+      this.tables.sizeOf(start, end),
+    );
+  }
+
+  /** Reads every table to its end. Rejects with `ABORTED`, and with `CLOSED` if the tree is closed meanwhile. */
+  verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    return verifyTables(this.tables, this.#parts.clock, options);
+  }
+
+  stats(): TreeStats {
+    const { maintenance, memtables } = this;
+    const { levels, flushedSequence } = this.state;
+    return {
+      levels: Array.from({ length: LEVEL_COUNT }, (_, level) => ({
+        tableCount: levels.countOf(level),
+        size: levels.sizeOf(level),
+      })),
+      memtables: { count: memtables.frozenCount + 1, size: memtables.size },
+      flushedVersion: flushedSequence,
+      pressure: { state: maintenance.pressure, debt: maintenance.debt },
+      background: {
+        ...maintenance.counts,
+        ownerSteps: stepsInThisThread(),
+        error: maintenance.error,
+      },
+      reads: Object.assign({}, this.#counters),
+      cache: { size: this.#cache.size, capacity: this.#cache.capacity },
+      snapshots: this.snapshots.count,
+      openTables: this.tables.openCount,
+    };
+  }
+
+  /** Ends what is under way. What is only in memory is lost: `maintenance.flushRest` comes before, for those who want to keep it. */
+  async close(): Promise<void> {
+    this.iterators.closeAll();
+    try {
+      await this.maintenance.close();
+    } finally {
+      this.tables.close();
+    }
+  }
+
+  /** Closes the tree and removes its files: everything in it can be made again. */
+  async discard(): Promise<void> {
+    await this.close();
+    discardTables(this.#parts.fileSystem, this.folder.directory);
+  }
+
+  #readers(): number[] {
+    return [...this.snapshots.sequences(), ...this.iterators.sequences].sort(
+      (left, right) => left - right,
+    );
+  }
+
+  #openTable(meta: TableMeta): TableReader {
+    const { fileSystem } = this.#parts;
+    const { directory, state } = this.folder;
+    const path = tablePath(directory, meta.number);
+    try {
+      return TableReader.open(fileSystem, path, meta, state.identity, this.#cache, this.#counters);
+    } catch (error) {
+      throw this.isReadOnly ? asReplaced(error, path) : error;
+    }
+  }
+
+  #keyCountOf(meta: TableMeta): number {
+    const { directory, state } = this.folder;
+    const path = tablePath(directory, meta.number);
+    return readKeyCount(this.#parts.fileSystem, path, meta, state.identity);
+  }
+}
+
+/** All tables were there when the tree was opened for reading: an owner has come, and has removed what it replaced. */
+function asReplaced(error: unknown, path: string): unknown {
+  const isMissing = error instanceof CorruptionError && systemCode(error.cause) === 'ENOENT';
+  return isMissing
+    ? new VarveError(
+        'UNAVAILABLE',
+        `The table ${path} is gone: somebody has opened the store for writing and replaced it; open the store again.`,
+        { cause: error, details: { file: path } },
+      )
+    : error;
+}
+
+function startBackground(
+  { fileSystem, clock, threads, held }: TreeParts,
+  { directory, state }: OpenedFolder,
+  numbers: CountedTableNumbers,
+  lost: (error: VarveError) => void,
+): Background {
+  const { identity } = state;
+  const inlineParts = { fileSystem, directory, identity, numbers, failedSyncs: { count: 0 } };
+  const startInline = (): Background => new InlineBackground(inlineParts, clock);
+  if (!threads.usesThreads) {
+    return new WatchedBackground(startInline(), lost);
+  }
+  const { goInline, workers, namedFileSystem } = threads;
+  const background = new ThreadBackground({
+    directory,
+    identity,
+    fileSystem: namedFileSystem,
+    held,
+    numbers: numbers.words,
+    workers,
+    otherwise: goInline && { startInline, tell: goInline },
+  });
+  return new WatchedBackground(background, lost);
+}
