@@ -16,6 +16,7 @@ import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import { reached } from '../base/reached.ts';
+import { AdmissionQueue } from '../collections/admission-queue.ts';
 import type { StreamIndex } from '../event-index/contract.ts';
 import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Clock } from '../io/clock.ts';
@@ -29,7 +30,6 @@ import type { CommitResult } from './contract.ts';
 import type { DuplicateAnswer, DuplicateFinder } from './duplicate-finder.ts';
 import { PendingCommit } from './pending-commit.ts';
 import type { PreparedCommit, PreparedPart } from './prepared-commit.ts';
-import { type Waiting, WaitingQueue } from './waiting-queue.ts';
 
 export interface SequencerParts {
   readonly clock: Clock;
@@ -43,6 +43,12 @@ export interface SequencerParts {
   readonly duplicates: DuplicateFinder;
   /** Every commit is refused. */
   readonly isReadOnly: boolean;
+}
+
+/** A commit that waits for room. */
+interface Waiting {
+  readonly commit: PreparedCommit;
+  readonly pending: PendingCommit;
 }
 
 /** What a commit gets from the clock and from random: one time, and a salt for each event. */
@@ -70,8 +76,10 @@ export class Sequencer {
     previousPosition: -1,
   };
   #lastTime: number;
-  readonly #waiting = new WaitingQueue((refused, signal) => this.#refuseAborted(refused, signal));
-  #isAdmitting = false;
+  readonly #waiting = new AdmissionQueue<Waiting>(
+    ({ commit, pending }) => this.#decide(commit, pending),
+    ({ pending }, signal) => pending.reject(aborted(signal, 'no')),
+  );
   #waitingReportedAt = 0;
 
   constructor(parts: SequencerParts, lastTime: number) {
@@ -104,49 +112,24 @@ export class Sequencer {
 
   /** Resolves when everyone who waits now has been given a position, or refused. */
   async waitingDecided(): Promise<void> {
-    await this.#waiting.passed();
+    await this.#waiting.whenDecided();
   }
 
   /** Decides about those who wait, in the order of their calls, as far as there is room. */
   admitWaiting(): void {
-    if (this.#isAdmitting) {
-      return;
-    }
-    this.#isAdmitting = true;
-    try {
-      for (;;) {
-        const first = this.#waiting.first();
-        if (first === undefined || !this.#decide(first.commit, first.pending)) {
-          return;
-        }
-        // A failure takes out everybody at once.
-        if (this.#waiting.first() === first) {
-          this.#waiting.shift();
-        }
-      }
-    } finally {
-      this.#isAdmitting = false;
-    }
+    this.#waiting.drain();
   }
 
-  /** Nobody who waits will be served. */
+  /** Rejects every waiting commit. */
   refuseWaiting(error: VarveError): void {
     for (const { pending } of this.#waiting.takeAll()) {
       pending.reject(error);
     }
   }
 
-  #refuseAborted(refused: readonly Waiting[], signal: AbortSignal): void {
-    for (const { pending } of refused) {
-      pending.reject(aborted(signal, 'no'));
-    }
-    // Whoever stood behind a large commit may fit.
-    this.admitWaiting();
-  }
-
   #wait(commit: PreparedCommit, pending: PendingCommit): void {
     const isFirst = this.#waiting.count === 0;
-    this.#waiting.push(commit, pending);
+    this.#waiting.push({ commit, pending }, commit.signal);
     if (isFirst) {
       this.#reportWaiting();
     }

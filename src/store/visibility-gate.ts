@@ -1,18 +1,14 @@
 import { onAbort } from '../base/abort-listeners.ts';
 import { VarveError } from '../base/errors.ts';
+import { WaiterList } from '../collections/waiter-list.ts';
 import type { Journal } from '../journal/journal.ts';
 import { aborted } from './sequencer.ts';
-
-interface Waiter {
-  readonly position: number;
-  readonly resolve: () => void;
-  readonly reject: (error: VarveError) => void;
-}
 
 /** One number: readers see what lies below it. It is the durable watermark, so visible implies durable. */
 export class VisibilityGate {
   readonly #journal: Journal;
-  #waiters: Waiter[] = [];
+  /** By the number of positions that must be visible. */
+  readonly #waiters = new WaiterList();
   #unreadable: VarveError | undefined;
   #observer: (() => void) | undefined;
 
@@ -57,46 +53,35 @@ export class VisibilityGate {
         reject(ended);
         return;
       }
-      const abort = (): void => {
-        this.#waiters = this.#waiters.filter((other) => other !== waiter);
-        reject(aborted(signal));
-      };
-      const waiter: Waiter = {
-        position,
-        resolve: () => {
+      const leave = this.#waiters.add(
+        position + 1,
+        () => {
           unlisten?.();
           resolve();
         },
-        reject: (error) => {
+        (error) => {
           unlisten?.();
           reject(error);
         },
-      };
-      const unlisten = signal && onAbort(signal, abort);
-      this.#waiters.push(waiter);
+      );
+      const unlisten =
+        signal &&
+        onAbort(signal, () => {
+          leave();
+          reject(aborted(signal));
+        });
     });
   }
 
   /** The durable watermark has moved. */
   advanced(position: number): void {
     this.#observer?.();
-    if (this.#waiters.length === 0) {
-      return;
-    }
-    const reached = this.#waiters.filter((waiter) => waiter.position < position);
-    this.#waiters = this.#waiters.filter((waiter) => waiter.position >= position);
-    for (const waiter of reached) {
-      waiter.resolve();
-    }
+    this.#waiters.advance(position);
   }
 
   /** Nothing more becomes visible. */
   close(error: VarveError): void {
     this.#unreadable ??= error;
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiters) {
-      waiter.reject(error);
-    }
+    this.#waiters.rejectAll(error);
   }
 }
