@@ -10,19 +10,17 @@ function makeQueue(): {
 } {
   const room = { size: 0 };
   const told: string[] = [];
-  const queue = new AdmissionQueue<number>(
-    (size) => {
-      if (size > room.size) {
-        return false;
-      }
-      room.size -= size;
-      told.push(`in ${size}`);
-      return true;
-    },
-    (size) => told.push(`aborted ${size}`),
-  );
+  const decide = (size: number): boolean => {
+    if (size > room.size) {
+      return false;
+    }
+    room.size -= size;
+    told.push(`in ${size}`);
+    return true;
+  };
+  const queue = new AdmissionQueue<number>(decide, (size) => told.push(`aborted ${size}`));
   const submit = (size: number, signal?: AbortSignal): void => {
-    if (!queue.admits(size)) {
+    if (queue.count > 0 || !decide(size)) {
       queue.push(size, signal);
     }
   };

@@ -1,5 +1,5 @@
-import { onAbort } from '../base/abort-listeners.ts';
 import { Fifo } from './fifo.ts';
+import { SignalListeners } from './signal-listeners.ts';
 import { WaiterList } from './waiter-list.ts';
 
 interface Numbered<Item> {
@@ -7,11 +7,6 @@ interface Numbered<Item> {
   readonly signal: AbortSignal | undefined;
   /** Grows with each that joins. */
   readonly number: number;
-}
-
-interface Listening {
-  readonly unlisten: () => void;
-  count: number;
 }
 
 /**
@@ -23,7 +18,9 @@ export class AdmissionQueue<Item> {
   readonly #decide: (item: Item) => boolean;
   readonly #aborted: (item: Item, signal: AbortSignal) => void;
   readonly #waiting = new Fifo<Numbered<Item>>();
-  readonly #signals = new Map<AbortSignal, Listening>();
+  readonly #signals = new SignalListeners<Numbered<Item>>((aborted, signal) =>
+    this.#abort(aborted, signal),
+  );
   readonly #observers = new WaiterList();
   #lastNumber = 0;
   #isDraining = false;
@@ -38,17 +35,12 @@ export class AdmissionQueue<Item> {
     return this.#waiting.count;
   }
 
-  /** Decides about a write now, if nobody waits. False if it has to wait: then `push` it. */
-  admits(item: Item): boolean {
-    return this.#waiting.count === 0 && this.#decide(item);
-  }
-
+  /** One more waits; whoever pushes it has asked first whether it must. */
   push(item: Item, signal: AbortSignal | undefined): void {
-    if (signal !== undefined) {
-      this.#listen(signal);
-    }
     this.#lastNumber += 1;
-    this.#waiting.push({ item, signal, number: this.#lastNumber });
+    const waiting = { item, signal, number: this.#lastNumber };
+    this.#signals.add(signal, waiting);
+    this.#waiting.push(waiting);
   }
 
   /** Decides about those who wait, in the order of their calls, as far as there is room. */
@@ -66,7 +58,7 @@ export class AdmissionQueue<Item> {
         // Deciding may have ended the log, and everybody's waiting with it.
         if (this.#waiting.first() === first) {
           this.#waiting.shift();
-          this.#unlisten(first.signal);
+          this.#signals.remove(first.signal, first);
         }
       }
     } finally {
@@ -78,8 +70,8 @@ export class AdmissionQueue<Item> {
   /** Takes out everybody. */
   takeAll(): readonly Item[] {
     const all = this.#waiting.takeAll();
-    for (const { signal } of all) {
-      this.#unlisten(signal);
+    for (const waiting of all) {
+      this.#signals.remove(waiting.signal, waiting);
     }
     this.#tellObservers();
     return all.map(({ item }) => item);
@@ -92,33 +84,10 @@ export class AdmissionQueue<Item> {
     }
   }
 
-  #listen(signal: AbortSignal): void {
-    const known = this.#signals.get(signal);
-    if (known !== undefined) {
-      known.count += 1;
-      return;
-    }
-    const unlisten = onAbort(signal, () => this.#abort(signal));
-    this.#signals.set(signal, { unlisten, count: 1 });
-  }
-
-  #unlisten(signal: AbortSignal | undefined): void {
-    const listening = signal && this.#signals.get(signal);
-    if (signal === undefined || listening === undefined) {
-      return;
-    }
-    listening.count -= 1;
-    if (listening.count === 0) {
-      this.#signals.delete(signal);
-      listening.unlisten();
-    }
-  }
-
-  #abort(signal: AbortSignal): void {
-    const aborted = this.#waiting.takeWhere((waiting) => waiting.signal === signal);
-    this.#signals.delete(signal);
+  #abort(aborted: ReadonlySet<Numbered<Item>>, signal: AbortSignal): void {
+    const taken = this.#waiting.takeWhere((waiting) => aborted.has(waiting));
     this.#tellObservers();
-    for (const { item } of aborted) {
+    for (const { item } of taken) {
       this.#aborted(item, signal);
     }
     // Whoever stood behind a large one may fit.

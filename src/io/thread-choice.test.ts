@@ -8,20 +8,20 @@ const silent = (): void => {};
 const code = 'INVALID_ARGUMENT';
 
 function refusalOf(workers: unknown): () => unknown {
-  return () => chooseThreads('auto', 'writer', { workers: workers as WorkerModules }, silent);
+  return () => chooseThreads('auto', { workers: workers as WorkerModules }, silent);
 }
 
 describe('chooseThreads', () => {
   it('goes on inline only where a thread was not insisted on', () => {
-    expect(chooseThreads('auto', 'writer', {}, silent)).toMatchObject({ usesThreads: true });
-    expect(chooseThreads('auto', 'writer', {}, silent).goInline).toBeTypeOf('function');
-    expect(chooseThreads('thread', 'writer', {}, silent).goInline).toBeUndefined();
-    expect(chooseThreads('inline', 'writer', {}, silent).usesThreads).toBe(false);
+    expect(chooseThreads('auto', {}, silent)).toMatchObject({ usesThreads: true });
+    expect(chooseThreads('auto', {}, silent).goInline).toBeTypeOf('function');
+    expect(chooseThreads('thread', {}, silent).goInline).toBeUndefined();
+    expect(chooseThreads('inline', {}, silent).usesThreads).toBe(false);
   });
 
   it('tells why there is no thread once, however many could not be started', () => {
     const told: LogEntry[] = [];
-    const { goInline } = chooseThreads('auto', 'background', {}, (entry) => told.push(entry));
+    const { goInline } = chooseThreads('auto', {}, (entry) => told.push(entry));
     const failure = new VarveError('UNAVAILABLE', 'failed', {
       cause: 'first',
       details: { worker: 'kvLog' },
@@ -35,7 +35,7 @@ describe('chooseThreads', () => {
 
   it('takes the URLs of workers, and refuses what is none or of no worker', () => {
     const url = new URL('file:///worker.js');
-    const { workers } = chooseThreads('auto', 'writer', { workers: { eventLog: url } }, silent);
+    const { workers } = chooseThreads('auto', { workers: { eventLog: url } }, silent);
     expect(workers.eventLog).toBe(url);
     expect(refusalOf({ eventLog: '/worker.js' })).toThrow(expect.objectContaining({ code }));
     expect(refusalOf({ kvLog: null })).toThrow(expect.objectContaining({ code }));

@@ -21,10 +21,9 @@ interface Given {
   readonly workers?: WorkerModules | undefined;
 }
 
-/** Throws `INVALID_ARGUMENT` if what is asked for can't be. `option` is what it is asked by. */
+/** Throws `INVALID_ARGUMENT` if what is asked for can't be. */
 export function chooseThreads(
   wanted: 'auto' | 'thread' | 'inline',
-  option: 'writer' | 'background',
   { fileSystem, workers = {} }: Given,
   logger: Logger,
 ): ThreadChoice {
@@ -38,7 +37,7 @@ export function chooseThreads(
   if (wanted === 'thread' && refusal !== undefined) {
     throw new VarveError(
       'INVALID_ARGUMENT',
-      hasObject ? `${refusal}.` : `${refusal}: leave the option ${option} to "auto".`,
+      hasObject ? `${refusal}.` : `${refusal}: leave the option background to "auto".`,
     );
   }
   return {

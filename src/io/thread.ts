@@ -38,6 +38,7 @@ export interface ThreadListener {
   ready(): void;
   /** It could not be started, and is ended; nothing follows. `cause` passes for a start failure. */
   failed(cause: VarveError): void;
+  /** An error in its field `cause` is rebuilt as it was. */
   message(message: unknown): void;
   /** It ended, by itself or not; `error` says why if it was an uncaught one. Called once, last. */
   ended(error: unknown): void;
@@ -50,6 +51,7 @@ export interface ThreadStarter {
   ready(): void;
   /** Says instead why it can't. */
   failed(error: unknown): void;
+  /** What stands in the field `cause` may be any error. */
   post(message: unknown): void;
   /** The next message, or undefined if none is there. Does not wait. */
   receive(): { readonly message: unknown } | undefined;
@@ -141,7 +143,7 @@ class StartedThread implements Thread {
     });
     // Order: after the listeners, for adding one would hold the process again.
     worker.unref();
-    this.#timer = nodeClock.schedule(startMsMax, () => void this.#giveUp());
+    this.#timer = nodeClock.schedule(startMsMax, () => void this.#startTooLong());
   }
 
   post(message: unknown, transfer: readonly ArrayBuffer[] = []): void {
@@ -170,7 +172,7 @@ class StartedThread implements Thread {
     if (this.#state === 'starting') {
       this.#hearFirst(message as StartReport);
     } else if (this.#state === 'ready') {
-      this.#listener.message(message);
+      this.#listener.message(unpacked(message));
     }
   }
 
@@ -200,7 +202,7 @@ class StartedThread implements Thread {
   }
 
   /** Whoever blocked this thread for long had it miss the time, and the news: those are heard first. */
-  async #giveUp(): Promise<void> {
+  async #startTooLong(): Promise<void> {
     await nodeClock.pause();
     if (this.#state === 'starting') {
       this.#fail(new VarveError('UNAVAILABLE', 'The thread has not become ready for a long time.'));
@@ -268,10 +270,25 @@ export function threadStarter(worker: string): ThreadStarter {
     data: workerData as unknown,
     ready: () => report({ start: 'ready', worker, version: VERSION }),
     failed: (error) => report({ start: 'failed', cause: packError(error) }),
-    post: (message) => port.postMessage(message),
+    post: (message) => port.postMessage(packed(message)),
     receive: () => receiveMessageOnPort(port),
     listen: (listener) => {
       port.on('message', listener);
     },
   };
+}
+
+/** A structured clone keeps neither class nor fields of an error. */
+function packed(message: unknown): unknown {
+  return hasCause(message) ? { ...message, cause: packError(message.cause) } : message;
+}
+
+function unpacked(message: unknown): unknown {
+  return hasCause(message)
+    ? { ...message, cause: unpackError(message.cause as PackedError) }
+    : message;
+}
+
+function hasCause(message: unknown): message is { readonly cause: unknown } {
+  return typeof message === 'object' && message !== null && 'cause' in message;
 }

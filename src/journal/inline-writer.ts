@@ -1,12 +1,13 @@
 /** The writer in the owner's event loop: the same steps, with nothing that blocks for long. */
 import type { Clock, Timer } from '../io/clock.ts';
 import { AtomicCells, type Cells } from './cells.ts';
-import { runAsync } from '../io/disk-request.ts';
+import { runAsync } from '../io/steps.ts';
 import { HubCell, makeHubWords, makeLaneMemory } from './lane-layout.ts';
 import { LaneConsumer } from './lane.ts';
 import { type JournalSettings, laneSizeOf } from './options.ts';
 import { type ActiveSegment, JournalWriter, TAIL_DELAY_MS, type WriterParts } from './writer.ts';
 import type { StartWriter, WriterHost } from './writer-host.ts';
+import type { WriterOrder } from './writer-messages.ts';
 
 /** Has the writer run where the owner runs. */
 export function inlineWriter(
@@ -14,11 +15,11 @@ export function inlineWriter(
   settings: JournalSettings,
   active: ActiveSegment,
 ): StartWriter {
-  return (reports, onDefect, given) => {
+  return (report, onDefect, given) => {
     const memory = given?.memory ?? makeLaneMemory(laneSizeOf(settings), false);
     const hubWords = given?.hubWords ?? makeHubWords(false);
     const consumer = new LaneConsumer(memory, new AtomicCells(memory.words), ignoreWaiting);
-    const writer = new JournalWriter(parts, consumer, reports, settings, active);
+    const writer = new JournalWriter(parts, consumer, report, settings, active);
     const hub = new AtomicCells(hubWords);
     const host = new InlineWriter(writer, consumer, hub, parts.clock, onDefect);
     return { memory, hubWords, host };
@@ -59,8 +60,8 @@ class InlineWriter implements WriterHost {
     this.#running ??= this.#run();
   }
 
-  wantSpace(index: number, size: number): void {
-    this.#writer.wantSpace(index, size);
+  order(order: WriterOrder): void {
+    this.#writer.obey(order);
     this.#wish();
   }
 
@@ -68,16 +69,12 @@ class InlineWriter implements WriterHost {
     // What is in flight is held by the calls to the disk.
   }
 
-  stop(): void {
-    this.#writer.stop();
-  }
-
   async close(): Promise<void> {
     while (this.#running !== undefined) {
       await this.#running;
     }
     this.#tailTimer?.cancel();
-    await runAsync(this.#writer.close());
+    await runAsync(this.#writer.close(), this.#clock);
   }
 
   #wish(): void {
@@ -107,8 +104,8 @@ class InlineWriter implements WriterHost {
 
   async #work(): Promise<boolean> {
     const hasWorked =
-      (await runAsync(this.#writer.step())) === 'wrote' ||
-      (await runAsync(this.#writer.tidy())) === 'wrote';
+      (await runAsync(this.#writer.step(), this.#clock)) === 'wrote' ||
+      (await runAsync(this.#writer.tidy(), this.#clock)) === 'wrote';
     this.#watchTail();
     return hasWorked;
   }

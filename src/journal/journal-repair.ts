@@ -7,7 +7,7 @@ import { reached } from '../base/reached.ts';
 import { removeIfThere, replaceFile } from '../io/atomic-file.ts';
 import { joinPath } from '../io/path.ts';
 import { readInto } from '../io/read-into.ts';
-import { runBlocking } from '../io/disk-request.ts';
+import { runBlocking } from '../io/steps.ts';
 import {
   encodeSegmentHeader,
   encodeTail,
@@ -40,7 +40,7 @@ export function repairJournal(parts: RecoveryParts, found: Inspected): Recovered
   let quarantined: Quarantined | undefined;
   if (!wasClosed) {
     quarantined = rest.end > scan.end ? setAside(parts, scan, rest) : undefined;
-    settleTail(parts, scan, Math.max(scan.durable, rest.durable));
+    cutTail(parts, scan, Math.max(scan.durable, rest.durable, parts.known?.position ?? 0));
     removeIfThere(fileSystem, joinPath(directory, SPARE_NAME));
     renewEmptySegment(parts, scan);
     fileSystem.syncDirectory(directory);
@@ -108,7 +108,7 @@ function replaceTail(parts: RecoveryParts, scan: SegmentScan): boolean {
  * a failed sync the kernel may show bytes it has given up writing. What lies behind the tail is cut, so that no later
  * power cut can bring any of it back.
  */
-function settleTail(parts: RecoveryParts, scan: SegmentScan, durable: number): void {
+function cutTail(parts: RecoveryParts, scan: SegmentScan, durable: number): void {
   const { fileSystem } = parts;
   const file = fileSystem.open(scan.path, 'write');
   try {
@@ -209,7 +209,7 @@ export function infoOf({ scan, isSealed }: FullScan, sealed: readonly string[]):
   return {
     path: scan.path,
     header: scan.header,
-    count: scan.offsets.count,
+    count: scan.position - scan.header.firstPosition,
     framesEnd: scan.end,
     isSealed: sealedNow,
     offsets: sealedNow ? undefined : scan.offsets.clone(),

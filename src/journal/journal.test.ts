@@ -6,8 +6,8 @@ import { Journal, type JournalEvents } from './journal.ts';
 import { LaneCell, makeHubWords, makeLaneMemory } from './lane-layout.ts';
 import { journalDefaults } from './options.ts';
 import { PendingFrame } from './pending-frame.ts';
-import type { WriterReports } from './writer.ts';
 import type { WriterHost } from './writer-host.ts';
+import type { ReportWriter } from './writer-messages.ts';
 
 describe('the owner of a journal', () => {
   it('settles every frame once when the writer moves on while it looks', () => {
@@ -17,12 +17,12 @@ describe('the owner of a journal', () => {
     const first = bench.append(new Frame('first', told, () => bench.move(second.end)));
     const second = bench.append(new Frame('second', told));
     bench.words[LaneCell.written] = first.end;
-    bench.reports.durable();
-    bench.reports.durable();
+    bench.report({ report: 'durable' });
+    bench.report({ report: 'durable' });
     expect([bench.journal.durable, bench.journal.pendingCount]).toEqual([2, 0]);
     const third = bench.append(new Frame('third', told));
     bench.move(third.end);
-    bench.reports.durable();
+    bench.report({ report: 'durable' });
     expect(told).toEqual([
       'first written',
       'second written',
@@ -38,15 +38,17 @@ describe('the owner of a journal', () => {
     const bench = new Bench();
     expect(bench.journal.hasRoom(100)).toBe(false);
     expect(bench.isHeld).toBe(true);
-    bench.reports.prepared(0, 1024 * 1024, false);
+    bench.report(prepared);
     expect(bench.isHeld).toBe(false);
     const frame = bench.append(new Frame('one', []));
     expect(bench.isHeld).toBe(true);
     bench.move(frame.end);
-    bench.reports.durable();
+    bench.report({ report: 'durable' });
     expect(bench.isHeld).toBe(false);
   });
 });
+
+const prepared = { report: 'prepared', index: 0, size: 1024 * 1024, isScarce: false } as const;
 
 class Frame extends PendingFrame {
   readonly #name: string;
@@ -77,7 +79,7 @@ class Frame extends PendingFrame {
 /** A journal whose writer is the test. */
 class Bench {
   readonly journal: Journal;
-  reports!: WriterReports;
+  report!: ReportWriter;
   isHeld = false;
   readonly #memory = makeLaneMemory(64 * 1024, false);
 
@@ -85,13 +87,12 @@ class Bench {
     const host: WriterHost = {
       isThread: true,
       wake: () => {},
-      wantSpace: () => {},
+      order: () => {},
       hold: (isHeld) => (this.isHeld = isHeld),
-      stop: () => {},
       close: () => Promise.resolve(),
     };
-    const startWriter = (reports: WriterReports) => {
-      this.reports = reports;
+    const startWriter = (report: ReportWriter) => {
+      this.report = report;
       return { memory: this.#memory, hubWords: makeHubWords(false), host };
     };
     const parts = {
@@ -111,7 +112,7 @@ class Bench {
 
   append<Kind extends PendingFrame>(frame: Kind): Kind {
     if (!this.journal.hasRoom(100)) {
-      this.reports.prepared(0, 1024 * 1024, false);
+      this.report(prepared);
       expect(this.journal.hasRoom(100)).toBe(true);
     }
     this.journal.draw(100);

@@ -13,6 +13,7 @@ import type { Clock, Timer } from '../io/clock.ts';
 import { isHoldLost } from '../io/held-folder.ts';
 import { AtomicCells, type Cells } from './cells.ts';
 import { FRAME_HEADER_SIZE, frameSizeOf, SEGMENT_HEADER_SIZE } from './format.ts';
+import { FrameDraft } from './frame-draft.ts';
 import { distance, LaneCell } from './lane-layout.ts';
 import { LaneProducer } from './lane.ts';
 import type { JournalSettings } from './options.ts';
@@ -20,8 +21,8 @@ import type { PendingFrame } from './pending-frame.ts';
 import type { JournalEnd } from './recovery.ts';
 import { SegmentCursor } from './segment-cursor.ts';
 import { poisoned, scarcityOf, writingEnded } from './write-failure.ts';
-import { SALT_IN_FRAME, type WriterReports } from './writer.ts';
 import type { StartWriter, WriterHost } from './writer-host.ts';
+import type { WriterReport } from './writer-messages.ts';
 
 /** What the journal tells its owner. */
 export interface JournalEvents {
@@ -32,6 +33,8 @@ export interface JournalEvents {
   /** Space for more frames can't be had now. Nothing is lost; who waits should be told. */
   noSpace(cause: unknown): void;
   sealed(firstPosition: number): void;
+  /** What the encoder says on the writer's side (`EncoderSurroundings.report`). */
+  encoderReported?(message: unknown): void;
   /** Writing has ended; every commit in flight has been told. */
   failed(error: VarveError): void;
 }
@@ -92,7 +95,7 @@ export class Journal {
   #writtenHead = 0;
   #pendingSize = 0;
   /** Those who wait until nothing is in flight. */
-  #drained: (() => void)[] = [];
+  #idleWaiters: (() => void)[] = [];
   /** Frames have been pushed and will be published soon. */
   #isPublishing = false;
   #publishTimer: Timer | undefined;
@@ -167,7 +170,7 @@ export class Journal {
     // A segment after the next one can be prepared only when the writer has moved on.
     if (index <= this.#writerIndex + 1 && this.#asked !== end) {
       this.#asked = end;
-      host.wantSpace(index, end);
+      host.order({ order: 'space', index, size: end });
     }
     return false;
   }
@@ -199,10 +202,10 @@ export class Journal {
     const { lane, cells, host } = this.#link!;
     const { start, bodySize, view } = slot;
     const frameSize = frameSizeOf(bodySize);
-    view.setUint32(start + 8, bodySize, true);
-    view.setUint32(start + 12, count, true);
+    view.setUint32(start + FrameDraft.bodySizeAt, bodySize, true);
+    view.setUint32(start + FrameDraft.countAt, count, true);
     if (slot.opensSegment) {
-      slot.bytes.set(this.#segmentSalt, start + SALT_IN_FRAME);
+      slot.bytes.set(this.#segmentSalt, start + FrameDraft.saltAt);
     }
     lane.push(frameSize, 0);
     frame.firstPosition = slot.firstPosition;
@@ -255,10 +258,10 @@ export class Journal {
   }
 
   /** Resolves when nothing is in flight, durable or failed. */
-  async drain(): Promise<void> {
+  async whenIdle(): Promise<void> {
     while (this.pendingCount > 0) {
       this.publishNow();
-      await new Promise<void>((resolve) => this.#drained.push(resolve));
+      await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
     }
   }
 
@@ -272,7 +275,7 @@ export class Journal {
 
   /** Ends writing because something that is not the disk's fault went wrong. */
   poison(cause: unknown): void {
-    this.#link?.host.stop();
+    this.#link?.host.order({ order: 'stop' });
     this.#failAll(cause, this.appended);
   }
 
@@ -280,7 +283,10 @@ export class Journal {
   #start(purpose?: 'at rest'): Link {
     const { startWriter, startInline } = this.#parts;
     const start = purpose === undefined ? startWriter : startInline;
-    const { memory, hubWords, host } = start(this.#reports(), (error) => this.poison(error));
+    const { memory, hubWords, host } = start(
+      (report) => this.#hear(report),
+      (error) => this.poison(error),
+    );
     const cells = new AtomicCells(memory.words);
     const producer = new LaneProducer(memory, cells, new AtomicCells(hubWords), () => host.wake());
     this.#slot.bytes = producer.bytes;
@@ -309,61 +315,76 @@ export class Journal {
     }
   }
 
-  #reports(): WriterReports {
-    const { logger } = this.#parts;
-    return {
-      prepared: (index, size, isScarce) => {
-        const slot = this.#prepared[index & 1]!;
-        slot.index = index;
-        slot.size = size;
-        this.#hasSpaceTrouble = isScarce;
-        this.#asked = 0;
-        this.#letGo();
-        this.#events.roomChanged();
-      },
-      noSpace: (cause) => {
-        if (!this.#hasSpaceTrouble) {
-          logger({
-            level: 'warn',
-            event: 'no-space',
-            message: scarcityOf(cause),
-            details: { cause },
-          });
-        }
-        this.#hasSpaceTrouble = true;
-        this.#asked = 0;
-        this.#letGo();
-        this.#events.noSpace(cause);
-      },
-      written: () => this.#advanceWritten(),
-      durable: () => this.#advanceDurable(),
-      rotated: (firstPosition) => {
-        this.#writerIndex += 1;
-        logger({
-          level: 'info',
-          event: 'rotated',
-          message: 'A new segment begins.',
-          details: { firstPosition },
-        });
-        // Whoever needs the segment after it can ask for its space now.
-        this.#events.roomChanged();
-      },
-      sealed: (firstPosition) => this.#events.sealed(firstPosition),
-      failed: (cause, unknownBelow) => this.#failAll(cause, unknownBelow),
-      derivedFailed: (what, cause) => {
-        if (isHoldLost(cause)) {
-          // The next write would fail for it, too.
-          this.poison(cause);
-          return;
-        }
-        logger({
-          level: 'warn',
-          event: 'derived-write-failed',
-          message: `Could not write ${what}: the next open makes up for it.`,
-          details: { cause },
-        });
-      },
-    };
+  #hear(report: WriterReport): void {
+    switch (report.report) {
+      case 'written':
+        this.#advanceWritten();
+        break;
+      case 'durable':
+        this.#advanceDurable();
+        break;
+      case 'prepared':
+        this.#notePrepared(report);
+        break;
+      case 'no-space':
+        this.#noteScarcity(report.cause);
+        break;
+      case 'rotated':
+        this.#noteRotation(report.firstPosition);
+        break;
+      case 'sealed':
+        this.#events.sealed(report.firstPosition);
+        break;
+      case 'failed':
+        this.#failAll(report.cause, report.unknownBelow);
+        break;
+      case 'derived-failed':
+        this.#derivedFailed(report.what, report.cause);
+        break;
+      case 'encoder':
+        this.#events.encoderReported?.(report.message);
+        break;
+    }
+  }
+
+  #notePrepared({ index, size, isScarce }: Extract<WriterReport, { report: 'prepared' }>): void {
+    const slot = this.#prepared[index & 1]!;
+    slot.index = index;
+    slot.size = size;
+    this.#hasSpaceTrouble = isScarce;
+    this.#asked = 0;
+    this.#releaseProcess();
+    this.#events.roomChanged();
+  }
+
+  #noteScarcity(cause: unknown): void {
+    if (!this.#hasSpaceTrouble) {
+      const message = scarcityOf(cause);
+      this.#parts.logger({ level: 'warn', event: 'no-space', message, details: { cause } });
+    }
+    this.#hasSpaceTrouble = true;
+    this.#asked = 0;
+    this.#releaseProcess();
+    this.#events.noSpace(cause);
+  }
+
+  #noteRotation(firstPosition: number): void {
+    this.#writerIndex += 1;
+    const message = 'A new segment begins.';
+    this.#parts.logger({ level: 'info', event: 'rotated', message, details: { firstPosition } });
+    // Whoever needs the segment after it can ask for its space now.
+    this.#events.roomChanged();
+  }
+
+  #derivedFailed(what: string, cause: unknown): void {
+    if (isHoldLost(cause)) {
+      // The next write would fail for it, too.
+      this.poison(cause);
+      return;
+    }
+    const message = `Could not write ${what}: the next open makes up for it.`;
+    const event = 'derived-write-failed';
+    this.#parts.logger({ level: 'warn', event, message, details: { cause } });
   }
 
   #advanceWritten(): void {
@@ -402,23 +423,23 @@ export class Journal {
       this.#events.durable(this.durable);
     }
     if (this.pendingCount === 0) {
-      this.#letGo();
-      this.#tellDrained();
+      this.#releaseProcess();
+      this.#tellIdle();
     }
     this.#events.roomChanged();
   }
 
   /** The process may end by itself, unless something is in flight. */
-  #letGo(): void {
+  #releaseProcess(): void {
     if (this.pendingCount === 0 && !this.#isClosing) {
       this.#link?.host.hold(false);
     }
   }
 
-  #tellDrained(): void {
-    const drained = this.#drained;
-    this.#drained = [];
-    for (const resolve of drained) {
+  #tellIdle(): void {
+    const waiters = this.#idleWaiters;
+    this.#idleWaiters = [];
+    for (const resolve of waiters) {
       resolve();
     }
   }
@@ -453,8 +474,8 @@ export class Journal {
     for (const frame of lost) {
       frame.failed(poisoned(cause, frame.firstPosition < unknownBelow ? 'unknown' : 'no'));
     }
-    this.#letGo();
-    this.#tellDrained();
+    this.#releaseProcess();
+    this.#tellIdle();
     this.#events.failed(this.failure);
   }
 }

@@ -8,9 +8,8 @@ export const startNoWriter: StartWriter = () => ({
   host: {
     isThread: false,
     wake: () => {},
-    wantSpace: () => {},
+    order: () => {},
     hold: () => {},
-    stop: () => {},
     close: () => Promise.resolve(),
   },
 });

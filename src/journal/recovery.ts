@@ -7,6 +7,8 @@
  *   D   greatest `durable` in any frame header of its place, before or behind x, and in the tail file
  *
  * p < D: durable data is damaged: CORRUPT. Otherwise nothing proves that anything from x on was durable.
+ *
+ * A position that the owner knows counts for D, once its mark was found. Full segments below it are checked by header, footer and chain.
  */
 import { CorruptionError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
@@ -26,17 +28,20 @@ import {
   TAIL_SIZE,
 } from './format.ts';
 import { isRefusal, refused } from '../base/refusal.ts';
+import { KnownCheck, type KnownPosition } from './known-position.ts';
 import { endOf, infoOf, repairJournal, stateOf } from './journal-repair.ts';
 import { SPARE_NAME, TAIL_NAME } from './names.ts';
 import type { OffsetTable } from './offset-table.ts';
 import {
   type FoundFooter,
   isRefusedFooter,
+  isWhole,
   readFooter,
   sameBytes,
   type SegmentInfo,
 } from './segment-info.ts';
 import {
+  passSegment,
   readSegmentHeader,
   type Rest,
   scanRest,
@@ -56,6 +61,8 @@ export interface RecoveryParts {
    * was ever removed.
    */
   readonly retainedFrom?: number;
+  /** A position that is known: what is below it is not replayed, and of full segments not read. Refused with a `KnownPositionError`. */
+  readonly known?: KnownPosition | undefined;
 }
 
 type InspectedParts = Omit<RecoveryParts, 'quarantineDirectory'>;
@@ -168,11 +175,15 @@ function inspect(parts: InspectedParts): Inspected {
     const reason = 'the newest segment is missing';
     throw new CorruptionError(missing, undefined, reason, undefined, tail.segment);
   }
+  const known = parts.known && new KnownCheck(parts.known, parts.encoder);
   const scans: FullScan[] = [];
   for (const [index, position] of positions.entries()) {
-    scans.push(scanOne(parts, scans.at(-1)?.scan, position, positions[index + 1]));
+    scans.push(scanOne(parts, known, scans.at(-1)?.scan, position, positions[index + 1]));
   }
-  return { scans, tail, rest: checkTail(parts, scans.at(-1)!, tail) };
+  const last = scans.at(-1)!;
+  const rest = checkTail(parts, last, tail);
+  known?.reachedBy(last.scan);
+  return { scans, tail, rest };
 }
 
 /**
@@ -244,6 +255,7 @@ function readTail(parts: InspectedParts): Tail | 'missing' | 'damaged' {
 
 function scanOne(
   parts: InspectedParts,
+  known: KnownCheck | undefined,
   previous: SegmentScan | undefined,
   firstPosition: number,
   successor: number | undefined,
@@ -264,9 +276,15 @@ function scanOne(
   }
   const file = fileSystem.open(path, 'read');
   try {
-    const scan = scanSegment(file, header, parts.encoder);
     const fileSize = file.size();
     const found = readFooter(file, header);
+    const isPassed =
+      known !== undefined &&
+      isWhole(found) &&
+      firstPosition < known.position &&
+      firstPosition + found.footer.count === successor;
+    const passed = isPassed ? passSegment(file, header, found, parts.encoder, known) : undefined;
+    const scan = passed ?? scanSegment(file, header, parts.encoder, known);
     if (isRefusedFooter(found)) {
       throw refused(path, found.offset, found.refusal);
     }
@@ -285,6 +303,9 @@ function scanOne(
         undefined,
         scan.position,
       );
+    }
+    if (passed !== undefined) {
+      return { scan, summary: undefined, isSealed: true, fileSize };
     }
     const summary = parts.encoder.sealSegment();
     const isSealed = typeof found === 'object';

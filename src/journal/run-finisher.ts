@@ -8,6 +8,7 @@ import {
   frameSizeOf,
   PlaceTag,
 } from './format.ts';
+import { FrameDraft } from './frame-draft.ts';
 import type { LaneConsumer } from './lane.ts';
 import type { OffsetTable } from './offset-table.ts';
 import type { SegmentCursor } from './segment-cursor.ts';
@@ -89,8 +90,8 @@ export class RunFinisher {
   }
 
   #finishFrame({ bytes, view, start, size }: LaneConsumer, durable: number): void {
-    const bodySize = view.getUint32(start + 8, true);
-    const count = view.getUint32(start + 12, true);
+    const bodySize = view.getUint32(start + FrameDraft.bodySizeAt, true);
+    const count = view.getUint32(start + FrameDraft.countAt, true);
     assert(frameSizeOf(bodySize) === size, 'a frame fills its record');
     const fileOffset = this.#cursor.offset;
     const body = this.#body;

@@ -82,6 +82,10 @@ export function isRefusedFooter(
   return typeof found === 'object' && 'refusal' in found;
 }
 
+export function isWhole(found: FoundFooter | RefusedFooter | string): found is FoundFooter {
+  return typeof found === 'object' && 'footer' in found;
+}
+
 export function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
   return left.length === right.length && left.every((byte, index) => byte === right[index]);
 }

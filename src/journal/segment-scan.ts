@@ -16,15 +16,17 @@ import {
   segmentHeaderCrc,
   segmentName,
 } from './format.ts';
-import { FrameWalker } from './frame-walker.ts';
+import { FrameWalker, type WalkStart } from './frame-walker.ts';
+import type { KnownCheck } from './known-position.ts';
 import { OffsetTable } from './offset-table.ts';
-import { sameBytes } from './segment-info.ts';
+import { type FoundFooter, sameBytes } from './segment-info.ts';
 import { viewOf } from '../base/integers.ts';
 
 /** What walking one segment has shown. */
 export interface SegmentScan {
   readonly path: string;
   readonly header: SegmentHeader;
+  /** Of a segment that was passed over: of the frames that were walked. */
   readonly offsets: OffsetTable;
   readonly frameCount: number;
   /** Where the last good frame ends. */
@@ -73,20 +75,105 @@ export function readSegmentHeader(
 }
 
 /** Walks every frame of a segment; the encoder checks each. */
-export function scanSegment(file: File, header: SegmentHeader, encoder: FrameEncoder): SegmentScan {
-  const offsets = new OffsetTable();
-  const walker = new FrameWalker(file, header.salt, {
+export function scanSegment(
+  file: File,
+  header: SegmentHeader,
+  encoder: FrameEncoder,
+  known: KnownCheck | undefined,
+): SegmentScan {
+  return walk(file, header, encoder, known, {
     offset: SEGMENT_HEADER_SIZE,
     position: header.firstPosition,
     link: segmentHeaderCrc(header),
     bodySizeMax: encoder.bodySizeMax,
   });
+}
+
+/**
+ * Takes from the footer what is known of a full segment which begins below a known position, and walks only the frame that ends there and
+ * those after it. Undefined if the footer and the frames don't tell enough: the segment must be walked then.
+ */
+export function passSegment(
+  file: File,
+  header: SegmentHeader,
+  { footer, table }: FoundFooter,
+  encoder: FrameEncoder,
+  known: KnownCheck,
+): SegmentScan | undefined {
+  const { framesEnd: end, frameCount, lastLink: link } = footer;
+  const { firstPosition } = header;
+  const position = firstPosition + footer.count;
+  const whole = { path: file.path, header, frameCount, end, position, link, stop: 'end' };
+  if (position < known.position) {
+    return { ...whole, offsets: new OffsetTable(), durable: 0 };
+  }
+  const start = findFrame(file, header, table, known.position - 1, encoder.bodySizeMax);
+  if (start === undefined) {
+    return undefined;
+  }
+  const from = { offset: start.offset, position: start.firstPosition, link: undefined };
+  const scan = walk(file, header, encoder, known, { ...from, bodySizeMax: encoder.bodySizeMax });
+  if (scan.frameCount === 0) {
+    return undefined;
+  }
+  // What the encoder would tell of the segment is a part of it.
+  encoder.sealSegment();
+  const walked = table.subarray((start.firstPosition - firstPosition) * 4);
+  const agrees =
+    scan.end === end && scan.link === link && sameBytes(walked, scan.offsets.toBytes());
+  if (scan.position === position && !agrees) {
+    throw new CorruptionError(file.path, scan.end, 'the footer contradicts the frames');
+  }
+  return { ...scan, frameCount };
+}
+
+/** The frame that holds a position, by the segment's offset table; undefined if it can't be told which one does. */
+function findFrame(
+  file: File,
+  header: SegmentHeader,
+  table: Uint8Array,
+  position: number,
+  bodySizeMax: number | undefined,
+): { readonly offset: number; readonly firstPosition: number } | undefined {
+  const offsets = viewOf(table);
+  const tag = new PlaceTag(header.salt);
+  const frame = blankFrameHeader();
+  const bytes = Buffer.alloc(FRAME_HEADER_SIZE);
+  const view = viewOf(bytes);
+  // A frame begins before the first of its items, which are at most as many as a commit holds.
+  for (let index = position - header.firstPosition; index >= 0; index -= 1) {
+    const offset = offsets.getUint32(index * 4, true) - FRAME_HEADER_SIZE;
+    tag.compute(offset);
+    if (
+      offset >= SEGMENT_HEADER_SIZE &&
+      readInto(file, bytes, offset) === FRAME_HEADER_SIZE &&
+      decodeFrameHeader(bytes, view, 0, tag, frame, bodySizeMax)
+    ) {
+      const { firstPosition, count } = frame;
+      const holds = firstPosition <= position && position < firstPosition + count;
+      return holds ? { offset, firstPosition } : undefined;
+    }
+  }
+  return undefined;
+}
+
+function walk(
+  file: File,
+  header: SegmentHeader,
+  encoder: FrameEncoder,
+  known: KnownCheck | undefined,
+  start: WalkStart,
+): SegmentScan {
+  const offsets = new OffsetTable();
+  const walker = new FrameWalker(file, header.salt, start);
   let frameCount = 0;
   let durable = 0;
   while (walker.next()) {
     const body = bodyOf(walker);
+    // Order: what is known is held against the frame before anything rests on it.
+    const isKnown = known?.covers(body, file.path, walker.frameOffset) === true;
     const goodBefore = offsets.count;
-    const problem = encoder.replay(body, offsets);
+    const problem = encoder.replay(body, offsets, isKnown);
     if (problem !== undefined) {
       const good = offsets.count - goodBefore;
       const position = body.firstPosition + (good < body.count ? good : 0);

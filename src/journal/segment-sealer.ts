@@ -1,6 +1,6 @@
 import { crc32 } from '../base/crc32.ts';
 import type { File } from '../io/file-system.ts';
-import { type DiskWork, writeAll } from '../io/disk-request.ts';
+import { type Work, writeAll } from '../io/steps.ts';
 import type { SegmentSummary } from './encoder.ts';
 import { encodeSegmentFooter, SEGMENT_FOOTER_SIZE } from './format.ts';
 import type { OffsetTable } from './offset-table.ts';
@@ -21,7 +21,7 @@ export interface SealableSegment {
  * Writes offset table and footer behind the frames and cuts the file there. Stopping anywhere is harmless: a segment
  * without a footer is walked at open and sealed then.
  */
-export function* sealSegment(segment: SealableSegment): DiskWork<void> {
+export function* sealSegment(segment: SealableSegment): Work<void> {
   const table = segment.offsets.toBytes();
   const footer = encodeSegmentFooter({
     salt: segment.salt,

@@ -10,7 +10,7 @@ import { removeIfThere } from '../io/atomic-file.ts';
 import type { Directory, File, FileSystem } from '../io/file-system.ts';
 import { openDirectory } from '../io/open-directory.ts';
 import { joinPath } from '../io/path.ts';
-import { type DiskWork, writeAll } from '../io/disk-request.ts';
+import { type Work, writeAll } from '../io/steps.ts';
 import { SPARE_NAME } from './names.ts';
 
 const zeros = new Uint8Array(limits.prepareStepSize);
@@ -74,7 +74,7 @@ export class SpacePreparer {
   }
 
   /** Zeroes up to 1 MiB, less where a batch waits or space is scarce, towards `target` and returns how far the file is prepared now. */
-  *step(isSpare: boolean, target: number, syncs: boolean): DiskWork<number> {
+  *step(isSpare: boolean, target: number, syncs: boolean): Work<number> {
     const start = isSpare ? this.#preparedSpare : this.#preparedActive;
     const stepSize = this.#stepSize(syncs);
     const stepEnd = start - (start % stepSize) + stepSize;

@@ -1,23 +1,17 @@
+import type { Worker } from '../io/worker-host.ts';
 import type { LaneMemory } from './lane-layout.ts';
-import type { WriterReports } from './writer.ts';
+import type { ReportWriter, WriterOrder } from './writer-messages.ts';
 
 /**
  * Where the writer runs, as the owner sees it: in the owner's own event loop or on a thread of its own. The owner publishes
- * frames in the lane and calls `wake` when the writer sleeps; everything else is asked for here.
+ * frames in the lane and calls `wake` when the writer sleeps; everything else is ordered. `close` lets the writer leave the folder at
+ * rest, unless it has failed; nothing is in flight then.
  */
-export interface WriterHost {
+export interface WriterHost extends Worker<WriterOrder> {
   /** Frames that are published early keep the writer busy while more are made; pointless where both share a thread. */
   readonly isThread: boolean;
   /** The writer sleeps and there is work. */
   wake(): void;
-  /** Asks for space: the owner has a frame that needs segment `index` prepared up to `size`. */
-  wantSpace(index: number, size: number): void;
-  /** While held, the process does not end by itself. */
-  hold(isHeld: boolean): void;
-  /** Ends writing: nothing more is taken from the lane. */
-  stop(): void;
-  /** Lets the writer leave the folder at rest, unless it has failed, and ends it. Nothing is in flight. */
-  close(): Promise<void>;
 }
 
 /** The lane to a writer, and the words beside it. */
@@ -36,7 +30,7 @@ export interface StartedWriter extends WriterMemory {
  * nothing has gone through it.
  */
 export type StartWriter = (
-  reports: WriterReports,
+  report: ReportWriter,
   onDefect: (error: unknown) => void,
   given?: WriterMemory,
 ) => StartedWriter;

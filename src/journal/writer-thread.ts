@@ -2,28 +2,26 @@
  * The writer on a thread of its own: blocks while there is nothing to do and while the disk is busy, unless more frames
  * wait to be finished meanwhile. Words, orders and their order: lane-layout.ts.
  */
-import { packError } from '../base/error-transfer.ts';
-import { receiveComponent } from '../io/component.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
-import { fileSystemOf } from '../io/file-system-of.ts';
-import { heldFileSystem } from '../io/held-folder.ts';
 import { elapsedMs } from '../io/node-clock.ts';
 import { joinPath } from '../io/path.ts';
+import { runBlocking, runOverlapped } from '../io/steps.ts';
 import { hasSeveralProcessors, type ThreadStarter } from '../io/thread.ts';
+import { receiveFiles, runWorker } from '../io/worker-host.ts';
 import { AtomicCells, type Cells } from './cells.ts';
-import { runBlocking, runOverlapped } from '../io/disk-request.ts';
 import type { FrameEncoder } from './encoder.ts';
 import { segmentName } from './format.ts';
 import { distance, HubCell, LaneCell } from './lane-layout.ts';
 import { LaneConsumer } from './lane.ts';
 import { OffsetTable } from './offset-table.ts';
+import { JournalWriter, TAIL_DELAY_MS } from './writer.ts';
 import type {
   WriterHandover,
   WriterMessage,
-  WriterOrder,
+  WriterReport,
   WriterThreadData,
-} from './thread-messages.ts';
-import { JournalWriter, TAIL_DELAY_MS, type WriterReports } from './writer.ts';
+  WriterThreadOrder,
+} from './writer-messages.ts';
 
 /** A pause between batches is shorter: whoever is to be acknowledged and to append again needs a moment. */
 const TIDY_AFTER_MS = 2;
@@ -35,28 +33,18 @@ const TIDY_AFTER_MS = 2;
 const LOOKS = 10_000;
 
 /** Runs until the owner has it close. `makeEncoder` gets what the owner's encoder gave away. Never rejects. */
-export async function runWriterThread(
+export function runWriterThread(
   starter: ThreadStarter,
   makeEncoder: (state: unknown) => FrameEncoder,
 ): Promise<void> {
   const data = starter.data as WriterThreadData;
-  let disk: Disk;
-  try {
-    disk = await prepareDisk(data);
-  } catch (error) {
-    starter.failed(error);
-    return;
-  }
-  starter.ready();
-  try {
+  const run = async (disk: Disk): Promise<void> => {
     const cells = new AtomicCells(data.words);
     const handover = receiveHandover(starter, cells);
     const encoder = makeEncoder(handover.encoder);
     await new WriterThread(starter, data, cells, disk, encoder, handover.offsets).run();
-  } catch (error) {
-    const defect: WriterMessage = { report: 'defect', cause: packError(error) };
-    starter.post(defect);
-  }
+  };
+  return runWorker(starter, () => prepareDisk(data), run);
 }
 
 interface Disk {
@@ -65,15 +53,9 @@ interface Disk {
   readonly file: File;
 }
 
-/** Everything that can fail in an environment is tried here, while the owner could still do without this thread. Writes nothing. */
-async function prepareDisk({
-  fileSystem: sent,
-  held,
-  directory,
-  active,
-}: WriterThreadData): Promise<Disk> {
-  const base = await fileSystemOf(sent && receiveComponent(sent));
-  const fileSystem = heldFileSystem(base, held);
+/** Writes nothing. */
+async function prepareDisk({ files, directory, active }: WriterThreadData): Promise<Disk> {
+  const fileSystem = await receiveFiles(files);
   const path = joinPath(directory, segmentName(active.firstPosition));
   return { fileSystem, file: fileSystem.open(path, 'write') };
 }
@@ -122,7 +104,7 @@ class WriterThread {
     this.#writer = new JournalWriter(
       { fileSystem, directory, identity, encoder },
       this.#lane,
-      this.#reports(),
+      (report) => this.#hear(report),
       settings,
       { ...active, file, offsets: OffsetTable.fromBytes(offsets) },
     );
@@ -198,22 +180,16 @@ class WriterThread {
       // The word may be seen before the message that it announces.
       if (received !== undefined) {
         this.#ordersReceived = (this.#ordersReceived + 1) | 0;
-        this.#obey(received.message as WriterOrder);
+        this.#obey(received.message as WriterThreadOrder);
       }
     }
   }
 
-  #obey(order: WriterOrder): void {
-    switch (order.order) {
-      case 'space':
-        this.#writer.wantSpace(order.index, order.size);
-        break;
-      case 'stop':
-        this.#writer.stop();
-        break;
-      case 'close':
-        this.#isClosing = true;
-        break;
+  #obey(order: WriterThreadOrder): void {
+    if (order.order === 'close') {
+      this.#isClosing = true;
+    } else {
+      this.#writer.obey(order);
     }
   }
 
@@ -231,15 +207,12 @@ class WriterThread {
   }
 
   #close(): void {
-    let cause: unknown;
-    let hasFailed = false;
     try {
       runBlocking(this.#writer.close());
-    } catch (error) {
-      hasFailed = true;
-      cause = error;
+      this.#post({ report: 'closed' });
+    } catch (cause) {
+      this.#post({ report: 'not-closed', cause });
     }
-    this.#post({ report: 'closed', cause: hasFailed ? packError(cause) : undefined });
   }
 
   #post(message: WriterMessage): void {
@@ -253,27 +226,24 @@ class WriterThread {
     }
   }
 
-  #reports(): WriterReports {
-    return {
-      prepared: (index, size, isScarce) =>
-        this.#post({ report: 'prepared', index, size, isScarce }),
-      noSpace: (cause) => this.#post({ report: 'no-space', cause: packError(cause) }),
-      written: () => {
-        const wanted = this.#cells.load(LaneCell.wanted);
-        const isWanted = distance(wanted, this.#writtenTold) > 0;
-        // Also if nobody wanted to hear of it: an address left behind for 16 GiB would look like one ahead.
-        this.#writtenTold = this.#cells.load(LaneCell.written);
-        if (isWanted) {
-          this.#tell();
-        }
-      },
-      durable: () => this.#tell(),
-      rotated: (firstPosition) => this.#post({ report: 'rotated', firstPosition }),
-      sealed: (firstPosition) => this.#post({ report: 'sealed', firstPosition }),
-      failed: (cause, unknownBelow) =>
-        this.#post({ report: 'failed', cause: packError(cause), unknownBelow }),
-      derivedFailed: (what, cause) =>
-        this.#post({ report: 'derived-failed', what, cause: packError(cause) }),
-    };
+  /** What the writer reports: watermarks are words, the rest are messages. */
+  #hear(report: WriterReport): void {
+    if (report.report === 'written') {
+      this.#tellWritten();
+    } else if (report.report === 'durable') {
+      this.#tell();
+    } else {
+      this.#post(report);
+    }
+  }
+
+  #tellWritten(): void {
+    const wanted = this.#cells.load(LaneCell.wanted);
+    const isWanted = distance(wanted, this.#writtenTold) > 0;
+    // Also if nobody wanted to hear of it: an address left behind for 16 GiB would look like one ahead.
+    this.#writtenTold = this.#cells.load(LaneCell.written);
+    if (isWanted) {
+      this.#tell();
+    }
   }
 }

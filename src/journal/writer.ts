@@ -12,9 +12,10 @@ import type { File, FileSystem } from '../io/file-system.ts';
 import { isHoldLost } from '../io/held-folder.ts';
 import { joinPath } from '../io/path.ts';
 import { reached } from '../base/reached.ts';
-import { type DiskWork, writeAll } from '../io/disk-request.ts';
+import { type Work, writeAll } from '../io/steps.ts';
 import type { FrameEncoder } from './encoder.ts';
 import { encodeSegmentHeader, encodeTail, segmentHeaderCrc, segmentName } from './format.ts';
+import { FrameDraft } from './frame-draft.ts';
 import type { LaneConsumer } from './lane.ts';
 import { SPARE_NAME, TAIL_NAME } from './names.ts';
 import { OffsetTable } from './offset-table.ts';
@@ -23,9 +24,7 @@ import { type Run, RunFinisher } from './run-finisher.ts';
 import { SegmentCursor, segmentCapacity } from './segment-cursor.ts';
 import { sealSegment, type SealableSegment } from './segment-sealer.ts';
 import { SpacePreparer } from './space-preparer.ts';
-
-/** Offset in a frame's unwritten header where the owner leaves the salt of the segment that the frame opens. */
-export const SALT_IN_FRAME = 16;
+import type { ReportWriter, WriterOrder } from './writer-messages.ts';
 
 /**
  * Frames that wait when a batch is about to be synced are finished while the disk is busy, if there are so many bytes of them:
@@ -43,26 +42,6 @@ const MEANWHILE_SIZE_MAX = 128 * 1024;
  * With what replacing it takes, everything acknowledged is covered within a second.
  */
 export const TAIL_DELAY_MS = 700;
-
-/** What the writer has to say. In one thread these are calls; between threads they are messages. */
-export interface WriterReports {
-  /** Segment `index` has zeroed, durable space up to `size`; `isScarce` if there was trouble to find some lately. */
-  prepared(index: number, size: number, isScarce: boolean): void;
-  /** There is no space to prepare; nothing was lost. */
-  noSpace(cause: unknown): void;
-  /** The lane's `written` word has moved: everything before it is in the file. */
-  written(): void;
-  /** The lane's head has moved: everything before it survives a power cut. */
-  durable(): void;
-  /** Frames from now on go to the segment that begins with `firstPosition`. */
-  rotated(firstPosition: number): void;
-  /** The segment has its footer; reads of it need no table in memory. */
-  sealed(firstPosition: number): void;
-  /** Writing has ended. Commits that begin below `unknownBelow` may or may not be on disk, others surely aren't. */
-  failed(cause: unknown, unknownBelow: number): void;
-  /** A derived file could not be written. Nothing is lost by it. */
-  derivedFailed(what: string, cause: unknown): void;
-}
 
 /** The state of the newest segment that a writer carries on from. */
 export interface ActiveSegment {
@@ -89,7 +68,7 @@ export interface WriterParts {
 export class JournalWriter {
   readonly #parts: WriterParts;
   readonly #lane: LaneConsumer;
-  readonly #reports: WriterReports;
+  readonly #report: ReportWriter;
   readonly #settings: JournalSettings;
   readonly #cursor: SegmentCursor;
   readonly #space: SpacePreparer;
@@ -106,18 +85,20 @@ export class JournalWriter {
   #tailWanted = false;
   /** It could not be written the last time, which has been reported. */
   #hasTailTrouble = false;
+  /** It failed after a sync, and is not told of others. */
+  #hasEncoderTrouble = false;
   #hasFailed = false;
 
   constructor(
     parts: WriterParts,
     lane: LaneConsumer,
-    reports: WriterReports,
+    report: ReportWriter,
     settings: JournalSettings,
     active: ActiveSegment,
   ) {
     this.#parts = parts;
     this.#lane = lane;
-    this.#reports = reports;
+    this.#report = report;
     this.#settings = settings;
     this.#cursor = new SegmentCursor(active.index, active.offset, settings.segmentSizeMax);
     this.#finisher = new RunFinisher(parts.encoder, lane, this.#cursor, active);
@@ -125,11 +106,17 @@ export class JournalWriter {
     this.#durable = active.position;
     this.#tail = { segment: active.firstPosition, durable: active.tailDurable };
     this.#space = new SpacePreparer(parts, active.file, active.offset);
+    const { encoder, fileSystem, directory } = parts;
+    const tell = (message: unknown): void => report({ report: 'encoder', message });
+    encoder.begin?.({ fileSystem, directory, report: tell });
   }
 
-  /** Asks for space: the owner has a frame that needs segment `index` prepared up to `size`. */
-  wantSpace(index: number, size: number): void {
-    this.#wanted = { index, size };
+  obey(order: WriterOrder): void {
+    if (order.order === 'space') {
+      this.#wanted = { index: order.index, size: order.size };
+    } else {
+      this.#hasFailed = true;
+    }
   }
 
   /** True if the tail file says less than is durable: its host asks for it with `wantTail`, `TAIL_DELAY_MS` later. */
@@ -143,7 +130,7 @@ export class JournalWriter {
   }
 
   /** Does what somebody waits for: space, a batch. 'idle' if nobody waits. */
-  *step(): DiskWork<'idle' | 'wrote'> {
+  *step(): Work<'idle' | 'wrote'> {
     if (this.#hasFailed) {
       return 'idle';
     }
@@ -162,7 +149,7 @@ export class JournalWriter {
   }
 
   /** Does one thing that nobody waits for yet: space ahead of the tail, a footer. 'idle' if all is done. */
-  *tidy(): DiskWork<'idle' | 'wrote'> {
+  *tidy(): Work<'idle' | 'wrote'> {
     if (this.#hasFailed) {
       return 'idle';
     }
@@ -177,7 +164,7 @@ export class JournalWriter {
   }
 
   /** Leaves the folder at rest: zeros cut off, tail exact, no spare. Call it once, when nothing is in flight. */
-  *close(): DiskWork<void> {
+  *close(): Work<void> {
     try {
       if (!this.#hasFailed) {
         yield* this.#leaveAtRest();
@@ -191,12 +178,7 @@ export class JournalWriter {
     return this.#hasFailed;
   }
 
-  /** Ends writing: nothing more is taken from the lane. */
-  stop(): void {
-    this.#hasFailed = true;
-  }
-
-  *#leaveAtRest(): DiskWork<void> {
+  *#leaveAtRest(): Work<void> {
     while (this.#sealing.length > 0) {
       yield* this.#sealOne();
     }
@@ -218,7 +200,7 @@ export class JournalWriter {
   }
 
   /** Makes the frames at hand durable; false if there are none. */
-  *#writeWaiting(): DiskWork<boolean> {
+  *#writeWaiting(): Work<boolean> {
     let run = this.#ready;
     this.#ready = undefined;
     if (run === undefined) {
@@ -227,7 +209,7 @@ export class JournalWriter {
       if (!lane.peek()) {
         // What was skipped at the lane's end is free.
         if (lane.release()) {
-          this.#reports.durable();
+          this.#report({ report: 'durable' });
         }
         return false;
       }
@@ -240,11 +222,11 @@ export class JournalWriter {
     return true;
   }
 
-  *#rotateOrFail(): DiskWork<boolean> {
+  *#rotateOrFail(): Work<boolean> {
     const { bytes, start } = this.#lane;
-    const saltStart = start + SALT_IN_FRAME;
+    const saltStart = start + FrameDraft.saltAt;
     try {
-      // The owner drew the new segment's salt and left it where the frame's header will be.
+      // The owner drew the new segment's salt.
       yield* this.#rotate(new Uint8Array(bytes.subarray(saltStart, saltStart + 16)));
       return true;
     } catch (error) {
@@ -254,7 +236,7 @@ export class JournalWriter {
     }
   }
 
-  *#writeRun({ start, size, fileOffset, position, address }: Run): DiskWork<void> {
+  *#writeRun({ start, size, fileOffset, position, address }: Run): Work<void> {
     const { file } = this.#segment;
     this.#space.noteBatch(size);
     try {
@@ -264,7 +246,7 @@ export class JournalWriter {
       return;
     }
     this.#lane.markWritten(address);
-    this.#reports.written();
+    this.#report({ report: 'written' });
     try {
       yield this.#hasNext()
         ? { operation: 'sync', file, meanwhile: this.#finishNext }
@@ -278,7 +260,19 @@ export class JournalWriter {
     this.#durable = position;
     // Order: the head is what acknowledges: it moves when the sync has returned.
     this.#lane.release(address);
-    this.#reports.durable();
+    this.#report({ report: 'durable' });
+    if (this.#parts.encoder.synced !== undefined && !this.#hasEncoderTrouble) {
+      yield* this.#tellEncoder(position);
+    }
+  }
+
+  *#tellEncoder(position: number): Work<void> {
+    try {
+      yield* this.#parts.encoder.synced!(position);
+    } catch (cause) {
+      this.#hasEncoderTrouble = true;
+      this.#report({ report: 'derived-failed', what: 'what is derived from the log', cause });
+    }
   }
 
   /** True if enough waits, for this segment, to be worth finishing while the disk is busy. */
@@ -303,7 +297,7 @@ export class JournalWriter {
     size: number,
     unknownBelow: number,
     cause: unknown,
-  ): DiskWork<void> {
+  ): Work<void> {
     try {
       yield* writeAll(file, new Uint8Array(size), offset);
       yield { operation: 'sync', file };
@@ -319,10 +313,10 @@ export class JournalWriter {
 
   #fail(cause: unknown, unknownBelow: number): void {
     this.#hasFailed = true;
-    this.#reports.failed(cause, unknownBelow);
+    this.#report({ report: 'failed', cause, unknownBelow });
   }
 
-  *#rotate(salt: Uint8Array): DiskWork<void> {
+  *#rotate(salt: Uint8Array): Work<void> {
     const finisher = this.#finisher;
     const firstPosition = finisher.position;
     assert(this.#durable === firstPosition, 'every frame of a segment is durable before the next');
@@ -345,19 +339,19 @@ export class JournalWriter {
     this.#cursor.rotate();
     finisher.beginSegment(salt, segmentHeaderCrc(header), new OffsetTable());
     this.#replaceTail();
-    this.#reports.rotated(firstPosition);
+    this.#report({ report: 'rotated', firstPosition });
     reached('rotated');
   }
 
-  *#sealOne(): DiskWork<void> {
+  *#sealOne(): Work<void> {
     const segment = this.#sealing.shift();
     assert(segment !== undefined, 'a segment waits to be sealed');
     try {
       yield* sealSegment(segment);
-      this.#reports.sealed(segment.firstPosition);
-    } catch (error) {
+      this.#report({ report: 'sealed', firstPosition: segment.firstPosition });
+    } catch (cause) {
       // The next open seals it.
-      this.#reports.derivedFailed('the footer of a full segment', error);
+      this.#report({ report: 'derived-failed', what: 'the footer of a full segment', cause });
     } finally {
       segment.file.close();
     }
@@ -374,11 +368,11 @@ export class JournalWriter {
       replaceFile(fileSystem, directory, TAIL_NAME, encodeTail({ identity, segment, durable }));
       this.#tail = { segment, durable };
       this.#hasTailTrouble = false;
-    } catch (error) {
+    } catch (cause) {
       // An older tail is a weaker bound, not a wrong one. It stays owed, and is tried again.
       // A folder that is lost ends writing, whatever was told before.
-      if (!this.#hasTailTrouble || isHoldLost(error)) {
-        this.#reports.derivedFailed('the tail file', error);
+      if (!this.#hasTailTrouble || isHoldLost(cause)) {
+        this.#report({ report: 'derived-failed', what: 'the tail file', cause });
       }
       this.#hasTailTrouble = true;
     }
@@ -388,7 +382,7 @@ export class JournalWriter {
    * Before a batch, where space runs low. Not synced: the sync of the batch covers these zeros, most of which it has
    * overwritten by then, and whether there is room for them shows when they are written.
    */
-  *#prepareForFrames(): DiskWork<boolean> {
+  *#prepareForFrames(): Work<boolean> {
     const { index, offset, capacity } = this.#cursor;
     const space = this.#space;
     const wanted = this.#wanted;
@@ -410,7 +404,7 @@ export class JournalWriter {
   }
 
   /** When nobody waits: tops up what is prepared, in whole steps, when half of it is used. */
-  *#prepareAhead(): DiskWork<boolean> {
+  *#prepareAhead(): Work<boolean> {
     const { index, offset, capacity } = this.#cursor;
     const space = this.#space;
     if (space.hasSpaceTrouble) {
@@ -429,22 +423,23 @@ export class JournalWriter {
   }
 
   /** Zeroes one more step of a segment towards `target`; true if it did, or if writing has ended by it. */
-  *#prepare(index: number, target: number, how: 'synced' | 'with the batch'): DiskWork<boolean> {
+  *#prepare(index: number, target: number, how: 'synced' | 'with the batch'): Work<boolean> {
     const isSpare = index > this.#cursor.index;
     let size: number;
     try {
       size = yield* this.#space.step(isSpare, target, how === 'synced');
-    } catch (error) {
+    } catch (cause) {
       this.#wanted = { index: 0, size: 0 };
-      if (isShortage(error)) {
+      if (isShortage(cause)) {
         reached('no space to prepare');
-        this.#reports.noSpace(error);
+        this.#report({ report: 'no-space', cause });
         return false;
       }
-      this.#fail(error, this.#durable);
+      this.#fail(cause, this.#durable);
       return true;
     }
-    this.#reports.prepared(index, size, this.#space.hasSpaceTrouble);
+    const isScarce = this.#space.hasSpaceTrouble;
+    this.#report({ report: 'prepared', index, size, isScarce });
     return true;
   }
 }

@@ -3,7 +3,7 @@
  * on behind damage as far as frames can be recognized, so one run names all of it. Memory is one buffer and 80 bytes a
  * stream beside its name, whatever the size of the log.
  */
-import { VarveError } from '../base/errors.ts';
+import { checkAborted } from '../base/aborted.ts';
 import type { Clock } from '../io/clock.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
@@ -476,11 +476,7 @@ class Audit {
     onProgress?.({ bytes: this.#bytes, bytesTotal: this.#bytesTotal });
     await this.#parts.clock.pause();
     this.#options.checkContinue?.();
-    if (signal?.aborted === true) {
-      throw new VarveError('ABORTED', 'The call was aborted by its signal.', {
-        cause: signal.reason,
-      });
-    }
+    checkAborted(signal);
   }
 }
 

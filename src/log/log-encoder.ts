@@ -5,6 +5,7 @@ import {
   HashOfHashes,
   type HashOfHashesState,
   putDigest,
+  sha256,
   sha256Words,
 } from '../base/digest.ts';
 import { firstNonZero } from '../base/integers.ts';
@@ -90,7 +91,7 @@ export class LogEncoder implements FrameEncoder {
     }
   }
 
-  replay(body: FrameBody, offsets: OffsetTable): string | undefined {
+  replay(body: FrameBody, offsets: OffsetTable, isKnown = false): string | undefined {
     const observe = this.#observe;
     assert(!this.#hasMoved, 'a log encoder is not used after it has moved');
     assert(observe !== undefined, 'a log encoder that replays has an observer');
@@ -105,11 +106,11 @@ export class LogEncoder implements FrameEncoder {
         return problem;
       }
       const fileOffset = body.fileOffset + at - body.start;
-      const stream = observe(record, fileOffset);
+      const stream = isKnown ? undefined : observe(record, fileOffset);
       if (typeof stream === 'string') {
         return stream;
       }
-      if (!this.#leaves.isAt(stream, view, at + PREVIOUS_LEAF_AT)) {
+      if (stream !== undefined && !this.#leaves.isAt(stream, view, at + PREVIOUS_LEAF_AT)) {
         return `the event at position ${record.position} is not linked to the one before it in its stream`;
       }
       if (record.time < this.#maxTime) {
@@ -125,6 +126,18 @@ export class LogEncoder implements FrameEncoder {
     return at === end ? undefined : 'the frame holds more than its records';
   }
 
+  /** The leaf of the frame's last event. */
+  markOf({ bytes, view, start, size }: FrameBody): Uint8Array | undefined {
+    const record = this.#record;
+    const end = start + size;
+    for (let at = start; at < end; at = record.end) {
+      if (record.open(bytes, view, at, end) !== undefined) {
+        return undefined;
+      }
+    }
+    return sha256(record.leafInput);
+  }
+
   sealSegment(): SegmentSummary {
     assert(!this.#hasMoved, 'a log encoder is not used after it has moved');
     const summary = {
@@ -136,10 +149,13 @@ export class LogEncoder implements FrameEncoder {
     return summary;
   }
 
-  #addLeaf(record: RecordView, stream: number): void {
+  /** `stream`: undefined if nobody asks for its last leaf. */
+  #addLeaf(record: RecordView, stream: number | undefined): void {
     const leaf = this.#digest;
     sha256Words(record.leafInput, leaf, 0);
-    this.#leaves.set(stream, leaf, 0);
+    if (stream !== undefined) {
+      this.#leaves.set(stream, leaf, 0);
+    }
     this.#segmentLeaves.add(leaf, 0);
     this.#maxTime = record.time;
     if (this.#segmentCount === 0) {

@@ -7,6 +7,7 @@ import { type PackedError, unpackError } from '../base/error-transfer.ts';
 import { type Applied, asVarveError, type VarveError, withApplied } from '../base/errors.ts';
 import { viewOf } from '../base/integers.ts';
 import { Fifo } from '../collections/fifo.ts';
+import { SignalListeners } from '../collections/signal-listeners.ts';
 import { ownTimers } from '../io/own-timers.ts';
 import { type LaneProducer, sizeInLane } from '../journal/lane.ts';
 import { distance, GRANULE, RECORD_HEADER_SIZE } from '../journal/lane-layout.ts';
@@ -17,11 +18,10 @@ import {
   PIECE_HEADER_SIZE,
   requestAfter,
 } from './client-protocol.ts';
-import { aborted } from './sequencer.ts';
+import { aborted } from '../base/aborted.ts';
 import { encodeCommit, encodedSizeOf } from './commit-transfer.ts';
 import type { AppendResult, CommitResult } from './contract.ts';
 import type { PreparedCommit } from './prepared-commit.ts';
-import { SignalListeners } from './signal-listeners.ts';
 
 /** One append or commit whose caller has not been answered. */
 interface Call {
@@ -65,7 +65,9 @@ export class AppendSender {
   /** In the order of the calls. */
   readonly #sent = new Map<number, Call>();
   readonly #queue = new Fifo<Queued>();
-  readonly #signals = new SignalListeners((requests, signal) => this.#abort(requests, signal));
+  readonly #signals = new SignalListeners<number>((requests, signal) =>
+    this.#abort(requests, signal),
+  );
   #isPublishing = false;
   #observers: { readonly request: number; readonly resolve: () => void }[] = [];
 

@@ -4,7 +4,7 @@ import { type PackedError, unpackError } from '../base/error-transfer.ts';
 import type { VarveError } from '../base/errors.ts';
 import type { Port } from '../io/message-port.ts';
 import { type ClientCall, requestAfter } from './client-protocol.ts';
-import { aborted } from './sequencer.ts';
+import { aborted } from '../base/aborted.ts';
 
 interface Asked {
   readonly resolve: (value: unknown) => void;

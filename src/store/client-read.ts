@@ -4,7 +4,7 @@ import { unpackError } from '../base/error-transfer.ts';
 import type { NewEvent, StoredEvent } from '../log/event.ts';
 import type { ClientCalls } from './client-calls.ts';
 import type { ClientCall, Page } from './client-protocol.ts';
-import { aborted } from './sequencer.ts';
+import { aborted } from '../base/aborted.ts';
 import type { EventRead, StreamEntry } from './contract.ts';
 import type { ReadPlan } from './event-read.ts';
 import type { ListingPlan } from './stream-listing.ts';

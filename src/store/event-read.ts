@@ -9,7 +9,7 @@ import { decodeEvent } from '../log/event-decoder.ts';
 import type { EventLog, FrameSource } from '../log/event-log.ts';
 import { RecordView } from '../log/record-view.ts';
 import { checkDigest, checkPlace } from '../log/log-encoder.ts';
-import { aborted } from './sequencer.ts';
+import { aborted } from '../base/aborted.ts';
 import type { EventRead, ReadOptions, ReadQuery } from './contract.ts';
 import { checkStreamName } from './names.ts';
 import { sourceOf } from './position-source.ts';

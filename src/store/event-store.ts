@@ -20,7 +20,8 @@ import { RecordView } from '../log/record-view.ts';
 import { absolutePath } from '../io/path.ts';
 import { backupStore } from './backup.ts';
 import { checkVerifyOptions } from './audit-folder.ts';
-import { aborted, type Sequencer } from './sequencer.ts';
+import { type Sequencer } from './sequencer.ts';
+import { aborted } from '../base/aborted.ts';
 import type {
   AppendOptions,
   AppendResult,
@@ -312,7 +313,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
       await Promise.allSettled(this.#running);
       await this.#hub?.takeRest();
       await sequencer.waitingDecided();
-      await journal.drain();
+      await journal.whenIdle();
     });
     await ending.attempt(() => journal.close(), 'leave the log at rest');
     gate.close(closed());

@@ -74,7 +74,7 @@ export async function open<Event extends NewEvent = NewEvent>(
   const given = await resolveComponents(components, componentNames);
   const parts: Components = {
     ...given,
-    threads: chooseThreads(resolved.writer, 'writer', components, given.logger),
+    threads: chooseThreads(resolved.background, components, given.logger),
     codecs: new CodecRegistry(components.codecs),
   };
   // Unknown names are refused before anything is touched.

@@ -1,5 +1,6 @@
 import {
   checkBoolean,
+  checkChoice,
   checkRange,
   rejectUnknownNames,
   withoutUndefined,
@@ -48,6 +49,8 @@ export interface StoreOptions {
    * `inline`: in this thread's event loop, with the same result. `auto` (default): a thread where there are threads as Node.js has
    * them and the file system is the operating system's or named by its module; where it can't be started, inline, and the logger is told.
    */
+  readonly background?: 'auto' | 'thread' | 'inline';
+  /** The earlier name of `background`; only one of the two may be given. */
   readonly writer?: 'auto' | 'thread' | 'inline';
   /** Files kept open for reading single events. Default 64. */
   readonly maxOpenFiles?: number;
@@ -68,7 +71,7 @@ export interface StoreComponents {
   readonly workers?: WorkerModules;
 }
 
-export type ResolvedOptions = Readonly<Required<StoreOptions>>;
+export type ResolvedOptions = Readonly<Required<Omit<StoreOptions, 'writer'>>>;
 
 const defaults: ResolvedOptions = Object.freeze({
   create: true,
@@ -79,14 +82,21 @@ const defaults: ResolvedOptions = Object.freeze({
   maxBatchBytes: journalDefaults.batchSizeMax,
   maxPendingBytes: journalDefaults.pendingSizeMax,
   maxDelayMs: journalDefaults.maxDelayMs,
-  writer: 'auto',
+  background: 'auto',
   // 64: random reads over 4 GiB of segments without reopening files, far below any process limit.
   maxOpenFiles: 64,
 });
 
 export function resolveOptions(given: StoreOptions = {}): ResolvedOptions {
-  rejectUnknownNames(given, new Set(Object.keys(defaults)), 'option');
-  const options = { ...defaults, ...withoutUndefined(given) };
+  rejectUnknownNames(given, new Set([...Object.keys(defaults), 'writer']), 'option');
+  const { writer, ...rest } = withoutUndefined(given);
+  if (writer !== undefined && rest.background !== undefined) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      'The option writer is the earlier name of background: give only that.',
+    );
+  }
+  const options = { ...defaults, ...(writer && { background: writer }), ...rest };
   checkBoolean('create', options.create);
   checkBoolean('readOnly', options.readOnly);
   checkRange('compressionMinBytes', options.compressionMinBytes, 0, limits.plainSizeMax);
@@ -98,12 +108,7 @@ export function resolveOptions(given: StoreOptions = {}): ResolvedOptions {
   );
   checkRange('maxBatchBytes', options.maxBatchBytes, 4_096, 64 * 1024 * 1024);
   checkRange('maxPendingBytes', options.maxPendingBytes, 4_096, 1024 * 1024 * 1024);
-  if (!['auto', 'thread', 'inline'].includes(options.writer)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `The option writer must be "auto", "thread" or "inline", not ${JSON.stringify(options.writer)}.`,
-    );
-  }
+  checkChoice('background', options.background, ['auto', 'thread', 'inline']);
   checkRange('maxDelayMs', options.maxDelayMs, 0, 1_000);
   checkRange('maxOpenFiles', options.maxOpenFiles, 1, 10_000);
   return options;

@@ -12,6 +12,7 @@ import {
   VarveError,
   withApplied,
 } from '../base/errors.ts';
+import { aborted } from '../base/aborted.ts';
 import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
@@ -76,7 +77,7 @@ export class Sequencer {
     previousPosition: -1,
   };
   #lastTime: number;
-  readonly #waiting = new AdmissionQueue<Waiting>(
+  readonly #waiting: AdmissionQueue<Waiting> = new AdmissionQueue(
     ({ commit, pending }) => this.#decide(commit, pending),
     ({ pending }, signal) => pending.reject(aborted(signal, 'no')),
   );
@@ -111,8 +112,8 @@ export class Sequencer {
   }
 
   /** Resolves when everyone who waits now has been given a position, or refused. */
-  async waitingDecided(): Promise<void> {
-    await this.#waiting.whenDecided();
+  waitingDecided(): Promise<void> {
+    return this.#waiting.whenDecided();
   }
 
   /** Decides about those who wait, in the order of their calls, as far as there is room. */
@@ -120,7 +121,7 @@ export class Sequencer {
     this.#waiting.drain();
   }
 
-  /** Rejects every waiting commit. */
+  /** Rejects every commit that waits. */
   refuseWaiting(error: VarveError): void {
     for (const { pending } of this.#waiting.takeAll()) {
       pending.reject(error);
@@ -366,14 +367,4 @@ export class Sequencer {
       return { stream, firstRevision: count - added, revision: count - 1 };
     });
   }
-}
-
-/** `applied`: of a write. */
-export function aborted(signal: AbortSignal | undefined, applied?: 'no'): VarveError {
-  const facts = { cause: signal?.reason as unknown };
-  return new VarveError(
-    'ABORTED',
-    'The call was aborted by its signal.',
-    applied === undefined ? facts : { ...facts, applied },
-  );
 }

@@ -19,7 +19,8 @@ import {
   WAKE,
   type Welcome,
 } from './client-protocol.ts';
-import { aborted, type Sequencer } from './sequencer.ts';
+import { type Sequencer } from './sequencer.ts';
+import { aborted } from '../base/aborted.ts';
 import type { TransferredCommit } from './commit-transfer.ts';
 import type { AppendResult, CommitResult, StoreClient, StreamEntry } from './contract.ts';
 import type { PlannedRead, ReadPlan } from './event-read.ts';

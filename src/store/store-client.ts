@@ -11,7 +11,7 @@ import { AppendSender } from './append-sender.ts';
 import { ClientCalls } from './client-calls.ts';
 import { type OwnerMessage, ROOM, StoreCell, WAKE, type Welcome } from './client-protocol.ts';
 import { ClientRead, listStreams, type PageParts } from './client-read.ts';
-import { aborted } from './sequencer.ts';
+import { aborted } from '../base/aborted.ts';
 import type {
   AppendOptions,
   AppendResult,

@@ -2,12 +2,11 @@ import { onAbort } from '../base/abort-listeners.ts';
 import { VarveError } from '../base/errors.ts';
 import { WaiterList } from '../collections/waiter-list.ts';
 import type { Journal } from '../journal/journal.ts';
-import { aborted } from './sequencer.ts';
+import { aborted } from '../base/aborted.ts';
 
 /** One number: readers see what lies below it. It is the durable watermark, so visible implies durable. */
 export class VisibilityGate {
   readonly #journal: Journal;
-  /** By the number of positions that must be visible. */
   readonly #waiters = new WaiterList();
   #unreadable: VarveError | undefined;
   #observer: (() => void) | undefined;
@@ -53,7 +52,13 @@ export class VisibilityGate {
         reject(ended);
         return;
       }
-      const leave = this.#waiters.add(
+      const abort = (): void => {
+        takeOut();
+        reject(aborted(signal));
+      };
+      const unlisten = signal && onAbort(signal, abort);
+      // Visible is what lies below the watermark.
+      const takeOut = this.#waiters.add(
         position + 1,
         () => {
           unlisten?.();
@@ -64,12 +69,6 @@ export class VisibilityGate {
           reject(error);
         },
       );
-      const unlisten =
-        signal &&
-        onAbort(signal, () => {
-          leave();
-          reject(aborted(signal));
-        });
     });
   }
 

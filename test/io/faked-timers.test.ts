@@ -44,7 +44,10 @@ describe('under fake timers', () => {
     ['the system’s clock', undefined],
     ['a simulated one', new SimulatedClock()],
   ])('an event store appends, reads, backs up and closes, with %s', async (_name, clock) => {
-    const store = await openInMemory({ writer: 'inline' }, clock === undefined ? {} : { clock });
+    const store = await openInMemory(
+      { background: 'inline' },
+      clock === undefined ? {} : { clock },
+    );
     await appendAll(store);
     await store.backup('/copy');
     expect((await store.verify()).ok).toBe(true);

@@ -44,7 +44,7 @@ describe('a store whose thread can not be started', () => {
     await store.append('s', [{ type: 'Last' }]);
     await store.close();
     expect(disk.count('threadCount')).toBe(1);
-    const again = await open(directory, { writer: 'inline' });
+    const again = await open(directory, { background: 'inline' });
     expect(again.recovery.wasClosed).toBe(true);
     expect((await eventsOf(again)).map(({ type }) => type)).toEqual([...names, 'Last']);
     expect(await again.verify()).toMatchObject({ ok: true });
@@ -62,7 +62,7 @@ describe('a store whose thread can not be started', () => {
     const disk = new PlannedDisk([fault]);
     disk.arm();
     const directory = newFolder();
-    const store = await open(directory, { writer: 'thread' }, { fileSystem: disk.component });
+    const store = await open(directory, { background: 'thread' }, { fileSystem: disk.component });
     const refused = store.append('s', [{ type: 'Refused' }]);
     await expect(refused).rejects.toMatchObject({
       code: 'UNAVAILABLE',
@@ -73,7 +73,7 @@ describe('a store whose thread can not be started', () => {
     expect(store.stats().failure).toBeUndefined();
     expect(disk.count('threadCount')).toBe(2);
     await store.close();
-    const again = await open(directory, { writer: 'inline' });
+    const again = await open(directory, { background: 'inline' });
     expect((await eventsOf(again)).map(({ type }) => type)).toEqual(['Taken']);
     expect(again.recovery.wasClosed).toBe(true);
     await again.close();
@@ -83,12 +83,12 @@ describe('a store whose thread can not be started', () => {
     const disk = new PlannedDisk([{ kind: 'open', path: '.seg', where: 'thread', does: 'EMFILE' }]);
     disk.arm();
     const directory = newFolder();
-    const store = await open(directory, { writer: 'thread' }, { fileSystem: disk.component });
+    const store = await open(directory, { background: 'thread' }, { fileSystem: disk.component });
     await expect(store.append('s', [{ type: 'Refused' }])).rejects.toMatchObject({
       code: 'UNAVAILABLE',
     });
     await store.close();
-    const again = await open(directory, { writer: 'inline' });
+    const again = await open(directory, { background: 'inline' });
     expect(again.head).toBe(0);
     await again.close();
   });
@@ -133,13 +133,13 @@ describe('a store whose thread can not be started', () => {
     disk.arm();
     const directory = newFolder();
     const components = { fileSystem: disk.component };
-    const store = await open(directory, { writer: 'thread' }, components);
+    const store = await open(directory, { background: 'thread' }, components);
     const sent = store.append('s', [{ type: 'A' }]);
     await expect(sent).rejects.toMatchObject({ code: 'POISONED', applied: 'no' });
     await expect(sent).rejects.toThrow(/eventLog can't be started .* choose "auto"/);
     await expect(store.append('s', [{ type: 'B' }])).rejects.toThrow(/choose "auto"/);
     await store.close();
-    const again = await open(directory, { writer: 'auto' }, components);
+    const again = await open(directory, { background: 'auto' }, components);
     expect(await again.append('s', [{ type: 'C' }])).toMatchObject({ firstPosition: 0 });
     await again.close();
   });

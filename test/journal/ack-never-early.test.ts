@@ -164,7 +164,12 @@ describe(`an acknowledgement (seed ${seed})`, () => {
     'comes after the sync that covers it: $writer, $clientCount attached threads',
     async ({ writer, clientCount, share }) => {
       const wanted = commitCount * share;
-      const plan = { options: { writer }, clientCount, commitCount: wanted, inFlight: 64 };
+      const plan = {
+        options: { background: writer },
+        clientCount,
+        commitCount: wanted,
+        inFlight: 64,
+      };
       const outcome = await run(plan);
       expect(outcome).toMatchObject({ silent: 0, uncovered: 0, early: 0 });
       expect(outcome.commitCount).toBeGreaterThanOrEqual(wanted);
@@ -176,7 +181,7 @@ describe(`an acknowledgement (seed ${seed})`, () => {
   );
 
   const small = {
-    options: { writer: 'thread' },
+    options: { background: 'thread' },
     clientCount: 2,
     commitCount: 10_000,
     inFlight: 32,

@@ -230,7 +230,7 @@ it('verify finds the damage that opening refuses', async () => {
 describe('the thread that writes the log', () => {
   it('brings the tail up to date while the owner does nothing but wait for it', async () => {
     const directory = join(temporary, 'blocked');
-    const store = await open(directory, { writer: 'thread' });
+    const store = await open(directory, { background: 'thread' });
     try {
       await store.append('s', [{ type: 'Counted' }]);
       // The owner's event loop stands still from here on.
@@ -243,7 +243,7 @@ describe('the thread that writes the log', () => {
 
   it('brings the tail up to date while it is never idle', async () => {
     const directory = join(temporary, 'busy');
-    const store = await open(directory, { writer: 'thread' });
+    const store = await open(directory, { background: 'thread' });
     const path = join(directory, 'log', 'tail');
     try {
       let acknowledged = 0;

@@ -213,9 +213,12 @@ class World {
         worker: { name: 'torture', locate: () => fixtureOf('torture-writer.js') },
         directory: logDirectory,
         identity,
-        fileSystem: { module: fixtureOf('torture-file-system.js'), options },
+        threads: {
+          goInline: undefined,
+          namedFileSystem: { module: fixtureOf('torture-file-system.js'), options },
+        },
+        startInline,
         takeEncoder: () => ({ state: encoder.takeState(), transfer: [] }),
-        otherwise: undefined,
       },
       settings,
       active,
@@ -352,7 +355,7 @@ class World {
       producer.end();
     }
     await Promise.all(this.producers.map(({ exited }) => exited));
-    await this.journal.drain();
+    await this.journal.whenIdle();
     expect(this.commits.every(({ outcome }) => outcome !== undefined)).toBe(true);
     await this.journal.close();
   }

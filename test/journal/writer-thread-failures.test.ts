@@ -4,10 +4,10 @@ import { type EventStore, open, type StoreOptions, VarveError } from 'varve';
 import { SimulatedClock } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
 import type { File } from '../../src/io/file-system.ts';
+import { startNoWriter } from '../../src/journal/no-writer.ts';
 import { OffsetTable } from '../../src/journal/offset-table.ts';
 import { journalDefaults } from '../../src/journal/options.ts';
 import { threadWriter } from '../../src/journal/thread-writer.ts';
-import type { WriterReports } from '../../src/journal/writer.ts';
 import { eventsOf, noise } from '../store/damage.ts';
 import { newFolder, PlannedDisk, type PlannedFault } from './planned-disk.ts';
 
@@ -185,7 +185,7 @@ describe('a writer thread that crashes', () => {
     const components = { fileSystem: disk.component, clock: new SimulatedClock() };
     // Batches are small: while one is synced, others wait.
     const small = { ...options, maxPendingBytes: 256 * 1024, maxBatchBytes: 32 * 1024 };
-    caller.store = await open(directory, { ...small, writer: 'thread' }, components);
+    caller.store = await open(directory, { ...small, background: 'thread' }, components);
     if (crash.isAtStart !== true) {
       await caller.append('First', 100);
       await caller.append('Second', 2_000);
@@ -213,7 +213,7 @@ describe('a writer thread that crashes', () => {
     const disk = new PlannedDisk([{ kind: 'truncate', where: 'thread', does: 'exit' }]);
     const directory = newFolder();
     const caller = new Caller();
-    caller.store = await open(directory, { writer: 'thread' }, { fileSystem: disk.component });
+    caller.store = await open(directory, { background: 'thread' }, { fileSystem: disk.component });
     await caller.append('First', 100);
     disk.arm();
     const sent = caller.append('Second', 100);
@@ -226,7 +226,7 @@ describe('a writer thread that crashes', () => {
     const disk = new PlannedDisk([{ kind: 'sync', content: 'frames', does: 'exit' }]);
     const directory = newFolder();
     const caller = new Caller();
-    caller.store = await open(directory, { writer: 'thread' }, { fileSystem: disk.component });
+    caller.store = await open(directory, { background: 'thread' }, { fileSystem: disk.component });
     await caller.append('First', 100);
     disk.holdSyncs();
     const sent = caller.append('Second', 100);
@@ -247,7 +247,7 @@ describe('a writer thread that crashes', () => {
     const disk = new PlannedDisk(faults);
     const directory = newFolder();
     const caller = new Caller();
-    caller.store = await open(directory, { writer: 'thread' }, { fileSystem: disk.component });
+    caller.store = await open(directory, { background: 'thread' }, { fileSystem: disk.component });
     disk.arm();
     expect(await caller.append('First', 100)).toEqual({ code: 'POISONED', applied: 'no' });
     await checkPoisoned(caller);
@@ -264,9 +264,8 @@ describe('a writer thread that crashes', () => {
       },
       directory: '/nowhere',
       identity: new Uint8Array(16),
-      fileSystem: undefined,
-      takeEncoder: () => ({ state: undefined, transfer: [] }),
-      otherwise: undefined,
+      threads: { goInline: undefined, namedFileSystem: undefined },
+      startInline: startNoWriter,
     };
     const file = { close: () => {} } as File;
     const place = { index: 0, firstPosition: 0, offset: 128, position: 0, link: 0 };
@@ -277,16 +276,18 @@ describe('a writer thread that crashes', () => {
       salt: new Uint8Array(16),
     };
     const start = threadWriter(parts, journalDefaults, { file, ...place, ...rest });
-    const reports = { durable: () => {} } as WriterReports;
-    const { host } = start(reports, (error) => defects.push(error));
+    const { host } = start(
+      () => {},
+      (error) => defects.push(error),
+    );
     host.hold(true);
-    host.wantSpace(0, 1_000);
+    host.order({ order: 'space', index: 0, size: 1_000 });
     expect(defects).toEqual([]);
     await Promise.resolve();
     expect(defects).toMatchObject([
       { code: 'UNAVAILABLE', cause: { code: 'ERR_INVALID_URL_SCHEME' } },
     ]);
-    host.stop();
+    host.order({ order: 'stop' });
     await host.close();
   });
 
@@ -298,7 +299,7 @@ describe('a writer thread that crashes', () => {
       ]);
       disk.arm();
       const components = { fileSystem: disk.component };
-      const store = await open(directory, { writer: 'thread' }, components);
+      const store = await open(directory, { background: 'thread' }, components);
       const sent = Array.from({ length: 40 }, async (_, index) => {
         await store.append('s', [{ type: `E${index}` }], { idempotencyKey: `E${index}` });
         return store.append('s', [{ type: `F${round}` }]);
@@ -354,7 +355,7 @@ async function runWith(fault: PlannedFault, writer: 'thread' | 'inline'): Promis
   const directory = newFolder();
   const caller = new Caller();
   const components = { fileSystem: disk.component, clock: new SimulatedClock() };
-  caller.store = await open(directory, { ...options, writer }, components);
+  caller.store = await open(directory, { ...options, background: writer }, components);
   await caller.append('First', 100);
   disk.arm();
   for (let index = 0; index < 12; index += 1) {
@@ -398,7 +399,7 @@ describe('a disk that fails', () => {
       const directory = newFolder();
       const caller = new Caller();
       const components = { fileSystem: disk.component, clock: new SimulatedClock() };
-      caller.store = await open(directory, { ...options, writer }, components);
+      caller.store = await open(directory, { ...options, background: writer }, components);
       const refused = { code: 'UNAVAILABLE', applied: 'no' };
       disk.arm();
       expect(await caller.append('First', 100)).toEqual(refused);

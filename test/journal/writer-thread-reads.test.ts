@@ -13,7 +13,7 @@ describe('while the writer thread is busy', () => {
   it(`audits, backups and reads find every store whole (seed ${seed})`, async () => {
     const random = new SeededRandom(seed);
     const directory = newFolder();
-    const store = await open(directory, { writer: 'thread', maxSegmentBytes: 1024 * 1024 });
+    const store = await open(directory, { background: 'thread', maxSegmentBytes: 1024 * 1024 });
     const state = { isDone: false };
     const counts = { audits: 0, backups: 0, reads: 0 };
     const auditing = repeat(async () => {
@@ -29,7 +29,7 @@ describe('while the writer thread is busy', () => {
       expect(ok).toBe(true);
       // A full segment may have been copied before it had its footer.
       expect(findings.every(({ severity }) => severity === 'notice')).toBe(true);
-      const copy = await open(target, { writer: 'inline' });
+      const copy = await open(target, { background: 'inline' });
       expect(copy.head).toBeGreaterThanOrEqual(head);
       await copy.close();
       counts.backups += 1;
@@ -71,7 +71,7 @@ describe('while the writer thread is busy', () => {
 
   it(`repeats are told from other content, from the memory that it works on (seed ${seed})`, async () => {
     const random = new SeededRandom(seed);
-    const store = await open(newFolder(), { writer: 'thread', compression: 'deflate' });
+    const store = await open(newFolder(), { background: 'thread', compression: 'deflate' });
     const answers = Array.from({ length: 6_000 }, async (_, index) => {
       // A pause now and then, so that the thread is at work on some while others are compared.
       if (index % 50 === 0) {

@@ -15,7 +15,7 @@ async function openOn(
   options: StoreOptions = {},
   clock: SimulatedClock = new SimulatedClock(),
 ): Promise<EventStore> {
-  const settings = { writer: 'thread', ...options } as const;
+  const settings = { background: 'thread', ...options } as const;
   return open(newFolder(), settings, { fileSystem: disk.component, clock });
 }
 
@@ -46,25 +46,25 @@ describe('the writer thread', () => {
     const disk = new PlannedDisk();
     const directory = newFolder();
     const components = { fileSystem: disk.component };
-    const first = await open(directory, { writer: 'thread' }, components);
+    const first = await open(directory, { background: 'thread' }, components);
     const refused = first.append('a', [{ type: 'A' }], { expectedRevision: 3 });
     await expect(refused).rejects.toMatchObject({ code: 'REVISION_CONFLICT' });
     expect(await eventsOf(first)).toEqual([]);
     await first.flush();
     await first.close();
     expect(disk.count('threadCount')).toBe(0);
-    const second = await open(directory, { writer: 'thread' }, components);
+    const second = await open(directory, { background: 'thread' }, components);
     await Promise.all([1, 2, 3].map((n) => second.append('a', [{ type: `E${n}` }])));
     await second.append('b', [{ type: 'E4' }]);
     await second.close();
     expect(disk.count('threadCount')).toBe(1);
-    const third = await open(directory, { writer: 'auto' }, components);
+    const third = await open(directory, { background: 'auto' }, components);
     const known = await eventsOf(third);
     expect(known.map(({ type }) => type)).toEqual(['E1', 'E2', 'E3', 'E4']);
     expect(await third.verify()).toMatchObject({ ok: true });
     await third.close();
     expect(disk.count('threadCount')).toBe(1);
-    const inline = await open(directory, { writer: 'inline' }, components);
+    const inline = await open(directory, { background: 'inline' }, components);
     await inline.append('a', [{ type: 'E5' }]);
     await inline.close();
     expect(disk.count('threadCount')).toBe(1);
@@ -73,21 +73,25 @@ describe('the writer thread', () => {
   it('is not promised where it can not be', async () => {
     const directory = newFolder();
     const object = { fileSystem: new SimulatedFileSystem() };
-    const withObject = open(directory, { writer: 'thread' }, object);
+    const withObject = open(directory, { background: 'thread' }, object);
     await expect(withObject).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-    const unknown = open(directory, { writer: 'process' as 'thread' });
+    const unknown = open(directory, { background: 'process' as 'thread' });
     await expect(unknown).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    const earlierName = open(directory, { writer: 'thread' }, object);
+    await expect(earlierName).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    const both = open(directory, { writer: 'inline', background: 'inline' });
+    await expect(both).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     const module = new URL('data:text/javascript,export const made = 1;');
     const noCreate = open(directory, {}, { fileSystem: { module } });
     await expect(noCreate).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     const module2 = new URL('../fixtures/planned-file-system.js', import.meta.url);
     const uncloneable = { fileSystem: { module: module2, options: { create: () => 1 } } };
-    const withFunction = open(directory, { writer: 'thread' }, uncloneable);
+    const withFunction = open(directory, { background: 'thread' }, uncloneable);
     await expect(withFunction).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     const byText = { fileSystem: { module: './disk.js' as unknown as URL } };
     await expect(open(directory, {}, byText)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     expect(existsSync(directory)).toBe(false);
-    const store = await open('/store', { writer: undefined as unknown as 'auto' }, object);
+    const store = await open('/store', { background: undefined as unknown as 'auto' }, object);
     await store.append('a', [{ type: 'A' }]);
     await store.close();
   });
@@ -95,7 +99,7 @@ describe('the writer thread', () => {
   it.each(writers)('%s: works in a program that is given as text', (writer) => {
     const program = `
       import { open } from 'varve';
-      const store = await open(${JSON.stringify(newFolder())}, { writer: '${writer}' });
+      const store = await open(${JSON.stringify(newFolder())}, { background: '${writer}' });
       const { firstPosition } = await store.append('a', [{ type: 'A' }]);
       await store.close();
       console.log('appended at', firstPosition);`;
@@ -107,7 +111,7 @@ describe('the writer thread', () => {
 
   it.each(writers)('%s: is drained by close, and the folder left at rest', async (writer) => {
     const directory = newFolder();
-    const store = await open(directory, { writer, maxPendingBytes: 65_536 });
+    const store = await open(directory, { background: writer, maxPendingBytes: 65_536 });
     const sent = Array.from({ length: 300 }, (_, index) =>
       store.append(`s/${index % 7}`, [{ type: `E${index}`, data: block.subarray(0, 700) }]),
     );
@@ -237,7 +241,7 @@ describe('the writer thread', () => {
 });
 
 describe.each(writers)('the delay that commits wait for company, %s', (writer) => {
-  const delayed = { writer, maxDelayMs: 50 } as const;
+  const delayed = { background: writer, maxDelayMs: 50 } as const;
 
   async function openDelayed(
     options: StoreOptions = {},
@@ -293,7 +297,7 @@ describe.each(writers)('the delay that commits wait for company, %s', (writer) =
   it('is none by default: one writer waits for nobody', async () => {
     const disk = new PlannedDisk();
     const clock = new SimulatedClock();
-    const store = await openOn(disk, { writer }, clock);
+    const store = await openOn(disk, { background: writer }, clock);
     for (let index = 0; index < 20; index += 1) {
       await store.append('a', [{ type: `E${index}` }]);
     }

@@ -10,7 +10,8 @@ import type { IngestEntry } from '../../dist/kv/compaction/ingest-pieces.js';
 import type { CompactJob, FlushJob, IngestJob } from '../../dist/kv/compaction/job.js';
 import type { TableSettings } from '../../dist/kv/sstable/table-settings.js';
 import { CountedTableNumbers } from '../../dist/kv/compaction/table-numbers.js';
-import { ThreadBackground } from '../../dist/kv/compaction/thread-background.js';
+import type { Background } from '../../dist/kv/compaction/background.js';
+import { threadBackground } from '../../dist/kv/compaction/thread-background.js';
 import { EntryKind } from '../../dist/kv/entries/cursor.js';
 import { insertEntry } from '../../dist/testing/insert-entry.js';
 import { Memtable } from '../../dist/kv/memtable/memtable.js';
@@ -33,7 +34,7 @@ afterAll(() => {
 });
 
 interface Setup {
-  readonly background: ThreadBackground;
+  readonly background: Background;
   readonly disk: PlannedDisk;
   readonly directory: string;
 }
@@ -43,11 +44,14 @@ function setUp(faults: readonly PlannedFault[] = []): Setup {
   folders.push(directory);
   mkdirSync(join(directory, 'tables'));
   const disk = new PlannedDisk(faults);
-  const background = new ThreadBackground({
+  const background = threadBackground({
     directory,
     identity: new Uint8Array(16),
-    fileSystem: disk.component as never,
     numbers: CountedTableNumbers.startingAt(1, true).words,
+    threads: { goInline: undefined, workers: {}, namedFileSystem: disk.component as never },
+    startInline: () => {
+      throw new Error('not here');
+    },
   });
   return { background, disk, directory };
 }
@@ -284,12 +288,12 @@ function switchCounts(pid: number): number[] {
 function preamble(): string {
   return `
     import { CountedTableNumbers } from ${url('../../dist/kv/compaction/table-numbers.js')};
-    import { ThreadBackground } from ${url('../../dist/kv/compaction/thread-background.js')};
-    const background = new ThreadBackground({
+    import { threadBackground } from ${url('../../dist/kv/compaction/thread-background.js')};
+    const background = threadBackground({
       directory: ${JSON.stringify(setUp().directory)},
       identity: new Uint8Array(16),
-      fileSystem: undefined,
       numbers: CountedTableNumbers.startingAt(1, true).words,
+      threads: { workers: {} },
     });
     const job = { kind: 'manifest', content: new Uint8Array(5) };`;
 }

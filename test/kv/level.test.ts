@@ -249,11 +249,11 @@ describe('destroy', () => {
 
   it('touches no event store and no other folder', async () => {
     const folder = newFolder();
-    const store = await open(folder, { writer: 'inline' });
+    const store = await open(folder, { background: 'inline' });
     await store.append('a', [{ type: 'Happened' }]);
     await store.close();
     expect(await failureOf(VarveLevel.destroy(folder))).toMatchObject({ code: 'NOT_A_STORE' });
-    const again = await open(folder, { writer: 'inline' });
+    const again = await open(folder, { background: 'inline' });
     expect(again.head).toBe(1);
     await again.close();
     const other = newFolder();

@@ -105,3 +105,45 @@ describe('a store', () => {
     }
   });
 });
+
+describe('a write with a signal', () => {
+  it('is taken out while it waits for room, with all that share the signal, and lets in who waited behind', async () => {
+    const setup = setUp();
+    const store = await setup.open(calmOptions);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const reason = new Error('the caller has gone');
+    // The first write after opening waits for space in the log, and so do all behind it.
+    const aborted = [
+      store.put('a', '1', { signal }),
+      store.batch([{ type: 'put', key: 'b', value: '2' }], { signal }),
+      store.delete('c', { signal }),
+      store.rename('d', 'e', { signal }),
+    ];
+    const kept = store.put('f', '3');
+    controller.abort(reason);
+    for (const call of aborted) {
+      await expect(call).rejects.toMatchObject({ code: 'ABORTED', applied: 'no', cause: reason });
+    }
+    await kept;
+    expect(Array.from(store.iterateSync({ keysOnly: true }), textOfBytes)).toEqual(['f']);
+  });
+
+  it('has its place for good once it has one, and is never begun with a signal that has aborted', async () => {
+    const setup = setUp();
+    const store = await setup.open(calmOptions);
+    await store.put('first', '');
+    const controller = new AbortController();
+    const placed = store.put('a', '1', { signal: controller.signal });
+    controller.abort();
+    await placed;
+    await expect(store.put('b', '2', { signal: controller.signal })).rejects.toMatchObject({
+      code: 'ABORTED',
+      applied: 'no',
+    });
+    await expect(
+      store.put('b', '2', { signal: controller as unknown as AbortSignal }),
+    ).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', applied: 'no' });
+    expect(Array.from(store.iterateSync({ keysOnly: true }), textOfBytes)).toEqual(['a', 'first']);
+  });
+});

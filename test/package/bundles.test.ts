@@ -106,7 +106,7 @@ function packageFile(specifier: string): string {
 
 /** What was acknowledged is there. */
 async function findEverything(folder: string): Promise<void> {
-  const store = await open(join(folder, 'events'), { create: false, writer: 'inline' });
+  const store = await open(join(folder, 'events'), { create: false, background: 'inline' });
   expect(store.head).toBe(20);
   expect(await store.verify()).toMatchObject({ ok: true });
   await store.close();

@@ -199,7 +199,7 @@ describe('a clock that gives no time', () => {
     const fileSystem = new SimulatedFileSystem();
     const logger = (entry: LogEntry): void => void heard.push(entry);
     const parts = { fileSystem, clock: failing, logger };
-    const store = await open('/store', { maxDelayMs: 1, writer: 'inline' }, parts);
+    const store = await open('/store', { maxDelayMs: 1, background: 'inline' }, parts);
     await Promise.all([1, 2, 3].map((data) => store.append('a', [{ type: 'T', data }])));
     await store.backup('/copy');
     await store.close();

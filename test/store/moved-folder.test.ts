@@ -227,7 +227,7 @@ function makePaths(): { readonly path: string; readonly moved: string } {
 }
 
 function settings(writer: 'thread' | 'inline'): StoreOptions {
-  return { writer, maxSegmentBytes: 1024 * 1024, maxOpenFiles: 1, compression: 'none' };
+  return { background: writer, maxSegmentBytes: 1024 * 1024, maxOpenFiles: 1, compression: 'none' };
 }
 
 async function append(store: EventStore, stream: string, data: string): Promise<string> {

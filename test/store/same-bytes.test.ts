@@ -38,7 +38,7 @@ const masks = {
 async function fill(directory: string, writer: 'thread' | 'inline'): Promise<number> {
   const random = new SeededRandom(seed);
   const clock = new SimulatedClock();
-  const options = { writer, maxSegmentBytes: MiB, compression: 'deflate' } as const;
+  const options = { background: writer, maxSegmentBytes: MiB, compression: 'deflate' } as const;
   let count = 0;
   for (let session = 0; session < 3; session += 1) {
     const components = { clock, random: new SeededRandom(seed + session) };

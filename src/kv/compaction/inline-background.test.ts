@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../testing/simulated-clock.ts';
 import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
-import { InlineBackground } from './inline-background.ts';
+import type { Background } from './background.ts';
+import { inlineBackground } from './inline-background.ts';
 import type { IngestEntry } from './ingest-pieces.ts';
 import type { CompactJob, IngestJob } from './job.ts';
 import type { TableSettings } from '../sstable/table-settings.ts';
@@ -17,7 +18,7 @@ const ingest: IngestJob = { kind: 'ingest', settings };
 
 interface Setup {
   readonly fileSystem: SimulatedFileSystem;
-  readonly background: InlineBackground;
+  readonly background: Background;
 }
 
 function setUp(): Setup {
@@ -32,7 +33,7 @@ function setUp(): Setup {
     numbers,
     failedSyncs: { count: 0 },
   };
-  return { fileSystem, background: new InlineBackground(parts, new SimulatedClock()) };
+  return { fileSystem, background: inlineBackground(parts, new SimulatedClock()) };
 }
 
 function keyOf(index: number): Uint8Array {

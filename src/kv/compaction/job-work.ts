@@ -4,15 +4,11 @@ import { finishReplacement, prepareReplacement } from '../../io/atomic-file.ts';
 import { MANIFEST_NAME } from '../sstable/names.ts';
 import type { IngestFeed } from './ingest-feed.ts';
 import type { Job, JobResult, ManifestJob, RemoveJob } from './job.ts';
-import { type JobWork, pause } from './job-steps.ts';
+import { pause, type Work } from '../../io/steps.ts';
 import { type JobParts, runCompaction, runFlush, runIngest } from './table-jobs.ts';
 
 /** A job as a coroutine. Nothing happens before its first step. */
-export function workOf(
-  job: Job,
-  feed: IngestFeed | undefined,
-  parts: JobParts,
-): JobWork<JobResult> {
+export function workOf(job: Job, feed: IngestFeed | undefined, parts: JobParts): Work<JobResult> {
   switch (job.kind) {
     case 'flush':
       return runFlush(job, parts);
@@ -33,7 +29,7 @@ export function workOf(
 function* runManifest(
   { content }: ManifestJob,
   { fileSystem, directory }: JobParts,
-): JobWork<JobResult> {
+): Work<JobResult> {
   try {
     prepareReplacement(fileSystem, directory, MANIFEST_NAME, content);
   } catch (error) {
@@ -50,7 +46,7 @@ function notReplaced(error: unknown): VarveError {
 }
 
 /** Freeing a large file's blocks takes a file system some ms: its owner has better things to do. */
-function* runRemove({ paths }: RemoveJob, parts: JobParts): JobWork<JobResult> {
+function* runRemove({ paths }: RemoveJob, parts: JobParts): Work<JobResult> {
   for (const path of paths) {
     parts.fileSystem.remove(path);
     yield pause;

@@ -15,10 +15,9 @@ import { TableReader } from '../sstable/table-reader.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 import { IngestFeed } from './ingest-feed.ts';
 import { packIngestEntries } from './ingest-pieces.ts';
-import type { CompactJob, FlushJob, JobResult } from './job.ts';
+import type { CompactJob, FlushJob } from './job.ts';
 import type { TableSettings } from '../sstable/table-settings.ts';
-import { RunningJob, stepBlocking } from './job-scheduler.ts';
-import type { JobWork } from './job-steps.ts';
+import { performBlocking, runBlocking } from '../../io/steps.ts';
 import { type JobParts, runCompaction, runFlush, runIngest } from './table-jobs.ts';
 import { CountedTableNumbers } from './table-numbers.ts';
 
@@ -57,21 +56,6 @@ interface Data {
 
 function bytes(text: string): Uint8Array {
   return new Uint8Array(Buffer.from(text, 'latin1'));
-}
-
-function run(work: JobWork<JobResult>): JobResult {
-  const results: JobResult[] = [];
-  const outcome = {
-    succeeded: (value: JobResult) => results.push(value),
-    failed: (error: unknown) => {
-      throw error;
-    },
-  };
-  const job = new RunningJob('compact', work, outcome, undefined);
-  while (job.step !== undefined) {
-    stepBlocking(job);
-  }
-  return results[0]!;
 }
 
 function memtableOf({ entries, ranges }: Data): FlushJob {
@@ -164,7 +148,9 @@ describe('a flush', () => {
   it('makes tables of the memtable that are durable when it returns', () => {
     const disk = newDisk();
     const entries = numberedKeys(100).map((key, index) => put(key, index + 1, `value ${key}`));
-    const { tables, bytesWritten } = run(runFlush(memtableOf({ entries, ranges: [] }), disk));
+    const { tables, bytesWritten } = runBlocking(
+      runFlush(memtableOf({ entries, ranges: [] }), disk),
+    );
     expect(tables.length).toBeGreaterThan(1);
     expect(tables.map(({ number }) => number)).toEqual(tables.map((_, index) => index + 1));
     checkApart(tables);
@@ -181,7 +167,7 @@ describe('a flush', () => {
   it('says in the last table of a job, and only there, that it is the last', () => {
     const disk = newDisk();
     const entries = numberedKeys(100).map((key, index) => put(key, index + 1, 'x'.repeat(30)));
-    const { tables } = run(runFlush(memtableOf({ entries, ranges: [] }), disk));
+    const { tables } = runBlocking(runFlush(memtableOf({ entries, ranges: [] }), disk));
     const origins = tables.map((meta) => {
       const reader = open(disk, meta);
       reader.close();
@@ -197,10 +183,10 @@ describe('a flush', () => {
   it('makes a table of deleted ranges alone, and none of nothing', () => {
     const disk = newDisk();
     const range = { start: bytes('a'), end: bytes('m'), sequence: 3 };
-    const nothing = run(runFlush(memtableOf({ entries: [], ranges: [] }), disk));
+    const nothing = runBlocking(runFlush(memtableOf({ entries: [], ranges: [] }), disk));
     expect(nothing).toEqual({ tables: [], bytesRead: 0, bytesWritten: 0 });
     expect(pathsOf(disk.fileSystem)).toEqual([]);
-    const { tables } = run(runFlush(memtableOf({ entries: [], ranges: [range] }), disk));
+    const { tables } = runBlocking(runFlush(memtableOf({ entries: [], ranges: [range] }), disk));
     expect(contentOf(disk, tables)).toEqual({ entries: [], ranges: [range] });
     expect(tables).toMatchObject([{ count: 0, rangeDeleteCount: 1, isMaxExclusive: true }]);
   });
@@ -218,7 +204,7 @@ describe('a flush', () => {
       ...memtableOf({ entries: [], ranges }),
       snapshots: ranges.map(({ sequence }) => sequence).toSorted((a, b) => a - b),
     };
-    const { tables } = run(runFlush(job, disk));
+    const { tables } = runBlocking(runFlush(job, disk));
     expect(tables.length).toBeGreaterThan(5);
     checkApart(tables);
     expect(contentOf(disk, tables).ranges).toEqual(ranges);
@@ -231,7 +217,9 @@ describe('a flush', () => {
     const ranges = ['a', 'c'].flatMap((start) =>
       newestFirst.map((sequence) => ({ start: bytes(start), end: bytes(`${start}~`), sequence })),
     );
-    const { tables } = run(runFlush({ ...memtableOf({ entries: [], ranges }), snapshots }, disk));
+    const { tables } = runBlocking(
+      runFlush({ ...memtableOf({ entries: [], ranges }), snapshots }, disk),
+    );
     expect(tables.map(({ rangeDeleteCount }) => rangeDeleteCount)).toEqual([100, 100]);
     expect(contentOf(disk, tables).ranges).toEqual(ranges);
   });
@@ -242,7 +230,7 @@ describe('a flush', () => {
     const entries = sequences.map((sequence) =>
       put(sequence > 100 ? 'a' : 'b', sequence, 'x'.repeat(50)),
     );
-    const { tables } = run(
+    const { tables } = runBlocking(
       runFlush({ ...memtableOf({ entries, ranges: [] }), snapshots: sequences }, disk),
     );
     expect(tables.map(({ count }) => count)).toEqual([100, 100]);
@@ -258,7 +246,7 @@ describe('a flush', () => {
     ]);
     const range = { start: bytes(''), end: bytes('z'), sequence: 900 };
     const job = { ...memtableOf({ entries, ranges: [range] }), snapshots: [400] };
-    const { tables } = run(runFlush(job, disk));
+    const { tables } = runBlocking(runFlush(job, disk));
     expect(tables.length).toBeGreaterThan(3);
     checkApart(tables);
     expect(contentOf(disk, tables).entries.map(({ key }) => key)).toEqual(keys);
@@ -308,11 +296,11 @@ describe('a compaction', () => {
           }
           written.entries.push(...batch.entries);
           written.ranges.push(...batch.ranges);
-          const flushed = run(runFlush({ ...memtableOf(batch), snapshots }, disk)).tables;
+          const flushed = runBlocking(runFlush({ ...memtableOf(batch), snapshots }, disk)).tables;
           checkApart(flushed);
           const deeper = isBottom ? [] : level;
           const job = compactJob([flushed, level], { snapshots, deeper });
-          const merged = run(runCompaction(job, disk)).tables;
+          const merged = runBlocking(runCompaction(job, disk)).tables;
           checkApart(merged);
           level = merged;
         }
@@ -335,7 +323,7 @@ describe('a compaction', () => {
     const disk = newDisk();
     const keys = numberedKeys(40);
     const entries = keys.map((key, index) => put(key, index + 1, ''));
-    const { tables } = run(runFlush(memtableOf({ entries, ranges: [] }), disk));
+    const { tables } = runBlocking(runFlush(memtableOf({ entries, ranges: [] }), disk));
     const grandparents = keys.map((key) => ({
       ...tables[0]!,
       minKey: bytes(key),
@@ -343,14 +331,14 @@ describe('a compaction', () => {
       size: settings.tableSizeMax,
     }));
     const job = { settings: { ...settings, tableSizeMax: 1_500 }, grandparents };
-    const split = run(runCompaction(compactJob([tables], job), disk)).tables;
+    const split = runBlocking(runCompaction(compactJob([tables], job), disk)).tables;
     expect(split.map(({ count }) => count)).toEqual([11, 11, 11, 7]);
   });
 
   it('reads what it says, with one table of a run open at a time', () => {
     const disk = newDisk();
     const flush = (first: number): readonly TableMeta[] =>
-      run(
+      runBlocking(
         runFlush(
           memtableOf({
             entries: numberedKeys(200).map((key, index) => put(key, first + index, 'x'.repeat(20))),
@@ -364,7 +352,7 @@ describe('a compaction', () => {
     disk.fileSystem.onOperation = () => {
       openMax = Math.max(openMax, disk.fileSystem.openCount);
     };
-    const { bytesRead, tables } = run(runCompaction(compactJob(inputs), disk));
+    const { bytesRead, tables } = runBlocking(runCompaction(compactJob(inputs), disk));
     expect(openMax).toBeLessThanOrEqual(3);
     expect(bytesRead).toBe(inputs.flat().reduce((sum, { size }) => sum + size, 0));
     expect(tables.reduce((sum, { count }) => sum + count, 0)).toBe(200);
@@ -382,18 +370,18 @@ describe('a compaction', () => {
         entries: [],
         ranges: [{ start: bytes('key0010'), end: bytes('key0020'), sequence: 500 }],
       });
-      const older = run(runFlush(first, disk)).tables;
-      const newer = run(runFlush(second, disk)).tables;
+      const older = runBlocking(runFlush(first, disk)).tables;
+      const newer = runBlocking(runFlush(second, disk)).tables;
       return { disk, job: compactJob([newer, older]), before: disk.fileSystem.operations };
     };
     const whole = make();
-    run(runCompaction(whole.job, whole.disk));
+    runBlocking(runCompaction(whole.job, whole.disk));
     const operationCount = whole.disk.fileSystem.operations - whole.before;
     for (let index = 1; index <= operationCount; index += 3) {
       const { disk, job, before } = make();
       const paths = pathsOf(disk.fileSystem);
       disk.fileSystem.faults.failAt(before + index, 'EIO');
-      expect(() => run(runCompaction(job, disk))).toThrow('EIO');
+      expect(() => runBlocking(runCompaction(job, disk))).toThrow('EIO');
       expect(pathsOf(disk.fileSystem)).toEqual(paths);
       expect(disk.fileSystem.openCount).toBe(0);
     }
@@ -403,10 +391,10 @@ describe('a compaction', () => {
   it('does not pass damage on', () => {
     const disk = newDisk();
     const entries = numberedKeys(60).map((key, index) => put(key, index + 1, 'x'.repeat(40)));
-    const { tables } = run(runFlush(memtableOf({ entries, ranges: [] }), disk));
+    const { tables } = runBlocking(runFlush(memtableOf({ entries, ranges: [] }), disk));
     disk.fileSystem.flipBit(tablePath(directory, tables[1]!.number), 300, 3);
     const before = pathsOf(disk.fileSystem);
-    expect(() => run(runCompaction(compactJob([tables]), disk))).toThrow(
+    expect(() => runBlocking(runCompaction(compactJob([tables]), disk))).toThrow(
       expect.objectContaining({
         code: 'CORRUPT',
         file: tablePath(directory, tables[1]!.number),
@@ -429,7 +417,7 @@ describe('an ingest', () => {
       feed.push(piece);
     }
     feed.end();
-    const { tables } = run(runIngest({ kind: 'ingest', settings }, feed, disk));
+    const { tables } = runBlocking(runIngest({ kind: 'ingest', settings }, feed, disk));
     expect(tables.length).toBeGreaterThan(3);
     checkApart(tables);
     expect(contentOf(disk, tables).entries).toEqual(
@@ -451,12 +439,9 @@ describe('an ingest', () => {
     }
     const steps: string[] = [];
     let step = work.next(0);
-    while (step.done !== true && step.value.operation !== 'feed') {
-      const request = step.value;
-      steps.push(request.operation);
-      step = work.next(
-        request.operation === 'write' ? request.file.write(request.bytes, request.offset) : 0,
-      );
+    while (step.done !== true && step.value.operation !== 'wait') {
+      steps.push(step.value.operation);
+      step = work.next(performBlocking(step.value));
     }
     expect(steps).toContain('write');
     feed.abort();

@@ -15,7 +15,7 @@ import { EntryFilter } from './entry-filter.ts';
 import type { IngestFeed } from './ingest-feed.ts';
 import { IngestPiece } from './ingest-pieces.ts';
 import type { CompactJob, FlushJob, IngestJob, JobResult } from './job.ts';
-import { feed as feedStep, type JobWork, pause } from './job-steps.ts';
+import { pause, wait, type Work } from '../../io/steps.ts';
 import type { TableNumbers } from './table-numbers.ts';
 import { TableOutput } from './table-output.ts';
 
@@ -36,7 +36,7 @@ const STEP_SIZE = 256 * 1024;
 /** Entries of an ingested table get their sequence when it is installed; until then any will do. */
 const INGESTED_SEQUENCE = 0;
 
-export function* runFlush(job: FlushJob, parts: JobParts): JobWork<JobResult> {
+export function* runFlush(job: FlushJob, parts: JobParts): Work<JobResult> {
   const ranges = new RangeTombstones();
   for (const tombstone of job.rangeTombstones) {
     ranges.add(tombstone, job.snapshots);
@@ -53,7 +53,7 @@ export function* runFlush(job: FlushJob, parts: JobParts): JobWork<JobResult> {
   return yield* resultOf(output, 0, fill(output, cursor, filter));
 }
 
-export function* runCompaction(job: CompactJob, parts: JobParts): JobWork<JobResult> {
+export function* runCompaction(job: CompactJob, parts: JobParts): Work<JobResult> {
   const inputs = new InputTables(parts);
   try {
     const ranges = yield* inputs.rangeTombstones(job.inputs.flat(), job.snapshots);
@@ -73,7 +73,7 @@ export function* runCompaction(job: CompactJob, parts: JobParts): JobWork<JobRes
   }
 }
 
-export function* runIngest(job: IngestJob, feed: IngestFeed, parts: JobParts): JobWork<JobResult> {
+export function* runIngest(job: IngestJob, feed: IngestFeed, parts: JobParts): Work<JobResult> {
   const output = new TableOutput(parts, {
     level: 0,
     inputs: [],
@@ -85,11 +85,7 @@ export function* runIngest(job: IngestJob, feed: IngestFeed, parts: JobParts): J
 }
 
 /** Fills tables and finishes them; if that fails, nothing is left of them. */
-function* resultOf(
-  output: TableOutput,
-  bytesRead: number,
-  filling: JobWork<void>,
-): JobWork<JobResult> {
+function* resultOf(output: TableOutput, bytesRead: number, filling: Work<void>): Work<JobResult> {
   try {
     yield* filling;
     const tables = yield* output.end();
@@ -101,7 +97,7 @@ function* resultOf(
 }
 
 /** Adds the entries that survive. */
-function* fill(output: TableOutput, cursor: Cursor, filter: EntryFilter): JobWork<void> {
+function* fill(output: TableOutput, cursor: Cursor, filter: EntryFilter): Work<void> {
   let count = 0;
   let size = 0;
   /** No version of the key has been added yet: a table may end before it. */
@@ -131,10 +127,10 @@ function* fill(output: TableOutput, cursor: Cursor, filter: EntryFilter): JobWor
   }
 }
 
-function* fillFromFeed(output: TableOutput, feed: IngestFeed): JobWork<void> {
+function* fillFromFeed(output: TableOutput, feed: IngestFeed): Work<void> {
   for (;;) {
     while (!feed.hasNews) {
-      yield feedStep;
+      yield wait;
     }
     const bytes = feed.take();
     if (bytes === undefined) {
@@ -144,7 +140,7 @@ function* fillFromFeed(output: TableOutput, feed: IngestFeed): JobWork<void> {
   }
 }
 
-function* fillFromPiece(output: TableOutput, piece: IngestPiece): JobWork<void> {
+function* fillFromPiece(output: TableOutput, piece: IngestPiece): Work<void> {
   const { bytes } = piece;
   let stepEnd = STEP_SIZE;
   while (piece.next()) {
@@ -191,7 +187,7 @@ class InputTables {
   *rangeTombstones(
     tables: readonly TableMeta[],
     snapshots: readonly number[],
-  ): JobWork<RangeTombstones> {
+  ): Work<RangeTombstones> {
     const all = new RangeTombstones();
     for (const meta of tables) {
       if (meta.rangeDeleteCount > 0) {

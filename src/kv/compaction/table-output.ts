@@ -19,7 +19,7 @@ import type { RangeTombstone } from '../entries/range-tombstones.ts';
 import { TableBuilder } from '../sstable/table-builder.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 import type { TableSettings } from '../sstable/table-settings.ts';
-import type { JobWork } from './job-steps.ts';
+import type { Work } from '../../io/steps.ts';
 import type { JobParts } from './table-jobs.ts';
 
 /** A table that overlapped more of the next level would make a later merge of it costly, measured in full tables. */
@@ -72,7 +72,7 @@ export class TableOutput {
   }
 
   /** Ends the table under way if it is full, so that the next one begins with the entry's key. */
-  *prepare(entry: Cursor): JobWork<void> {
+  *prepare(entry: Cursor): Work<void> {
     while (this.#startsNext(entry)) {
       yield* this.#passRange();
     }
@@ -83,7 +83,7 @@ export class TableOutput {
   }
 
   /** Ends the table under way; the next one begins with the key. */
-  *finishBefore(keyBytes: Uint8Array, keyStart: number, keyEnd: number): JobWork<void> {
+  *finishBefore(keyBytes: Uint8Array, keyStart: number, keyEnd: number): Work<void> {
     yield* this.#finish(keyBytes.slice(keyStart, keyEnd));
   }
 
@@ -124,12 +124,12 @@ export class TableOutput {
     return this.#builder?.wantsWrite === true;
   }
 
-  *write(): JobWork<void> {
+  *write(): Work<void> {
     yield* this.#open().write();
   }
 
   /** Finishes the last table. Names and contents of all of them are durable then. */
-  *end(): JobWork<readonly TableMeta[]> {
+  *end(): Work<readonly TableMeta[]> {
     while (this.#rangesPassed < this.#plan.ranges.length) {
       yield* this.#passRange();
     }
@@ -222,7 +222,7 @@ export class TableOutput {
     );
   }
 
-  *#passRange(): JobWork<void> {
+  *#passRange(): Work<void> {
     const { ranges } = this.#plan;
     const { start, end } = ranges[this.#rangesPassed]!;
     const before = ranges[this.#rangesPassed - 1];
@@ -250,7 +250,7 @@ export class TableOutput {
   }
 
   /** Ends the table under way before `end`, where the next one begins; undefined: there is no next one. */
-  *#finish(end: Uint8Array | undefined): JobWork<void> {
+  *#finish(end: Uint8Array | undefined): Work<void> {
     const builder = this.#open();
     this.#addRanges(builder, end);
     const meta = yield* builder.finish(end === undefined);

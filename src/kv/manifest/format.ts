@@ -1,7 +1,7 @@
 /**
  * Bytes of the manifest: one file, replaced as a whole. See docs/formats/manifest.md.
  *
- *   header (80) | level 0 | … | level 6 | SHA-256 of what is before (32) | CRC of what is before (4)
+ *   header (112) | level 0 | … | level 6 | SHA-256 of what is before (32) | CRC of what is before (4)
  *   level   table count | cursor | table | table | …
  *
  * All numbers are little-endian. A 64-bit number is always a safe integer. One state has one encoding.
@@ -18,9 +18,9 @@ import { ByteReader } from './byte-reader.ts';
 import { LEVEL_COUNT, Levels, levelsProblem, newestSequence } from './levels.ts';
 
 // Format: persisted; never renumber.
-export const MANIFEST_FORMAT_VERSION = 1;
+export const MANIFEST_FORMAT_VERSION = 2;
 
-export const MANIFEST_HEADER_SIZE = 80;
+export const MANIFEST_HEADER_SIZE = 112;
 export const MANIFEST_TRAILER_SIZE: number = DIGEST_SIZE + 4;
 /** What a table takes beside its two keys. */
 export const TABLE_RECORD_SIZE = 116;
@@ -29,6 +29,9 @@ export const LEVEL_HEADER_SIZE = 9;
 /** Bounds what a damaged size can make us allocate: two million tables with keys of ordinary size. */
 export const MANIFEST_SIZE_MAX: number = 512 * 1024 * 1024;
 const IDENTITY_SIZE = 16;
+const MARK_SIZE = 32;
+const MARK_AT = 80;
+export const NO_MARK: Uint8Array = new Uint8Array(MARK_SIZE);
 
 // Format: persisted. Read as little-endian ASCII: 'VMAN'.
 const MANIFEST_MAGIC = 0x4e414d56;
@@ -56,8 +59,10 @@ export interface ManifestState {
   readonly lastSequence: number;
   /** The log is needed only above it. */
   readonly flushedSequence: number;
-  /** A number that the owner of a store without a log has set: up to where its own log is in the tables. 0 at first. */
+  /** Up to where the log is in the tables: the owner's, of a store without a log; else the end of a frame. 0 at first. */
   readonly flushedPosition: number;
+  /** What binds that position to that very log: 32 bytes, zeros if it isn't known. */
+  readonly flushedMark: Uint8Array;
   readonly hasLog: boolean;
   readonly levels: Levels;
   /** For each level, the greatest key of what was compacted last: the next compaction begins behind it. */
@@ -85,10 +90,25 @@ export function emptyManifest(
     lastSequence: 0,
     flushedSequence: 0,
     flushedPosition: 0,
+    flushedMark: NO_MARK,
     levels: Levels.empty,
     cursors: Array.from({ length: LEVEL_COUNT }, () => undefined),
     ...given,
   };
+}
+
+/** What a state says of its log when that is in tables up to a position: never less than before. */
+export function coverage(
+  { flushedPosition, flushedMark }: ManifestState,
+  position: number,
+  mark: Uint8Array | undefined,
+): Pick<ManifestState, 'flushedPosition' | 'flushedMark'> {
+  if (position <= flushedPosition) {
+    return { flushedPosition, flushedMark };
+  }
+  const padded = NO_MARK.slice();
+  padded.set(mark ?? []);
+  return { flushedPosition: position, flushedMark: padded };
 }
 
 /** Throws `LIMIT_EXCEEDED` if the keys at the ends of tables are so long that no reader would take the manifest. */
@@ -162,6 +182,9 @@ function stateProblem(state: ManifestState): string | undefined {
   if (state.flushedSequence > state.lastSequence) {
     return 'more is flushed than was ever written';
   }
+  if (state.hasLog && state.flushedPosition > state.flushedSequence) {
+    return 'more of the log is in tables than was flushed';
+  }
   if (state.cursors.some((cursor) => cursor !== undefined && cursor.length > BOUND_SIZE_MAX)) {
     return 'a cursor is longer than keys may be';
   }
@@ -215,7 +238,8 @@ function encodedSize(state: ManifestState): number {
 }
 
 function encodeHeader(bytes: Uint8Array, view: DataView, state: ManifestState): void {
-  const { identity } = state;
+  const { identity, flushedMark } = state;
+  assert(flushedMark.length === MARK_SIZE, 'a mark has 32 bytes');
   assert(identity.length === IDENTITY_SIZE, 'an identity has 16 bytes');
   assert(state.cursors.length === LEVEL_COUNT, 'each level has a cursor or none');
   view.setUint32(0, MANIFEST_MAGIC, true);
@@ -231,6 +255,7 @@ function encodeHeader(bytes: Uint8Array, view: DataView, state: ManifestState): 
   }
   view.setUint32(72, state.hasLog ? ManifestFlag.hasLog : 0, true);
   view.setUint32(76, state.levels.tableCount, true);
+  bytes.set(flushedMark, MARK_AT);
 }
 
 interface Header extends Omit<ManifestState, 'cursors' | 'levels'> {
@@ -247,6 +272,8 @@ function decodeHeader(reader: ByteReader): Header {
   const flushedPosition = reader.uint64();
   reader.skip(COMPARATOR_SIZE);
   const flags = reader.flags32(MANIFEST_FLAGS);
+  const tableCount = reader.uint32();
+  const flushedMark = reader.bytes(MARK_SIZE);
   return {
     identity,
     edit,
@@ -254,8 +281,9 @@ function decodeHeader(reader: ByteReader): Header {
     lastSequence,
     flushedSequence,
     flushedPosition,
+    flushedMark,
     hasLog: (flags & ManifestFlag.hasLog) !== 0,
-    tableCount: reader.uint32(),
+    tableCount,
   };
 }
 

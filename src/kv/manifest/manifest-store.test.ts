@@ -74,7 +74,7 @@ function refusalOf(fileSystem: SimulatedFileSystem, log = true): VarveError {
 }
 
 function newerManifest(bytes: Uint8Array): Uint8Array {
-  const newer = bytes.with(4, 2);
+  const newer = bytes.with(4, 3);
   const crcAt = newer.length - 4;
   new DataView(newer.buffer).setUint32(crcAt, crc32(newer, 0, crcAt), true);
   return newer;

@@ -42,8 +42,9 @@ export class Memtable {
   entryCount = 0;
   /** Of the newest entry; 0 if there is none. */
   maxSequence = 0;
-  /** What a store without a log was told with the last batch in here. */
+  /** Up to where the owner's log is in here and in what is older, and what that position's mark is made from. */
   position = 0;
+  place: unknown;
   /** Of a store without a log: its last batch goes on in the next memtable. */
   endsAmidBatch = false;
   /** Readers that still look at it. */

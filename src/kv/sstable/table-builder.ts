@@ -4,7 +4,7 @@ import { assert } from '../../base/assert.ts';
 import { commonPrefixSize, compareKeys } from '../../base/compare-bytes.ts';
 import { FILTER_BITS_PER_KEY_MAX, filterSizeOf, hashKey } from '../../collections/bloom-filter.ts';
 import type { File } from '../../io/file-system.ts';
-import { type DiskWork, writeAll } from '../../io/disk-request.ts';
+import { type Work, writeAll } from '../../io/steps.ts';
 import type { TableSettings } from './table-settings.ts';
 import { EntryKind } from '../entries/cursor.ts';
 import type { RangeTombstone } from '../entries/range-tombstones.ts';
@@ -193,7 +193,7 @@ export class TableBuilder {
   }
 
   /** Writes the blocks that are finished. */
-  *write(): DiskWork<void> {
+  *write(): Work<void> {
     const bytes = this.#pending.subarray(0, this.#pendingSize);
     this.#digest.update(bytes);
     yield* writeAll(this.#file, bytes, this.#written);
@@ -205,7 +205,7 @@ export class TableBuilder {
    * Writes the rest and syncs the file; its name is durable when the caller has synced the directory.
    * `isLastOutput`: the work that makes this table makes no further one.
    */
-  *finish(isLastOutput: boolean): DiskWork<TableMeta> {
+  *finish(isLastOutput: boolean): Work<TableMeta> {
     assert(!this.#isFinished, 'a table is finished once');
     assert(this.#count + this.#rangeTombstones.length > 0, 'a table is not empty');
     const properties = this.#properties(isLastOutput);

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../base/random.ts';
-import { runBlocking } from '../../io/disk-request.ts';
+import { runBlocking } from '../../io/steps.ts';
 import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
 import {
   compareEntries,

@@ -1,7 +1,7 @@
 /** Small tables for tests, and what they must hold. */
 import { hashKey } from '../../collections/bloom-filter.ts';
 import type { FileSystem } from '../../io/file-system.ts';
-import { runBlocking } from '../../io/disk-request.ts';
+import { runBlocking } from '../../io/steps.ts';
 import type { TableSettings } from './table-settings.ts';
 import { type Cursor, EntryKind, makeFound } from '../entries/cursor.ts';
 import type { RangeTombstone } from '../entries/range-tombstones.ts';

@@ -80,6 +80,8 @@ export interface KvWriteOptions {
   readonly ack?: 'durable' | 'written';
   /** For a store without a log: how far its owner's own log is covered by this write and all before it. */
   readonly position?: number;
+  /** Ends the call with `ABORTED`, `applied: 'no'`, while the write waits for room. Afterwards it has no effect. */
+  readonly signal?: AbortSignal;
 }
 
 export interface KvPutOptions extends KvWriteOptions {

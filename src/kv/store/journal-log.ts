@@ -7,7 +7,9 @@ import type { Random } from '../../base/random.ts';
 import { removeIfThere } from '../../io/atomic-file.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { makeFolders } from '../../io/folders.ts';
+import { readInto } from '../../io/read-into.ts';
 import { joinPath } from '../../io/path.ts';
+import { FRAME_TRAILER_SIZE, segmentName } from '../../journal/format.ts';
 import { inlineWriter } from '../../journal/inline-writer.ts';
 import { type FrameSlot, Journal, type JournalEvents } from '../../journal/journal.ts';
 import { startNoWriter } from '../../journal/no-writer.ts';
@@ -30,7 +32,7 @@ import { kvLogWriterThread } from './kv-log-writer.ts';
 import { applyOperation } from './kv-writer.ts';
 import { LogTrimmer } from './log-trimmer.ts';
 import { KV_SEGMENT_SIZE_MAX, type ResolvedKvOptions } from './options.ts';
-import type { PendingBatch } from './pending-batch.ts';
+import { PendingBatch } from './pending-batch.ts';
 import type { LogEvents, StoreLog } from './store-log.ts';
 
 /**
@@ -53,6 +55,8 @@ export class JournalLog implements StoreLog {
   readonly #waiters = new WaiterList();
   /** Of the batch that was begun. */
   #slot: FrameSlot | undefined;
+  /** First position of the segment that the last batch is in. */
+  #segment: number;
 
   /** What the log holds and the tables don't goes into the tree's memtables. Throws `CORRUPT`. */
   constructor(parts: TreeParts, options: ResolvedKvOptions, tree: Tree, events: LogEvents) {
@@ -66,6 +70,7 @@ export class JournalLog implements StoreLog {
       quarantined: quarantined && { file: quarantined.file, size: quarantined.size },
     };
     this.lastSequence = sequenceAt(recovered.end.position) - 1;
+    this.#segment = recovered.segments.at(-1)!.header.firstPosition;
     this.#parts = parts;
     this.#tree = tree;
     const logDirectory = joinPath(directory, LOG_NAME);
@@ -112,7 +117,33 @@ export class JournalLog implements StoreLog {
   end(batch: PendingBatch): void {
     const slot = this.#slot!;
     this.writtenSize += slot.bodySize;
+    if (slot.opensSegment) {
+      this.#segment = slot.firstPosition;
+    }
+    batch.segment = this.#segment;
     this.#journal.publish(slot, batch.body.count, batch);
+    this.#tree.memtables.endBatch(batch.firstPosition + batch.count, batch);
+  }
+
+  /** The body CRC of a frame that is durable. Where it can't be read, the next open has more to read. */
+  markAt(place: unknown): Uint8Array | undefined {
+    if (!(place instanceof PendingBatch)) {
+      return place instanceof Uint8Array ? place : undefined;
+    }
+    const { segment, fileOffset, bodySize } = place;
+    const { fileSystem } = this.#parts;
+    const path = joinPath(this.#tree.folder.directory, LOG_NAME, segmentName(segment));
+    const mark = new Uint8Array(FRAME_TRAILER_SIZE);
+    try {
+      const file = fileSystem.open(path, 'read');
+      try {
+        return readInto(file, mark, fileOffset + bodySize) === mark.length ? mark : undefined;
+      } finally {
+        file.close();
+      }
+    } catch {
+      return undefined;
+    }
   }
 
   poison(cause: unknown): void {
@@ -134,8 +165,8 @@ export class JournalLog implements StoreLog {
     this.#trimmer.trim(positionAfter(sequence));
   }
 
-  drain(): Promise<void> {
-    return this.#journal.drain();
+  whenIdle(): Promise<void> {
+    return this.#journal.whenIdle();
   }
 
   async flushRest(ending: Ending): Promise<void> {
@@ -201,22 +232,29 @@ function recoverLog(
   tree: Tree,
 ): { readonly recovered: OpenedJournal; readonly replayed: number } {
   const { directory } = tree.folder;
-  const { flushedSequence, lastSequence, identity } = tree.state;
+  const { flushedSequence, flushedPosition, flushedMark, lastSequence, identity } = tree.state;
   const logDirectory = joinPath(directory, LOG_NAME);
   let replayed = 0;
-  const encoder = new KvLogEncoder((kind, sequence, source, keyStart, valueStart, end) => {
-    // Above what was flushed, a table has a sequence only if it was ingested, and then nothing else has it.
-    if (sequence > flushedSequence) {
-      applyOperation(tree.memtables, kind, sequence, source, keyStart, valueStart, end);
-      replayed += 1;
-    }
-  }, flushedSequence);
+  const encoder = new KvLogEncoder(
+    (kind, sequence, source, keyStart, valueStart, end) => {
+      // Above what was flushed, a table has a sequence only if it was ingested, and then nothing else has it.
+      if (sequence > flushedSequence) {
+        applyOperation(tree.memtables, kind, sequence, source, keyStart, valueStart, end);
+        replayed += 1;
+      }
+    },
+    flushedSequence,
+    (position, mark) => tree.memtables.endBatch(position, mark),
+  );
+  const mark = flushedMark.subarray(0, FRAME_TRAILER_SIZE);
+  const isKnown = mark.some((byte) => byte !== 0);
   const place = {
     fileSystem,
     directory: logDirectory,
     identity,
     encoder,
     retainedFrom: positionAfter(flushedSequence),
+    known: isKnown ? { position: flushedPosition, mark } : undefined,
   };
   const quarantineDirectory = joinPath(directory, QUARANTINE_NAME);
   const recovered = tree.isReadOnly

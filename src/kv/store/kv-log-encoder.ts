@@ -1,4 +1,5 @@
 import type { FrameBody, FrameEncoder, SegmentSummary } from '../../journal/encoder.ts';
+import { FRAME_TRAILER_SIZE } from '../../journal/format.ts';
 import type { OffsetTable } from '../../journal/offset-table.ts';
 import {
   BATCH_SIZE_MAX,
@@ -17,11 +18,20 @@ export class KvLogEncoder implements FrameEncoder {
   readonly bodySizeMax: number = BATCH_SIZE_MAX;
   readonly #visit: OperationVisitor | undefined;
   readonly #coveredSequence: number;
+  readonly #ended: ((position: number, mark: Uint8Array) => void) | undefined;
 
-  /** `visit` sees the operations of frames read back, but for those with no sequence above `coveredSequence`. */
-  constructor(visit?: OperationVisitor, coveredSequence = 0) {
+  /**
+   * `visit` sees the operations of frames read back, but for those with no sequence above `coveredSequence`; `ended` hears where each
+   * such frame ends, and its mark.
+   */
+  constructor(
+    visit?: OperationVisitor,
+    coveredSequence = 0,
+    ended?: (position: number, mark: Uint8Array) => void,
+  ) {
     this.#visit = visit;
     this.#coveredSequence = coveredSequence;
+    this.#ended = ended;
   }
 
   complete(body: FrameBody, offsets: OffsetTable): void {
@@ -35,7 +45,16 @@ export class KvLogEncoder implements FrameEncoder {
       return undefined;
     }
     const visit = this.#visit ?? ((): void => {});
-    return decodeOperations(body, sequenceAt(body.firstPosition), visit);
+    const problem = decodeOperations(body, sequenceAt(body.firstPosition), visit);
+    if (problem === undefined) {
+      this.#ended?.(body.firstPosition + body.count, this.markOf(body));
+    }
+    return problem;
+  }
+
+  /** The frame's body CRC. */
+  markOf({ bytes, start, size }: FrameBody): Uint8Array {
+    return new Uint8Array(bytes.subarray(start + size, start + size + FRAME_TRAILER_SIZE));
   }
 
   sealSegment(): SegmentSummary {

@@ -104,7 +104,8 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   }
 
   get flushedPosition(): number {
-    return this.#tree.state.flushedPosition;
+    const { hasLog, flushedPosition } = this.#tree.state;
+    return hasLog ? 0 : flushedPosition;
   }
 
   get lastVersion(): number {
@@ -413,7 +414,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     this.#tree.iterators.closeAll();
     await this.#writer.settled();
     this.#writer.close(closedError('no'));
-    await ending.attempt(() => log.drain());
+    await ending.attempt(() => log.whenIdle());
     if (!this.#tree.isReadOnly) {
       await log.flushRest(ending);
     }

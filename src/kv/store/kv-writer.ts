@@ -2,6 +2,7 @@
  * Gives batches their sequences, in the order of the calls: into the log's lane and into the memtable in one step, so that what is visible
  * is also on its way to the disk. A batch that finds no room waits, and everybody behind it.
  */
+import { aborted } from '../../base/aborted.ts';
 import { assert } from '../../base/assert.ts';
 import type { ViewedBytes } from '../../base/copy-bytes.ts';
 import { VarveError, withApplied } from '../../base/errors.ts';
@@ -46,7 +47,7 @@ export class KvWriter {
   readonly #log: StoreLog;
   readonly #waiting: AdmissionQueue<PendingBatch> = new AdmissionQueue(
     (batch) => this.#decide(batch),
-    () => {},
+    (batch, signal) => batch.failed(aborted(signal, 'no')),
   );
   /** The sequence that was taken by whoever holds up all writes. */
   #heldSequence: number | undefined;
@@ -65,12 +66,13 @@ export class KvWriter {
     return this.#waiting.count;
   }
 
-  submit(batch: PendingBatch): void {
+  /** `signal` takes the batch out while it waits. */
+  submit(batch: PendingBatch, signal?: AbortSignal): void {
     if (this.#waiting.count > 0 || !this.#decide(batch)) {
       reached('a batch waited');
       // Its maker uses the memory for something else as soon as the call returns.
       batch.takeCopy();
-      this.#waiting.push(batch, undefined);
+      this.#waiting.push(batch, signal);
     }
   }
 

@@ -4,7 +4,7 @@ import type { RecoveredSegment } from '../../journal/recovery.ts';
 import { FaultPlan } from '../../testing/fault-plan.ts';
 import { SimulatedClock } from '../../testing/simulated-clock.ts';
 import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
-import { InlineBackground } from '../compaction/inline-background.ts';
+import { inlineBackground } from '../compaction/inline-background.ts';
 import { CountedTableNumbers } from '../compaction/table-numbers.ts';
 import { FileRemover } from '../tree/file-remover.ts';
 import { LogTrimmer } from './log-trimmer.ts';
@@ -41,7 +41,7 @@ function setUp(): Setup {
   };
   const numbers = CountedTableNumbers.startingAt(1, false);
   const parts = { fileSystem, directory: '/kv', identity: new Uint8Array(16), numbers };
-  const background = new InlineBackground(
+  const background = inlineBackground(
     { ...parts, failedSyncs: { count: 0 } },
     new SimulatedClock(),
   );

@@ -63,7 +63,7 @@ export async function openKv(
   const resolved = resolveKvOptions(options);
   checkPath(directory, 'Give the folder of the store.');
   const given = await resolveComponents(components, kvComponentNames);
-  const threads = chooseThreads(resolved.background, 'background', components, given.logger);
+  const threads = chooseThreads(resolved.background, components, given.logger);
   const path = absolutePath(directory);
   const codec: ValueCodec<unknown> = resolved.values === 'json' ? jsonCodec : bytesCodec;
   try {
@@ -121,6 +121,7 @@ function openStore<Value>(
   // Tree and log speak only after they have been given work, and by then all parts are there.
   const owner: TreeOwner = {
     whenLogged: (sequence) => log.whenLogged(sequence),
+    markAt: (place) => log.markAt(place),
     flushed: (sequence) => log.flushed(sequence),
     progress: () => writer.drain(),
     lost: (error) => log.poison(error),

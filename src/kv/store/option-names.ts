@@ -1,5 +1,5 @@
 /** Names of the options of each call: a misspelt one must not pass as its default. */
-const writeNames = ['ack', 'position'];
+const writeNames = ['ack', 'position', 'signal'];
 export const rangeNames: readonly string[] = ['gte', 'gt', 'lte', 'lt', 'prefix'];
 
 type Call = 'put' | 'delete' | 'batch' | 'rename' | 'ingest' | 'iterate' | 'verify';

@@ -20,6 +20,8 @@ export class PendingBatch extends PendingFrame {
   /** Of a store without a log: how far its owner's log is covered. */
   position: number | undefined;
   lastSequence = 0;
+  /** First position of the segment that its frame is in. */
+  segment = 0;
   /** Called in the turn in which the batch is accepted, before anybody behind it is. */
   accepted: (() => void) | undefined;
   readonly #resolve: (version: number) => void;

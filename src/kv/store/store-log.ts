@@ -37,9 +37,10 @@ export interface StoreLog {
   /** Ends writing: what is in memory may be half a batch, or has nowhere to go. */
   poison(cause: unknown): void;
   whenLogged(sequence: number): Promise<boolean>;
+  markAt(place: unknown): Uint8Array | undefined;
   flushed(sequence: number): void;
   /** Resolves when nothing is on its way to the disk. */
-  drain(): Promise<void>;
+  whenIdle(): Promise<void>;
   /** Before the tree is closed: flushes what the next open would not get back otherwise, or only slowly. */
   flushRest(ending: Ending): Promise<void>;
   close(): Promise<void>;
@@ -90,9 +91,11 @@ export class NoLog implements StoreLog {
     return true;
   }
 
+  markAt(): undefined {}
+
   flushed(): void {}
 
-  async drain(): Promise<void> {}
+  async whenIdle(): Promise<void> {}
 
   flushRest(ending: Ending): Promise<void> {
     return ending.attempt(() => this.#tree.maintenance.flushRest());

@@ -1,4 +1,5 @@
-import { rejectUnknownNames } from '../../base/arguments.ts';
+import { aborted } from '../../base/aborted.ts';
+import { checkSignal, rejectUnknownNames } from '../../base/arguments.ts';
 import { asFailedWrite, VarveError } from '../../base/errors.ts';
 import { BatchBody } from './batch-body.ts';
 import type {
@@ -98,7 +99,7 @@ export class WriteCalls<Value> {
   #submit(
     work: BatchBody | (() => BatchBody),
     guards: readonly PreparedGuard[],
-    { ack = 'durable', position }: KvWriteOptions,
+    { ack = 'durable', position, signal }: KvWriteOptions,
   ): Promise<number> {
     this.#checkOpen();
     if (ack !== 'durable' && ack !== 'written') {
@@ -110,10 +111,16 @@ export class WriteCalls<Value> {
     if (position !== undefined) {
       this.#log.checkPosition(position);
     }
+    if (signal !== undefined) {
+      checkSignal(signal);
+      if (signal.aborted) {
+        throw aborted(signal, 'no');
+      }
+    }
     return new Promise((resolve, reject) => {
       const batch = new PendingBatch(work, guards, ack === 'written', resolve, reject);
       batch.position = position;
-      this.#writer.submit(batch);
+      this.#writer.submit(batch, signal);
     });
   }
 

@@ -14,6 +14,11 @@ import type { TableSet } from './table-set.ts';
 export interface TreeOwner {
   /** Resolves when the owner's log holds everything up to a sequence durably; to false if it never will. */
   whenLogged(sequence: number): Promise<boolean>;
+  /**
+   * What binds a position to the owner's very log, made from what `endBatch` was given with it: at most 32 bytes, which the manifest keeps;
+   * undefined if that isn't known. The log holds it durably.
+   */
+  markAt?(place: unknown): Uint8Array | undefined;
   /** Tables hold everything up to a higher sequence than before: the log is not needed for it any more. */
   flushed(sequence: number): void;
   /** Writers may find room now, or hear why there is none. */

@@ -13,7 +13,7 @@ import { type CompactionPlan, type Kept, pickCompaction } from '../compaction/co
 import { debtOf, type Pressure, pressureOf } from '../compaction/compaction-pressure.ts';
 import type { IngestEntry } from '../compaction/ingest-pieces.ts';
 import { combined, type JobResult, NOTHING_MADE } from '../compaction/job.ts';
-import type { ManifestState } from '../manifest/format.ts';
+import { coverage, type ManifestState } from '../manifest/format.ts';
 import { ManualCompactions } from './manual-compactions.ts';
 import { isUnchanged, type ManifestChange, ManifestKeeper } from './manifest-keeper.ts';
 import { compacted, levelForNew } from './levels-change.ts';
@@ -219,8 +219,8 @@ export class Maintenance {
       return {
         ...state,
         levels: state.levels.apply({ added: [{ level, tables }], removed: [] }),
+        ...coverage(state, position ?? 0, undefined),
         lastSequence: Math.max(state.lastSequence, sequence),
-        flushedPosition: Math.max(state.flushedPosition, position ?? 0),
       };
     };
     try {
@@ -317,14 +317,15 @@ export class Maintenance {
     for (const memtable of memtables) {
       made = combined(made, await this.#makeTables(memtable));
     }
+    const mark = this.#parts.owner.markAt?.(last.place);
     await this.#edit(
       made,
       (state) => ({
         ...state,
         levels: state.levels.apply({ added: [{ level: 0, tables: made.tables }], removed: [] }),
+        ...coverage(state, last.position, mark),
         lastSequence: Math.max(state.lastSequence, last.maxSequence),
         flushedSequence: last.maxSequence,
-        flushedPosition: Math.max(state.flushedPosition, last.position),
       }),
       () => this.#parts.memtables.dropOldest(memtables.length),
     );

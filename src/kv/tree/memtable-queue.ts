@@ -90,11 +90,15 @@ export class MemtableQueue {
     this.#batchStart = firstSequence;
   }
 
-  /** `position`: how far the owner's log is covered by everything so far, if that has changed. */
-  endBatch(position: number | undefined): void {
+  /**
+   * `position`: how far the owner's log is covered by everything so far, if that has changed. `place`: what the owner makes the position's
+   * mark from when everything so far is in tables.
+   */
+  endBatch(position: number | undefined, place?: unknown): void {
     this.#batchStart = Infinity;
     if (position !== undefined) {
       this.#active.position = position;
+      this.#active.place = place;
     }
   }
 
@@ -138,11 +142,12 @@ export class MemtableQueue {
     if (this.#active.isEmpty) {
       return;
     }
-    const { position, maxSequence } = this.#active;
+    const { position, place, maxSequence } = this.#active;
     this.#active.endsAmidBatch = maxSequence >= this.#batchStart;
     this.#frozen.push(this.#active);
     this.#active = this.#make(0);
     this.#active.position = position;
+    this.#active.place = place;
     this.#active.maxSequence = maxSequence;
     this.#show();
     this.#onFrozen();

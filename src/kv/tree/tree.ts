@@ -16,10 +16,10 @@ import type { FileSystem, HeldDirectory } from '../../io/file-system.ts';
 import type { ThreadChoice } from '../../io/thread-choice.ts';
 import type { Background } from '../compaction/background.ts';
 import type { Pressure } from '../compaction/compaction-pressure.ts';
-import { InlineBackground } from '../compaction/inline-background.ts';
+import { inlineBackground, InlineJobs } from '../compaction/inline-background.ts';
 import { stepsInThisThread } from '../compaction/step-count.ts';
 import { CountedTableNumbers } from '../compaction/table-numbers.ts';
-import { ThreadBackground } from '../compaction/thread-background.ts';
+import { type StartJobs, threadBackground } from '../compaction/thread-background.ts';
 import { WatchedBackground } from '../compaction/watched-background.ts';
 import type { Found } from '../entries/cursor.ts';
 import type { ManifestState } from '../manifest/format.ts';
@@ -279,19 +279,11 @@ function startBackground(
 ): Background {
   const { identity } = state;
   const inlineParts = { fileSystem, directory, identity, numbers, failedSyncs: { count: 0 } };
-  const startInline = (): Background => new InlineBackground(inlineParts, clock);
   if (!threads.usesThreads) {
-    return new WatchedBackground(startInline(), lost);
+    return new WatchedBackground(inlineBackground(inlineParts, clock), lost);
   }
-  const { goInline, workers, namedFileSystem } = threads;
-  const background = new ThreadBackground({
-    directory,
-    identity,
-    fileSystem: namedFileSystem,
-    held,
-    numbers: numbers.words,
-    workers,
-    otherwise: goInline && { startInline, tell: goInline },
-  });
+  const startInline: StartJobs = (report) => new InlineJobs(inlineParts, clock, report);
+  const place = { directory, identity, held, numbers: numbers.words };
+  const background = threadBackground({ ...place, threads, startInline });
   return new WatchedBackground(background, lost);
 }

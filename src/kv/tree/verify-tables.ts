@@ -1,4 +1,5 @@
-import { CorruptionError, VarveError } from '../../base/errors.ts';
+import { checkAborted } from '../../base/aborted.ts';
+import { CorruptionError } from '../../base/errors.ts';
 import type { Clock } from '../../io/clock.ts';
 import type { TableSet } from './table-set.ts';
 
@@ -36,7 +37,7 @@ export async function verifyTables(
   let entries = 0;
   let size = 0;
   try {
-    checkWanted(signal);
+    checkAborted(signal);
     for (const handle of handles) {
       const problem = problemOf(() => tables.reader(handle).verify());
       if (problem !== undefined) {
@@ -47,20 +48,12 @@ export async function verifyTables(
       onProgress?.({ bytes: size, bytesTotal });
       await clock.pause();
       tables.checkOpen();
-      checkWanted(signal);
+      checkAborted(signal);
     }
   } finally {
     tables.unpin(view);
   }
   return { ok: problems.length === 0, tables: handles.length, entries, size, problems };
-}
-
-function checkWanted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) {
-    throw new VarveError('ABORTED', 'The call was aborted by its signal.', {
-      cause: signal.reason,
-    });
-  }
 }
 
 function problemOf(verify: () => void): Problem | undefined {
