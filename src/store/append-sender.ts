@@ -6,6 +6,7 @@ import { assert } from '../base/assert.ts';
 import { type PackedError, unpackError } from '../base/error-transfer.ts';
 import { type Applied, asVarveError, type VarveError, withApplied } from '../base/errors.ts';
 import { viewOf } from '../base/integers.ts';
+import { Fifo } from '../collections/fifo.ts';
 import { SignalListeners } from '../collections/signal-listeners.ts';
 import { ownTimers } from '../io/own-timers.ts';
 import { type LaneProducer, sizeInLane } from '../journal/lane.ts';
@@ -63,8 +64,7 @@ export class AppendSender {
   #lastRequest = 0;
   /** In the order of the calls. */
   readonly #sent = new Map<number, Call>();
-  #queue: Queued[] = [];
-  #queueHead = 0;
+  readonly #queue = new Fifo<Queued>();
   readonly #signals = new SignalListeners<number>((requests, signal) =>
     this.#abort(requests, signal),
   );
@@ -93,11 +93,11 @@ export class AppendSender {
     const call = { request: this.#lastRequest, stream, signal, resolve, reject };
     this.#events.inFlight(1);
     this.#signals.add(signal, call.request);
-    if (this.#queueHead === this.#queue.length && this.#sendWhole(call, commit, size)) {
+    if (this.#queue.count === 0 && this.#sendWhole(call, commit, size)) {
       return true;
     }
     this.#queue.push({ call, commit, size, bytes: undefined, sentSize: 0, isTakenBack: false });
-    if (this.#queue.length - this.#queueHead === 1) {
+    if (this.#queue.count === 1) {
       this.pump();
     }
     return false;
@@ -108,19 +108,11 @@ export class AppendSender {
     if (this.#events.isEnded()) {
       return;
     }
-    while (this.#queueHead < this.#queue.length) {
-      const first = this.#queue[this.#queueHead]!;
+    for (let first = this.#queue.first(); first !== undefined; first = this.#queue.first()) {
       if (!this.#sendQueued(first)) {
         return;
       }
-      this.#queueHead += 1;
-      if (this.#queueHead === this.#queue.length) {
-        this.#queue = [];
-        this.#queueHead = 0;
-      } else if (this.#queueHead > 1_024 && this.#queueHead * 2 > this.#queue.length) {
-        this.#queue = this.#queue.slice(this.#queueHead);
-        this.#queueHead = 0;
-      }
+      this.#queue.shift();
     }
   }
 
@@ -168,10 +160,8 @@ export class AppendSender {
 
   /** Nobody who waits now will be answered any more. */
   end(makeError: (applied: Applied) => VarveError): void {
-    const queued = this.#queue.slice(this.#queueHead).filter(({ isTakenBack }) => !isTakenBack);
+    const queued = this.#queue.takeAll().filter(({ isTakenBack }) => !isTakenBack);
     const sent = [...this.#sent.values()];
-    this.#queue = [];
-    this.#queueHead = 0;
     this.#sent.clear();
     for (const call of sent) {
       this.#release(call).reject(makeError('unknown'));
@@ -284,13 +274,11 @@ export class AppendSender {
   }
 
   #abort(requests: ReadonlySet<number>, signal: AbortSignal): void {
-    const waiting = this.#queue.slice(this.#queueHead);
-    const hit = waiting.filter(({ call }) => requests.has(call.request));
+    const hit = [...this.#queue].filter(({ call }) => requests.has(call.request));
     for (const queued of hit) {
       queued.isTakenBack = true;
     }
-    this.#queue = waiting.filter(({ isTakenBack, sentSize }) => !isTakenBack || sentSize > 0);
-    this.#queueHead = 0;
+    this.#queue.takeWhere(({ isTakenBack, sentSize }) => isTakenBack && sentSize === 0);
     const sent = [...requests].filter((request) => this.#sent.has(request));
     if (sent.length > 0) {
       this.#events.abortSent(sent);
@@ -320,7 +308,7 @@ export class AppendSender {
 
   #oldest(): number | undefined {
     const [first] = this.#sent.keys();
-    const queued = this.#queue.slice(this.#queueHead).find(({ isTakenBack }) => !isTakenBack);
+    const queued = [...this.#queue].find(({ isTakenBack }) => !isTakenBack);
     return first ?? queued?.call.request;
   }
 

@@ -109,9 +109,10 @@ export class TransferredCommit implements PreparedCommit {
   putRecord(index: number, bytes: Buffer, view: DataView, at: number): number {
     const source = this.#source;
     const start = this.#startOf(index);
-    record.openDraft(source.bytes, source.view, start, this.#start + this.bodySize);
-    copyBytes({ bytes, view }, at, source, start, record.end);
-    return at + record.end - start;
+    const end = start + recordSizeAt(source.view, start);
+    assert(end <= this.#start + this.bodySize, 'a record stands in its commit');
+    copyBytes({ bytes, view }, at, source, start, end);
+    return at + end - start;
   }
 
   /** Gives the commit memory of its own. */
