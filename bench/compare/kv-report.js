@@ -193,9 +193,7 @@ export function describeBudgets(results) {
   lines.push(
     `  write amplification: ${times(written)}, below 15: ${written < 15 ? 'met' : 'MISSED'}`,
   );
-  const steps = varve.flatMap(({ fill, hot }) => [fill, hot ?? fill]).map(({ details }) => details);
-  const inOwner = steps.reduce((sum, { ownerSteps }) => sum + ownerSteps, 0);
-  return ['', 'Budgets:', ...lines, `  steps of background work in the owner's thread: ${inOwner}`];
+  return ['', 'Budgets:', ...lines];
 }
 
 /** @param {number[]} numbers */

@@ -134,16 +134,16 @@ async function amplify(directory) {
   await kv.close();
   syncFiles(directory);
   const factors = amplification(before, bytesWritten(directory), raw);
-  const { ownerSteps, flushes, compactions, moves } = background;
+  const { flushes, compactions, moves } = background;
   const engine = { tables: background.bytesWritten / raw, log: written.log / raw };
   const tables = levels.map(({ tableCount }) => tableCount);
   const rate = count / seconds;
-  const told = { factors, engine, raw, tables, rate, ownerSteps, flushes, compactions, moves };
+  const told = { factors, engine, raw, tables, rate, flushes, compactions, moves };
   console.log(JSON.stringify(told));
 }
 
 function describeAmplification(mib, told) {
-  const { factors, engine, tables, rate, ownerSteps, flushes, compactions, moves } = told;
+  const { factors, engine, tables, rate, flushes, compactions, moves } = told;
   const [calls, pages, disk, inTables, inLog] = [
     factors.calls,
     factors.pages,
@@ -159,7 +159,7 @@ function describeAmplification(mib, told) {
       `  pages made dirty: ${pages} (a write into a large folio counts all its pages: too much)`,
       `  written by the disk, others included: ${disk}`,
       `  as the engine counts: tables until the background was done ${inTables}, log ${inLog}; the rest is zero-filling of the log, tables made by closing, and manifests`,
-      `  tables by level: ${tables.join(' ')}; ${flushes} flushes, ${compactions} compactions, ${moves} moves, ${ownerSteps} steps in the owner's thread`,
+      `  tables by level: ${tables.join(' ')}; ${flushes} flushes, ${compactions} compactions, ${moves} moves`,
       `  load average ${loadText()}`,
     ].join('\n'),
   );
@@ -172,7 +172,7 @@ function latencies(store) {
     [
       '',
       `getSync in µs, ${Number(given.gets).toLocaleString('en')} of ${keyCount.toLocaleString('en')} keys at random, while puts go on in the same thread`,
-      `${''.padEnd(5)}${names.map((name) => name.padStart(10)).join('')}  puts/s meanwhile, pressure, steps in the owner's thread, load average`,
+      `${''.padEnd(5)}${names.map((name) => name.padStart(10)).join('')}  puts/s meanwhile, pressure, load average`,
     ].join('\n'),
   );
   const runs = [];
@@ -185,16 +185,13 @@ function latencies(store) {
     const rate = Math.round(told.putRate).toLocaleString('en');
     const [load] = loadText().split(' ');
     console.log(
-      `${String(run).padEnd(5)}${figures}  ${rate}, ${told.pressures.join(' ')}, ${told.ownerSteps}, ${load}`,
+      `${String(run).padEnd(5)}${figures}  ${rate}, ${told.pressures.join(' ')}, ${load}`,
     );
   }
   const [middle, spins] = ['latencies', 'spins'].map((name) =>
     median(runs.map((run) => run[name][3])),
   );
-  const steps = runs.reduce((sum, { ownerSteps }) => sum + ownerSteps, 0);
-  console.log(
-    `median p99.99: ${middle.toFixed(1)} µs (spins: ${spins.toFixed(1)} µs); steps of flushes and compactions in the owner's thread: ${steps} (must be 0)`,
-  );
+  console.log(`median p99.99: ${middle.toFixed(1)} µs (spins: ${spins.toFixed(1)} µs)`);
 }
 
 async function fill(directory) {
@@ -246,11 +243,10 @@ async function measureGets(directory) {
   const seconds = (performance.now() - start) / 1e3;
   writer.stop();
   await writing;
-  const { ownerSteps } = kv.stats().background;
   await kv.close();
   const told = { latencies: quantilesOf(times.gets), spins: quantilesOf(times.spins) };
   const putRate = writer.count / seconds;
-  console.log(JSON.stringify({ ...told, putRate, pressures: [...pressures], ownerSteps }));
+  console.log(JSON.stringify({ ...told, putRate, pressures: [...pressures] }));
 }
 
 /** In µs; each get has to find its value. */

@@ -33,3 +33,25 @@ export function copyBytes(
     to.setUint8(index + shift, from.getUint8(index));
   }
 }
+
+/** The same where no view is at hand, in spite of the one that the native copy needs. */
+const NATIVE_RANGE_SIZE = 160;
+
+/** Copies `source[start, end)` to where `at` is in `target`, where there is no view of either. Returns where the copy ends. */
+export function copyRange(
+  source: Uint8Array,
+  start: number,
+  end: number,
+  target: Uint8Array,
+  at: number,
+): number {
+  const size = end - start;
+  if (size >= NATIVE_RANGE_SIZE) {
+    target.set(source.subarray(start, end), at);
+  } else {
+    for (let index = 0; index < size; index += 1) {
+      target[at + index] = source[start + index]!;
+    }
+  }
+  return at + size;
+}

@@ -1,6 +1,6 @@
 /** The folder that a backup goes to, and how files that never change get there. */
 import { VarveError } from '../base/errors.ts';
-import { copyBytes, tryLink } from './copy-file.ts';
+import { copyContent, tryLink } from './copy-file.ts';
 import type { FileSystem } from './file-system.ts';
 import { isInside } from './is-inside.ts';
 
@@ -45,7 +45,7 @@ export async function copyFile(
   try {
     const to = fileSystem.open(target, 'create');
     try {
-      await copyBytes(from, to, size ?? from.size(), between);
+      await copyContent(from, to, size ?? from.size(), between);
       await to.syncAsync();
     } finally {
       to.close();

@@ -20,7 +20,7 @@ export function tryLink(fileSystem: FileSystem, source: string, target: string):
 }
 
 /** Copies the first `end` bytes, in pieces; `between` is awaited after each. Not synced. */
-export async function copyBytes(
+export async function copyContent(
   source: File,
   target: File,
   end: number,

@@ -51,8 +51,8 @@ class VarveKv {
   }
 
   details() {
-    const { ownerSteps, flushes, compactions, moves } = this.#kv.stats().background;
-    return { ownerSteps, flushes, compactions, moves };
+    const { flushes, compactions, moves } = this.#kv.stats().background;
+    return { flushes, compactions, moves };
   }
 
   async close() {

@@ -9,7 +9,6 @@ import type { BackgroundOrder, BackgroundReport } from './background-messages.ts
 import { IngestFeed } from './ingest-feed.ts';
 import type { Job, JobResult } from './job.ts';
 import { workOf } from './job-work.ts';
-import { countStep } from './step-count.ts';
 import type { JobParts } from './table-jobs.ts';
 
 /** Writers wait for the memory that a flush frees and for the logs that a manifest lets go; nobody waits for a compaction. */
@@ -147,7 +146,6 @@ class RunningJob {
   #advance(move: () => IteratorResult<Step, JobResult>): void {
     const { id } = this;
     let moved: IteratorResult<Step, JobResult>;
-    countStep();
     try {
       moved = move();
     } catch (cause) {

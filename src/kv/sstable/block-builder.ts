@@ -8,6 +8,7 @@
  * Values stand apart, so that a search walks over keys that lie close together: most of what a point read costs is
  * waiting for memory. Sequences stand apart, as differences to the smallest, all of one width: most are never looked at.
  */
+import { copyRange } from '../../base/copy-bytes.ts';
 import { assert } from '../../base/assert.ts';
 import { viewOf, writeUint64 } from '../../base/integers.ts';
 import { EntryKind } from '../entries/cursor.ts';
@@ -26,9 +27,6 @@ export const RESTART_INTERVAL = 16;
 
 /** Three varints. */
 const ENTRY_HEAD_SIZE_MAX = 15;
-
-/** From this size on a native copy is faster than a loop, in spite of the view it needs. */
-const NATIVE_COPY_SIZE_MIN = 160;
 
 export class BlockBuilder {
   /** The payload from 0 on, once finished, and room for a trailer behind it; until then the values. */
@@ -91,8 +89,8 @@ export class BlockBuilder {
     let at = writeVarint(entries, this.#entriesSize, kept);
     at = writeVarint(entries, at, keySize - kept);
     at = writeVarint(entries, at, valueSize * 4 + kind);
-    this.#entriesSize = copyBytes(keyBytes, keyStart + kept, keyEnd, entries, at);
-    this.#valuesSize = copyBytes(valueBytes, valueStart, valueEnd, this.bytes, this.#valuesSize);
+    this.#entriesSize = copyRange(keyBytes, keyStart + kept, keyEnd, entries, at);
+    this.#valuesSize = copyRange(valueBytes, valueStart, valueEnd, this.bytes, this.#valuesSize);
     this.count += 1;
   }
 
@@ -106,7 +104,7 @@ export class BlockBuilder {
       this.bytes = grown(this.bytes, size + TRAILER_SIZE);
     }
     const { bytes } = this;
-    let at = copyBytes(this.#entries, 0, this.#entriesSize, bytes, this.#valuesSize);
+    let at = copyRange(this.#entries, 0, this.#entriesSize, bytes, this.#valuesSize);
     for (let index = 0; index < count; index += 1) {
       at = writeSequence(bytes, at, this.#sequences[index]! - this.#minSequence, width);
     }
@@ -195,23 +193,4 @@ function writeSequence(bytes: Uint8Array, at: number, value: number, width: numb
     rest = Math.floor(rest / 256);
   }
   return at + width;
-}
-
-/** Returns where the copy ends. */
-export function copyBytes(
-  source: Uint8Array,
-  start: number,
-  end: number,
-  target: Uint8Array,
-  targetStart: number,
-): number {
-  const size = end - start;
-  if (size >= NATIVE_COPY_SIZE_MIN) {
-    target.set(source.subarray(start, end), targetStart);
-  } else {
-    for (let index = 0; index < size; index += 1) {
-      target[targetStart + index] = source[start + index]!;
-    }
-  }
-  return targetStart + size;
 }

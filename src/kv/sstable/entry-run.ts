@@ -3,7 +3,7 @@
  * together forwards.
  */
 import { type Block, restartEntry, restartValue } from './block.ts';
-import { copyBytes } from './block-builder.ts';
+import { copyRange } from '../../base/copy-bytes.ts';
 import { KEY_SIZE_MAX } from './format.ts';
 import { readVarint, varintSize } from './varint.ts';
 
@@ -52,8 +52,8 @@ export class EntryRun {
       }
       this.#reserve(used, shared + unshared);
       const { keys } = this;
-      const sharedEnd = copyBytes(keys, keyStart, keyStart + shared, keys, used);
-      const keyEnd = copyBytes(bytes, at, at + unshared, keys, sharedEnd);
+      const sharedEnd = copyRange(keys, keyStart, keyStart + shared, keys, used);
+      const keyEnd = copyRange(bytes, at, at + unshared, keys, sharedEnd);
       this.keyStarts[index] = used;
       this.keyEnds[index] = keyEnd;
       this.tags[index] = tag;

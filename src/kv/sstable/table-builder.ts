@@ -8,7 +8,8 @@ import type { TableSettings } from './table-settings.ts';
 import { EntryKind } from '../entries/cursor.ts';
 import type { RangeTombstone } from '../entries/range-tombstones.ts';
 import type { TableMeta } from './table-meta.ts';
-import { BlockBuilder, copyBytes } from './block-builder.ts';
+import { copyRange } from '../../base/copy-bytes.ts';
+import { BlockBuilder } from './block-builder.ts';
 import { compressorOf } from './block-compression.ts';
 import { TableFilterBuilder } from './filter-part.ts';
 import { isPossibleRule } from './filter-rule.ts';
@@ -302,7 +303,7 @@ export class TableBuilder {
       grown.set(this.#lastKey);
       this.#lastKey = grown;
     }
-    copyBytes(keyBytes, keyStart + shared, keyEnd, this.#lastKey, shared);
+    copyRange(keyBytes, keyStart + shared, keyEnd, this.#lastKey, shared);
     this.#lastKeySize = keySize;
     this.#firstKey ??= keyBytes.slice(keyStart, keyEnd);
     this.#filter.add(keyBytes, keyStart, keyEnd);

@@ -14,7 +14,7 @@ import {
   restartValue,
   sequenceOf,
 } from './block.ts';
-import { copyBytes } from './block-builder.ts';
+import { copyRange } from '../../base/copy-bytes.ts';
 import type { BlockSource } from './block-source.ts';
 import { BlockWindow } from './block-window.ts';
 import { CursorMemory } from './cursor-memory.ts';
@@ -250,7 +250,7 @@ export class TableCursor implements Cursor {
     if (keySize > this.#key.length) {
       this.#growKey(keySize);
     }
-    copyBytes(bytes, at, end, this.#key, shared);
+    copyRange(bytes, at, end, this.#key, shared);
     this.#keySize = keySize;
     this.#nextAt = end;
     this.keyBytes = this.#key;
@@ -302,7 +302,7 @@ export class TableCursor implements Cursor {
     if (keySize > this.#key.length) {
       this.#growKey(keySize);
     }
-    copyBytes(run.keys, run.keyStarts[index]!, run.keyEnds[index]!, this.#key, 0);
+    copyRange(run.keys, run.keyStarts[index]!, run.keyEnds[index]!, this.#key, 0);
     this.#keySize = keySize;
     this.#nextAt = run.ends[index]!;
     this.#isInRun = false;

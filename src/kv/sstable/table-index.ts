@@ -7,7 +7,7 @@ import { assert } from '../../base/assert.ts';
 import { commonPrefixSize, compareBytes } from '../../base/compare-bytes.ts';
 import { readUint64, viewOf, writeUint64 } from '../../base/integers.ts';
 import type { Refusal } from '../../base/refusal.ts';
-import { copyBytes } from './block-builder.ts';
+import { copyRange } from '../../base/copy-bytes.ts';
 import { headOf } from './key-head.ts';
 import { KEY_SIZE_MAX, PAYLOAD_SIZE_MAX, TRAILER_SIZE, writeUint32 } from './format.ts';
 
@@ -39,7 +39,7 @@ export class TableIndexBuilder {
     if (this.#keysSize + keySize > this.#keys.length) {
       this.#keys = grown(this.#keys, (this.#keysSize + keySize) * 2);
     }
-    this.#keysSize = copyBytes(key, 0, keySize, this.#keys, this.#keysSize);
+    this.#keysSize = copyRange(key, 0, keySize, this.#keys, this.#keysSize);
     writeUint64(this.#view, at, offset);
     writeUint64(this.#view, at + 8, sequence);
     this.#view.setUint32(at + 16, this.#keysSize, true);

@@ -2,6 +2,7 @@
  * What a reader sees of internal entries: of each key the newest version that its sequence allows, unless that is a deletion or lies in a
  * range deleted later. Both directions, within [start, end).
  */
+import { copyRange } from '../../base/copy-bytes.ts';
 import { compareBytes, compareKeys } from '../../base/compare-bytes.ts';
 import { type Cursor, EntryKind, NO_BYTES } from '../entries/cursor.ts';
 import type { RangeTombstones } from '../entries/range-tombstones.ts';
@@ -205,7 +206,7 @@ export class EntryIterator {
     if (size > this.#key.length) {
       this.#key = new Uint8Array(size * 2);
     }
-    copyBytes(keyBytes, keyStart, keyEnd, this.#key);
+    copyRange(keyBytes, keyStart, keyEnd, this.#key, 0);
     this.#keySize = size;
   }
 
@@ -296,16 +297,6 @@ export function successorOf(key: Uint8Array): Uint8Array {
   const successor = new Uint8Array(key.length + 1);
   successor.set(key);
   return successor;
-}
-
-function copyBytes(source: Uint8Array, start: number, end: number, target: Uint8Array): void {
-  if (end - start > 64) {
-    target.set(source.subarray(start, end), 0);
-    return;
-  }
-  for (let at = start; at < end; at += 1) {
-    target[at - start] = source[at]!;
-  }
 }
 
 function isSame(

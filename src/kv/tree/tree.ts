@@ -18,7 +18,6 @@ import type { ThreadChoice } from '../../io/thread-choice.ts';
 import type { Background } from '../compaction/background.ts';
 import type { Pressure } from '../compaction/compaction-pressure.ts';
 import { inlineBackground, InlineJobs } from '../compaction/inline-background.ts';
-import { stepsInThisThread } from '../compaction/step-count.ts';
 import { CountedTableNumbers } from '../compaction/table-numbers.ts';
 import type { TableSource } from '../compaction/table-source.ts';
 import { type StartJobs, threadBackground } from '../compaction/thread-background.ts';
@@ -86,8 +85,6 @@ export interface TreeStats {
   /** Whether writes are held up, and by what. */
   readonly pressure: { readonly state: Pressure; readonly debt: number };
   readonly background: Readonly<WorkCounts> & {
-    /** Steps of flushes, compactions and manifests that ran in this thread, for whichever store. */
-    readonly ownerSteps: number;
     /** The last failure of work in the background, until that work has succeeded. */
     readonly error: Error | undefined;
   };
@@ -219,7 +216,6 @@ export class Tree {
       pressure: { state: maintenance.pressure, debt: maintenance.debt },
       background: {
         ...maintenance.counts,
-        ownerSteps: stepsInThisThread(),
         error: maintenance.error,
       },
       reads: Object.assign({}, this.#counters),
