@@ -58,7 +58,7 @@ export class Importer {
       (this.#inFlight > 0 && this.#inFlightSize + commit.size > IN_FLIGHT_SIZE_MAX) ||
       names.some((name) => this.#names.has(name))
     ) {
-      await this.#settled();
+      await this.#whenAnswered();
     }
     this.#throwFailure();
     const answer = this.#run(commit, key, names);
@@ -73,7 +73,7 @@ export class Importer {
   /** Resolves when everything submitted is durable. Throws as `submit`. */
   async finish(): Promise<void> {
     while (this.#inFlight > 0) {
-      await this.#settled();
+      await this.#whenAnswered();
     }
     this.#throwFailure();
   }
@@ -114,7 +114,7 @@ export class Importer {
     }
   }
 
-  async #settled(): Promise<void> {
+  async #whenAnswered(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
     });

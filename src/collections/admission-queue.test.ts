@@ -38,10 +38,10 @@ describe('an admission queue', () => {
     submit(1);
     expect(told).toEqual(['in 3']);
     expect(queue.count).toBe(2);
-    queue.drain();
+    queue.admit();
     expect(told).toEqual(['in 3']);
     room.size = 6;
-    queue.drain();
+    queue.admit();
     expect(told).toEqual(['in 3', 'in 5', 'in 1']);
   });
 
@@ -63,7 +63,7 @@ describe('an admission queue', () => {
     submit(1, controller.signal);
     submit(2, controller.signal);
     room.size = 3;
-    queue.drain();
+    queue.admit();
     submit(4, controller.signal);
     expect(queue.takeAll()).toEqual([4]);
     controller.abort();
@@ -81,7 +81,7 @@ describe('an admission queue', () => {
     submit(3);
     const all = queue.whenDecided().then(() => told.push('all'));
     room.size = 1;
-    queue.drain();
+    queue.admit();
     await Promise.resolve();
     expect(told).toEqual([]);
     controller.abort();
@@ -96,7 +96,7 @@ describe('an admission queue', () => {
     const queue: AdmissionQueue<string> = new AdmissionQueue(
       (item) => {
         told.push(item);
-        queue.drain();
+        queue.admit();
         queue.takeAll();
         return true;
       },
@@ -104,7 +104,7 @@ describe('an admission queue', () => {
     );
     queue.push('a', undefined);
     queue.push('b', undefined);
-    queue.drain();
+    queue.admit();
     expect(told).toEqual(['a']);
     expect(queue.count).toBe(0);
   });

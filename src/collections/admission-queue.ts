@@ -23,7 +23,7 @@ export class AdmissionQueue<Item> {
   );
   readonly #observers = new WaiterList();
   #lastNumber = 0;
-  #isDraining = false;
+  #isAdmitting = false;
 
   /** `aborted` hears of each that a signal has taken out. */
   constructor(decide: (item: Item) => boolean, aborted: (item: Item, signal: AbortSignal) => void) {
@@ -44,11 +44,11 @@ export class AdmissionQueue<Item> {
   }
 
   /** Decides about those who wait, in the order of their calls, as far as there is room. */
-  drain(): void {
-    if (this.#isDraining) {
+  admit(): void {
+    if (this.#isAdmitting) {
       return;
     }
-    this.#isDraining = true;
+    this.#isAdmitting = true;
     try {
       for (;;) {
         const first = this.#waiting.first();
@@ -62,7 +62,7 @@ export class AdmissionQueue<Item> {
         }
       }
     } finally {
-      this.#isDraining = false;
+      this.#isAdmitting = false;
     }
     this.#tellObservers();
   }
@@ -91,7 +91,7 @@ export class AdmissionQueue<Item> {
       this.#aborted(item, signal);
     }
     // Whoever stood behind a large one may fit.
-    this.drain();
+    this.admit();
   }
 
   #tellObservers(): void {

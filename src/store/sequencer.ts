@@ -118,7 +118,7 @@ export class Sequencer {
 
   /** Decides about those who wait, in the order of their calls, as far as there is room. */
   admitWaiting(): void {
-    this.#waiting.drain();
+    this.#waiting.admit();
   }
 
   /** Rejects every commit that waits. */

@@ -333,7 +333,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
   async #flush(): Promise<void> {
     this.#checkOpen();
     this.#checkWritable();
-    await this.#writer.settled();
+    await this.#writer.waitingDecided();
     await this.#tree.maintenance.flush();
   }
 
@@ -412,7 +412,7 @@ export class LocalKvStore<Value> implements KvStore<Value> {
     const { log, lock, logger } = this.#parts;
     const ending = new Ending(logger);
     this.#tree.iterators.closeAll();
-    await this.#writer.settled();
+    await this.#writer.waitingDecided();
     this.#writer.close(closedError('no'));
     await ending.attempt(() => log.whenIdle());
     if (!this.#tree.isReadOnly) {

@@ -81,7 +81,7 @@ describe('a queue of batches that wait', () => {
       }
       // The first rounds fill it, the others leave as much in it as they found.
       setup.limit += round < 4 ? 0 : 8;
-      setup.writer.drain();
+      setup.writer.admitWaiting();
     }
     expect(setup.writer.waitingCount).toBe(32);
     await turn();
@@ -100,11 +100,11 @@ describe('a queue of batches that wait', () => {
     }
     while (setup.writer.waitingCount > 0) {
       setup.limit += 7;
-      setup.writer.drain();
+      setup.writer.admitWaiting();
       await turn();
     }
     expect(seen).toEqual(Array.from(answers, (_, index) => index + 1));
-    await setup.writer.settled();
+    await setup.writer.waitingDecided();
   });
 });
 
@@ -121,7 +121,7 @@ describe('a batch', () => {
     expect(batch!.body.bytes.buffer).not.toBe(body.bytes.buffer);
     expect(batch!.body).toMatchObject({ count: 1, size: body.size, capacity: body.size });
     setup.limit = Infinity;
-    setup.writer.drain();
+    setup.writer.admitWaiting();
     expect(batch!.body).toMatchObject({ count: 0, capacity: 0 });
     expect(await answer).toBe(1);
     expect(setup.submit('b').batch.body.capacity).toBe(0);
@@ -137,7 +137,7 @@ describe('writes that are held', () => {
     expect(setup.writer.lastSequence).toBe(1);
     const later = setup.submit('b');
     await turn();
-    setup.writer.drain();
+    setup.writer.admitWaiting();
     expect(setup.writer.waitingCount).toBe(1);
     setup.writer.release();
     expect(await later.answer).toBe(3);

@@ -77,13 +77,13 @@ export class KvWriter {
   }
 
   /** Resolves when those who wait now do no more. */
-  settled(): Promise<void> {
+  waitingDecided(): Promise<void> {
     return this.#waiting.whenDecided();
   }
 
   /** Decides about those who wait, as far as there is room. */
-  drain(): void {
-    this.#waiting.drain();
+  admitWaiting(): void {
+    this.#waiting.admit();
   }
 
   /** Rejects every batch that waits. */
@@ -120,7 +120,7 @@ export class KvWriter {
     if (this.#heldSequence !== undefined) {
       this.lastSequence = this.#heldSequence;
       this.#heldSequence = undefined;
-      this.drain();
+      this.admitWaiting();
     }
   }
 
@@ -202,7 +202,7 @@ export class KvWriter {
       () => {
         this.#timer = undefined;
         this.#nextAt = 0;
-        this.drain();
+        this.admitWaiting();
       },
       'holds the process',
     );

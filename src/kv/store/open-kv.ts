@@ -123,11 +123,11 @@ function openStore<Value>(
     whenLogged: (sequence) => log.whenLogged(sequence),
     markAt: (place) => log.markAt(place),
     flushed: (sequence) => log.flushed(sequence),
-    progress: () => writer.drain(),
+    progress: () => writer.admitWaiting(),
     lost: (error) => log.poison(error),
   };
   const events: LogEvents = {
-    roomChanged: () => writer.drain(),
+    roomChanged: () => writer.admitWaiting(),
     noSpace: (cause) => writer.refuseWaiting(noRoom('write', cause)),
     failed: (error) => {
       writer.close(poisoned(error.cause, 'no'));

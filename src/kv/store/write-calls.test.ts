@@ -81,7 +81,7 @@ describe('calls that write', () => {
     expect(setup.writer.waitingCount).toBe(60);
     expect(setup.get('a')).toBe('before');
     setup.isStopped = false;
-    setup.writer.drain();
+    setup.writer.admitWaiting();
     await Promise.all(waiting.flat());
     expect(setup.get('a')).toBeUndefined();
     for (let index = 0; index < 20; index += 1) {
@@ -107,7 +107,7 @@ describe('calls that write', () => {
       key.fill(9);
     }
     setup.isStopped = false;
-    setup.writer.drain();
+    setup.writer.admitWaiting();
     await Promise.all(waiting);
     const given = Array.from({ length: 5 }, (_, index) => new Uint8Array(3).fill(index));
     expect(setup.guards).toEqual([

@@ -282,7 +282,7 @@ export class Maintenance {
     // Order: what has been made gets into the manifest before nothing can any more, or it would be left lying about.
     this.#parts.background.cancel();
     await Promise.all([this.#flushing.whenOver(), this.#compacting.whenOver()]);
-    await this.#manifest.settled();
+    await this.#manifest.whenIdle();
     try {
       await this.#parts.background.close();
     } finally {

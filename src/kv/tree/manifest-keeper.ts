@@ -95,7 +95,7 @@ export class ManifestKeeper {
   }
 
   /** Resolves when no edit is under way. */
-  async settled(): Promise<void> {
+  async whenIdle(): Promise<void> {
     await this.#edits;
   }
 }
