@@ -3,6 +3,7 @@
  * one typed array, each twice as large as the one before up to a limit, so that a stream of one event costs a few words
  * and one of a million is walked in a thousand steps.
  */
+import { firstIndexWhere } from '../base/binary-search.ts';
 import { assert } from '../base/assert.ts';
 import { VarveError } from '../base/errors.ts';
 import type { RecordView } from '../log/record-view.ts';
@@ -142,21 +143,12 @@ export class MemoryStreamIndex implements StreamIndex {
   }
 
   countBelow(number: number, position: number): number {
-    let low = 0;
-    let high = this.countOf(number);
+    const count = this.countOf(number);
     // Nearly always everything is visible, or all but a few.
-    if (high === 0 || this.positionAt(number, high - 1) < position) {
-      return high;
+    if (count === 0 || this.positionAt(number, count - 1) < position) {
+      return count;
     }
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2);
-      if (this.positionAt(number, middle) < position) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    return low;
+    return firstIndexWhere(count, (revision) => this.positionAt(number, revision) >= position);
   }
 
   /** Links an empty block to the stream's last one. `count`: events in the blocks before it. */

@@ -3,6 +3,7 @@
  * on behind damage as far as frames can be recognized, so one run names all of it. Memory is one buffer and 80 bytes a
  * stream beside its name, whatever the size of the log.
  */
+import { firstIndexWhere } from '../base/binary-search.ts';
 import { checkAborted } from '../base/aborted.ts';
 import type { Clock } from '../io/clock.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
@@ -482,15 +483,5 @@ class Audit {
 
 /** Index of the first offset that is not below `offset`. */
 function firstBehind(offsets: readonly number[], offset: number): number {
-  let low = 0;
-  let high = offsets.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (offsets[middle]! < offset) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
+  return firstIndexWhere(offsets.length, (index) => offsets[index]! >= offset);
 }

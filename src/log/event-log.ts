@@ -3,6 +3,7 @@
  * search over segments, then one entry of the segment's offset table, in memory while the segment is being written and in
  * its footer afterwards. Reading one event reads that event.
  */
+import { firstIndexWhere } from '../base/binary-search.ts';
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { viewOf } from '../base/integers.ts';
@@ -236,17 +237,12 @@ export class EventLog {
   }
 
   #indexOf(position: number): number {
-    let low = 0;
-    let high = this.#segments.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if (this.#segments[middle]!.firstPosition <= position) {
-        low = middle;
-      } else {
-        high = middle - 1;
-      }
-    }
-    return low;
+    const segments = this.#segments;
+    const next = firstIndexWhere(
+      segments.length,
+      (index) => segments[index]!.firstPosition > position,
+    );
+    return Math.max(0, next - 1);
   }
 
   #segmentOf(position: number): SegmentEntry {

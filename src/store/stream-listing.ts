@@ -1,3 +1,4 @@
+import { firstIndexWhere } from '../base/binary-search.ts';
 import { checkRange, rejectUnknownNames } from '../base/arguments.ts';
 import type { Clock } from '../io/clock.ts';
 import type { StreamIndex } from '../event-index/contract.ts';
@@ -117,17 +118,7 @@ export class StreamListing {
 
 /** Index of the first name that is not below `target`. */
 function firstAtOrBehind(names: readonly string[], target: string): number {
-  let low = 0;
-  let high = names.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (compareNames(names[middle]!, target) < 0) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
+  return firstIndexWhere(names.length, (index) => compareNames(names[index]!, target) >= 0);
 }
 
 /** Index behind `after`, and behind everything that is rolled up into it if it is a prefix of a listing. */
@@ -148,17 +139,8 @@ function firstBehind(
 
 /** Index of the first name from `index` on that does not begin with `prefix`: names with one prefix stand together. */
 function behindPrefix(names: readonly string[], index: number, prefix: string): number {
-  let low = index;
-  let high = names.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (names[middle]!.startsWith(prefix)) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
+  const isBehind = (offset: number): boolean => !names[index + offset]!.startsWith(prefix);
+  return index + firstIndexWhere(names.length - index, isBehind);
 }
 
 function merge(left: readonly string[], right: readonly string[]): string[] {

@@ -7,6 +7,7 @@
  * Fragments that touch and say the same are one. A list holds a sequence per deletion, so many deletions of one range would
  * make it long: `add` drops those that no snapshot tells from a newer one, if it is told the snapshots.
  */
+import { firstIndexWhere } from '../../base/binary-search.ts';
 import { compareBytes, compareKeys } from '../../base/compare-bytes.ts';
 import { assert } from '../../base/assert.ts';
 
@@ -234,34 +235,16 @@ export function neededSequences(
  * how many there are if all are older.
  */
 export function stripeOf(sequence: number, snapshots: readonly number[]): number {
-  let low = 0;
-  let high = snapshots.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (snapshots[middle]! >= sequence) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return low;
+  return firstIndexWhere(snapshots.length, (index) => snapshots[index]! >= sequence);
 }
 
 function newestUpTo(sequences: readonly number[], sequence: number): number {
   if (sequences[0]! <= sequence) {
     return sequences[0]!;
   }
-  let low = 1;
-  let high = sequences.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (sequences[middle]! <= sequence) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return low < sequences.length ? sequences[low]! : 0;
+  return (
+    sequences[firstIndexWhere(sequences.length, (index) => sequences[index]! <= sequence)] ?? 0
+  );
 }
 
 function withSequence(

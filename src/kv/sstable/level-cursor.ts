@@ -1,4 +1,5 @@
-import { compareBytes } from '../../base/compare-bytes.ts';
+import { firstIndexWhere } from '../../base/binary-search.ts';
+import { compareKeys } from '../../base/compare-bytes.ts';
 import { type Cursor, EntryKind } from '../entries/cursor.ts';
 import type { TableMeta } from './table-meta.ts';
 
@@ -122,34 +123,16 @@ export class LevelCursor implements Cursor {
   }
 
   #firstReaching(key: Uint8Array): number {
-    let low = 0;
-    let high = this.#tables.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const { maxKey, isMaxExclusive } = this.#tables[middle]!;
-      const comparison = compareBytes(maxKey, 0, maxKey.length, key, 0, key.length);
-      if (comparison > 0 || (comparison === 0 && !isMaxExclusive)) {
-        high = middle;
-      } else {
-        low = middle + 1;
-      }
-    }
-    return low;
+    return firstIndexWhere(this.#tables.length, (index) => {
+      const { maxKey, isMaxExclusive } = this.#tables[index]!;
+      const comparison = compareKeys(maxKey, key);
+      return comparison > 0 || (comparison === 0 && !isMaxExclusive);
+    });
   }
 
   #firstStartingAt(key: Uint8Array): number {
-    let low = 0;
-    let high = this.#tables.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const { minKey } = this.#tables[middle]!;
-      if (compareBytes(minKey, 0, minKey.length, key, 0, key.length) >= 0) {
-        high = middle;
-      } else {
-        low = middle + 1;
-      }
-    }
-    return low;
+    const tables = this.#tables;
+    return firstIndexWhere(tables.length, (index) => compareKeys(tables[index]!.minKey, key) >= 0);
   }
 
   #copy(cursor: Cursor): void {
