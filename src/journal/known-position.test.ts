@@ -14,7 +14,8 @@ import { type KnownPosition, KnownPositionError } from './known-position.ts';
 import type { OffsetTable } from './offset-table.ts';
 import { type JournalSettings, journalDefaults } from './options.ts';
 import { PendingFrame } from './pending-frame.ts';
-import { createJournal, readJournal, recoverJournal } from './recovery.ts';
+import { readJournal, recoverJournal } from './recovery.ts';
+import { createJournal } from './new-journal.ts';
 
 const directory = '/log';
 const place = { directory, quarantineDirectory: '/quarantine' };

@@ -11,16 +11,13 @@
  * A position that the owner knows counts for D, once its mark was found. Full segments below it are checked by header, footer and chain.
  */
 import { CorruptionError } from '../base/errors.ts';
-import type { Random } from '../base/random.ts';
-import { readSmallFile, replaceFile } from '../io/atomic-file.ts';
+import { readSmallFile } from '../io/atomic-file.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { foreignFile } from '../io/own-names.ts';
 import { joinPath } from '../io/path.ts';
 import type { FrameEncoder, SegmentSummary } from './encoder.ts';
 import {
   decodeTail,
-  encodeSegmentHeader,
-  encodeTail,
   positionOfSegmentName,
   type SegmentHeader,
   segmentName,
@@ -113,21 +110,6 @@ export interface OpenedJournal {
 
 export interface RecoveredJournal extends OpenedJournal {
   readonly active: ActiveSegment;
-}
-
-/** Makes the first segment and the tail file of a new journal, durable in this order. */
-export function createJournal(
-  parts: Pick<RecoveryParts, 'fileSystem' | 'directory' | 'identity'>,
-  random: Random,
-  firstPosition = 0,
-): void {
-  const { fileSystem, directory, identity } = parts;
-  const salt = new Uint8Array(16);
-  random.fill(salt);
-  const header = { identity, salt, index: 0, firstPosition, link: 0 };
-  replaceFile(fileSystem, directory, segmentName(firstPosition), encodeSegmentHeader(header));
-  const tail = encodeTail({ identity, segment: firstPosition, durable: firstPosition });
-  replaceFile(fileSystem, directory, TAIL_NAME, tail);
 }
 
 /** Opens an existing journal. Throws `CORRUPT`, `FOREIGN_FILE` or `UNSUPPORTED_FORMAT`, having changed nothing. */

@@ -2,16 +2,13 @@
 import { CorruptionError, VarveError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { reached } from '../base/reached.ts';
-import { readSmallFile, removeIfThere, replaceFile } from '../io/atomic-file.ts';
+import { readSmallFile, replaceFile } from '../io/atomic-file.ts';
 import type { Clock } from '../io/clock.ts';
 import type { FileSystem } from '../io/file-system.ts';
 import { syncParents } from '../io/folders.ts';
 import { inspectNames } from '../io/own-names.ts';
 import { joinPath } from '../io/path.ts';
-import { readInto } from '../io/read-into.ts';
-import { SEGMENT_HEADER_SIZE, segmentName } from '../journal/format.ts';
-import { TAIL_NAME } from '../journal/names.ts';
-import { createJournal, listSegments } from '../journal/recovery.ts';
+import { createJournal, logHoldsFrames, removeInterruptedJournal } from '../journal/new-journal.ts';
 import {
   createIdentity,
   drawIdentity,
@@ -59,7 +56,11 @@ export function inspectFolder(fileSystem: FileSystem, directory: string, mayCrea
     inspectNames(fileSystem, directory, ownNames, [IDENTITY_NAME]);
   }
   const isStore = fileSystem.stat(joinPath(directory, IDENTITY_NAME)) !== undefined;
-  if (!isStore && !mayCreate && !holdsEvents(fileSystem, directory)) {
+  if (
+    !isStore &&
+    !mayCreate &&
+    !logHoldsFrames(fileSystem, joinPath(directory, LOG_DIRECTORY_NAME))
+  ) {
     throw new VarveError('NOT_A_STORE', `There is no store in ${directory}.`, {
       details: { directory },
     });
@@ -95,18 +96,22 @@ export function existingIdentity(fileSystem: FileSystem, directory: string): Sto
   if (found !== undefined) {
     throw new CorruptionError(logDirectory, undefined, 'the folder of the log is missing');
   }
-  throw new CorruptionError(
-    joinPath(directory, IDENTITY_NAME),
-    undefined,
-    'the file is missing beside a log with events',
-  );
+  throw identityMissing(directory);
+}
+
+function identityMissing(directory: string): CorruptionError {
+  const reason = 'the file is missing beside a log with events';
+  return new CorruptionError(joinPath(directory, IDENTITY_NAME), undefined, reason);
 }
 
 /** The log first, the identity last: a folder without identity was never a store, unless its log holds events. */
 function create({ fileSystem, clock, random }: FolderParts, directory: string): void {
   const logDirectory = joinPath(directory, LOG_DIRECTORY_NAME);
   if (!fileSystem.makeDirectory(logDirectory)) {
-    removeInterruptedLog(fileSystem, logDirectory, joinPath(directory, IDENTITY_NAME));
+    if (logHoldsFrames(fileSystem, logDirectory)) {
+      throw identityMissing(directory);
+    }
+    removeInterruptedJournal(fileSystem, logDirectory);
   }
   fileSystem.syncDirectory(directory);
   const bytes = drawIdentity(random);
@@ -123,50 +128,4 @@ export function renewNames(fileSystem: FileSystem, directory: string): void {
   const bytes = readSmallFile(fileSystem, joinPath(directory, IDENTITY_NAME), IDENTITY_SIZE_MAX)!;
   replaceFile(fileSystem, directory, IDENTITY_NAME, bytes);
   reached('renewed the names of an empty store');
-}
-
-/** True for a folder whose log has events, with or without the file that makes it a store. */
-function holdsEvents(fileSystem: FileSystem, directory: string): boolean {
-  const logDirectory = joinPath(directory, LOG_DIRECTORY_NAME);
-  return (
-    fileSystem.stat(logDirectory)?.kind === 'directory' && !isEmptyLog(fileSystem, logDirectory)
-  );
-}
-
-function isEmptyLog(fileSystem: FileSystem, logDirectory: string): boolean {
-  const first = joinPath(logDirectory, segmentName(0));
-  return listSegments(fileSystem, logDirectory).every(
-    (position) => position === 0 && holdsNoFrame(fileSystem, first),
-  );
-}
-
-/** Removes what an interrupted creation left: a first segment without a frame, and its tail. */
-function removeInterruptedLog(
-  fileSystem: FileSystem,
-  logDirectory: string,
-  identityPath: string,
-): void {
-  const first = joinPath(logDirectory, segmentName(0));
-  if (!isEmptyLog(fileSystem, logDirectory)) {
-    throw new CorruptionError(
-      identityPath,
-      undefined,
-      'the file is missing beside a log with events',
-    );
-  }
-  removeIfThere(fileSystem, first);
-  removeIfThere(fileSystem, joinPath(logDirectory, `${segmentName(0)}.tmp`));
-  removeIfThere(fileSystem, joinPath(logDirectory, TAIL_NAME));
-  fileSystem.syncDirectory(logDirectory);
-}
-
-function holdsNoFrame(fileSystem: FileSystem, path: string): boolean {
-  const file = fileSystem.open(path, 'read');
-  try {
-    const bytes = new Uint8Array(64 * 1024);
-    const count = readInto(file, bytes, SEGMENT_HEADER_SIZE);
-    return bytes.subarray(0, count).every((byte) => byte === 0);
-  } finally {
-    file.close();
-  }
 }

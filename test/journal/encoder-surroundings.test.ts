@@ -11,7 +11,8 @@ import { inlineWriter } from '../../src/journal/inline-writer.ts';
 import { Journal, type JournalEvents } from '../../src/journal/journal.ts';
 import { journalDefaults } from '../../src/journal/options.ts';
 import { PendingFrame } from '../../src/journal/pending-frame.ts';
-import { createJournal, recoverJournal } from '../../src/journal/recovery.ts';
+import { recoverJournal } from '../../src/journal/recovery.ts';
+import { createJournal } from '../../src/journal/new-journal.ts';
 import { threadWriter } from '../../src/journal/thread-writer.ts';
 import { newFolder } from './planned-disk.ts';
 

@@ -18,7 +18,8 @@ import { LaneMerger } from '../../src/journal/lane-merger.ts';
 import { HubCell, LaneCell, makeHubWords, makeLaneMemory } from '../../src/journal/lane-layout.ts';
 import { LaneConsumer } from '../../src/journal/lane.ts';
 import { PendingFrame } from '../../src/journal/pending-frame.ts';
-import { createJournal, recoverJournal } from '../../src/journal/recovery.ts';
+import { recoverJournal } from '../../src/journal/recovery.ts';
+import { createJournal } from '../../src/journal/new-journal.ts';
 import { threadWriter } from '../../src/journal/thread-writer.ts';
 import { newFolder } from './planned-disk.ts';
 

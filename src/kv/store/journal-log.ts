@@ -4,7 +4,6 @@ import type { Ending } from '../../base/ending.ts';
 import { CorruptionError, VarveError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { Random } from '../../base/random.ts';
-import { removeIfThere } from '../../io/atomic-file.ts';
 import type { FileSystem } from '../../io/file-system.ts';
 import { makeFolders } from '../../io/folders.ts';
 import { readInto } from '../../io/read-into.ts';
@@ -14,13 +13,8 @@ import { inlineWriter } from '../../journal/inline-writer.ts';
 import { type FrameSlot, Journal, type JournalEvents } from '../../journal/journal.ts';
 import { startNoWriter } from '../../journal/no-writer.ts';
 import type { JournalSettings } from '../../journal/options.ts';
-import {
-  createJournal,
-  listSegments,
-  type OpenedJournal,
-  readJournal,
-  recoverJournal,
-} from '../../journal/recovery.ts';
+import { type OpenedJournal, readJournal, recoverJournal } from '../../journal/recovery.ts';
+import { createJournal, removeInterruptedJournal } from '../../journal/new-journal.ts';
 import { LOG_NAME, QUARANTINE_NAME } from '../manifest/folder.ts';
 import type { Tree, TreeParts } from '../tree/tree.ts';
 import type { FolderLog } from '../tree/tree-folder.ts';
@@ -201,7 +195,7 @@ export function logOfFolder(
   return {
     create: (identity) => {
       if (!fileSystem.makeDirectory(directory)) {
-        removeInterruptedLog(fileSystem, directory);
+        removeInterruptedJournal(fileSystem, directory);
       }
       createJournal({ fileSystem, directory, identity }, random);
     },
@@ -215,16 +209,6 @@ export function logOfFolder(
       }
     },
   };
-}
-
-/** What an interrupted creation left, which holds nothing. Throws `FOREIGN_FILE` if there is anything else, having removed nothing. */
-function removeInterruptedLog(fileSystem: FileSystem, logDirectory: string): void {
-  listSegments(fileSystem, logDirectory);
-  for (const { name } of fileSystem.list(logDirectory)) {
-    if (!name.startsWith('.')) {
-      removeIfThere(fileSystem, joinPath(logDirectory, name));
-    }
-  }
 }
 
 function recoverLog(

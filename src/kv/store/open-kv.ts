@@ -8,7 +8,7 @@ import { type HeldFolder, holdFolder, readingFolder } from '../../io/held-folder
 import { absolutePath } from '../../io/path.ts';
 import { checkUnlocked } from '../../io/unlocked.ts';
 import { chooseThreads } from '../../io/thread-choice.ts';
-import { logHoldsFrames } from '../../journal/holds-frames.ts';
+import { logHoldsFrames } from '../../journal/new-journal.ts';
 import { noRoom, poisoned } from '../../journal/write-failure.ts';
 import type { TreeOwner } from '../tree/maintenance-parts.ts';
 import { openTree, type Tree, type TreeParts } from '../tree/tree.ts';

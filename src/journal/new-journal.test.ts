@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { SimulatedFileSystem } from '../testing/simulated-file-system.ts';
 import { encodeSegmentHeader, segmentName } from './format.ts';
-import { logHoldsFrames } from './holds-frames.ts';
+import { logHoldsFrames } from './new-journal.ts';
 
 const identity = new Uint8Array(16).fill(0xa1);
 
