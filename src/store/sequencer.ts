@@ -23,7 +23,7 @@ import type { IdempotencyIndex } from '../idempotency/contract.ts';
 import type { Clock } from '../io/clock.ts';
 import type { FrameSlot, Journal } from '../journal/journal.ts';
 import { poisoned } from '../journal/write-failure.ts';
-import { ID_DRAW_LIMIT } from '../log/event-id.ts';
+import { formatEventId, ID_DRAW_LIMIT } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { placeRecord, SALT_SIZE } from '../log/format.ts';
 import type { RecordPlace } from '../log/record-fields.ts';
@@ -52,10 +52,12 @@ interface Waiting {
   readonly pending: PendingCommit;
 }
 
-/** What a commit gets from the clock and from random: one time, and a salt for each event. */
+/** What a commit gets from the clock and from random: one time, a salt for each event, and what makes generated ids unique. */
 interface Draws {
   time: number;
   salts: Uint8Array;
+  /** Of each event's generated id, where the usual one may not do. */
+  ids: readonly number[] | undefined;
 }
 
 const REPORT_INTERVAL_MS = 60_000;
@@ -64,7 +66,7 @@ export class Sequencer {
   readonly #parts: SequencerParts;
   /** Of a commit of one event. */
   readonly #salt = new Uint8Array(SALT_SIZE);
-  readonly #draws: Draws = { time: 0, salts: this.#salt };
+  readonly #draws: Draws = { time: 0, salts: this.#salt, ids: undefined };
   /** Reused for every record. */
   readonly #place: { -readonly [Field in keyof RecordPlace]: number } = {
     position: 0,
@@ -77,6 +79,8 @@ export class Sequencer {
     previousPosition: -1,
   };
   #lastTime: number;
+  /** Of generated ids, but for one that somebody has supplied. */
+  readonly #idDraw: number;
   readonly #waiting: AdmissionQueue<Waiting> = new AdmissionQueue(
     ({ commit, pending }) => this.#decide(commit, pending),
     ({ pending }, signal) => pending.reject(aborted(signal, 'no')),
@@ -88,7 +92,7 @@ export class Sequencer {
     this.#lastTime = lastTime;
     const draw = new Uint8Array(4);
     parts.random.fill(draw);
-    this.#place.idDraw = new DataView(draw.buffer).getUint32(0) % ID_DRAW_LIMIT;
+    this.#idDraw = new DataView(draw.buffer).getUint32(0) % ID_DRAW_LIMIT;
   }
 
   get waitingCount(): number {
@@ -187,7 +191,7 @@ export class Sequencer {
       if (!journal.hasRoom(commit.bodySize)) {
         return false;
       }
-      draws = this.#draw(commit.eventCount);
+      draws = this.#draw(commit);
       journal.draw(commit.bodySize);
     } catch (error) {
       pending.reject(withApplied(asVarveError(error, 'The append can not be recorded'), 'no'));
@@ -286,16 +290,49 @@ export class Sequencer {
   }
 
   /** What clock and random give. Order: before anything is changed, for both are the caller's and may fail. */
-  #draw(count: number): Draws {
+  #draw(commit: PreparedCommit): Draws {
     const { clock, random } = this.#parts;
+    const { eventCount: count } = commit;
     const draws = this.#draws;
     draws.time = Math.max(clock.now(), this.#lastTime);
+    draws.ids = this.#idDraws(commit, draws.time);
     draws.salts = count === 1 ? this.#salt : new Uint8Array(count * SALT_SIZE);
     random.fill(draws.salts);
     return draws;
   }
 
-  #accept(commit: PreparedCommit, pending: PendingCommit, { time, salts }: Draws): void {
+  /**
+   * For each event a draw by which its id, should it be generated, is none that was ever supplied: who has seen one generated id can tell
+   * the next ones. Undefined where nothing was supplied.
+   */
+  #idDraws(commit: PreparedCommit, time: number): readonly number[] | undefined {
+    const { ids, journal } = this.#parts;
+    const { eventCount: count } = commit;
+    if (ids.count === 0 && count === 1) {
+      return undefined;
+    }
+    const supplied = new Set<string>();
+    for (let index = 0; index < count; index += 1) {
+      supplied.add(commit.suppliedIdOf(index));
+    }
+    // An empty one is to be generated.
+    const generates = supplied.delete('');
+    if (!generates || (supplied.size === 0 && ids.count === 0)) {
+      return undefined;
+    }
+    const { appended } = journal;
+    const isTaken = (id: string): boolean => supplied.has(id) || ids.candidates(id).length > 0;
+    return Array.from({ length: count }, (_, index) => {
+      let draw = this.#idDraw;
+      while (isTaken(formatEventId(time, appended + index, draw))) {
+        reached('drew again for a generated id');
+        draw = (draw + 1) % ID_DRAW_LIMIT;
+      }
+      return draw;
+    });
+  }
+
+  #accept(commit: PreparedCommit, pending: PendingCommit, { time, salts, ids }: Draws): void {
     const { journal, log, streams, keys } = this.#parts;
     this.#lastTime = time;
     const slot = journal.reserve(commit.bodySize);
@@ -312,6 +349,7 @@ export class Sequencer {
     for (const part of parts) {
       this.#place.streamNumber = part.streamNumber ?? streams.intern(part.stream);
       for (const end = index + part.count; index < end; index += 1) {
+        this.#place.idDraw = ids?.[index] ?? this.#idDraw;
         at = this.#append(slot, at, commit, index, salts);
       }
     }
