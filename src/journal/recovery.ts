@@ -146,7 +146,7 @@ function tornTailOf({ scans, rest }: Inspected): TornTail | undefined {
 
 function inspect(parts: InspectedParts): Inspected {
   const { fileSystem, directory } = parts;
-  const positions = retained(listSegments(fileSystem, directory), parts.retainedFrom ?? 0);
+  const positions = retained(parts, listSegments(fileSystem, directory));
   const tail = readTail(parts);
   const newest = positions.at(-1);
   if (newest === undefined) {
@@ -169,12 +169,30 @@ function inspect(parts: InspectedParts): Inspected {
 }
 
 /**
- * The segments that count: from the newest one that begins at or below `retainedFrom`. Removals are not synced, so a power cut
- * may bring back any of those before it.
+ * The segments that count: from the newest one that begins at or below `retainedFrom`, or from the one before it if what is known stands at
+ * its end. Removals are not synced, so a power cut may bring back any of those before.
  */
-function retained(positions: readonly number[], retainedFrom: number): readonly number[] {
-  const first = positions.findLastIndex((position) => position <= retainedFrom);
-  return positions.slice(Math.max(0, first));
+function retained(parts: InspectedParts, positions: readonly number[]): readonly number[] {
+  const { retainedFrom = 0, known } = parts;
+  const first = Math.max(
+    0,
+    positions.findLastIndex((position) => position <= retainedFrom),
+  );
+  const border = positions[first];
+  const before = positions[first - 1];
+  const endsAtBorder =
+    border !== undefined &&
+    before !== undefined &&
+    known?.position === border &&
+    headerOf(parts, before).index + 1 === headerOf(parts, border).index;
+  return positions.slice(endsAtBorder ? first - 1 : first);
+}
+
+function headerOf(
+  { fileSystem, directory, identity }: InspectedParts,
+  first: number,
+): SegmentHeader {
+  return readSegmentHeader(fileSystem, directory, first, identity);
 }
 
 /** What looking at a journal has shown. */

@@ -104,3 +104,31 @@ describe('close on a full disk', () => {
     await again.close();
   });
 });
+
+describe('a store that is closed while tables are ingested', () => {
+  it.each([0, 1, 2, 3, 4, 5, 6, 7])(
+    'answers every call, the second ingest behind a first one, too (%i turns later)',
+    async (turnCount) => {
+      const options: KvOptions = { memtableBytes: 16 * 1024, background: 'inline' };
+      const kv = await openOn(disk(), options);
+      const calls: Promise<unknown>[] = [];
+      for (let index = 0; index < 12; index += 1) {
+        calls.push(kv.put(`k${index}`, new Uint8Array(1_500)));
+      }
+      for (const index of [0, 1]) {
+        calls.push(kv.ingest([[`z${index}`, '1']]));
+      }
+      for (let turn = 0; turn < turnCount; turn += 1) {
+        await new Promise(setImmediate);
+        calls.push(kv.put(`a${turn}`, new Uint8Array(1_500)));
+      }
+      const outcomes = Promise.allSettled(calls);
+      await kv.close();
+      for (const outcome of await outcomes) {
+        if (outcome.status === 'rejected') {
+          expect(outcome.reason).toMatchObject({ code: 'CLOSED' });
+        }
+      }
+    },
+  );
+});

@@ -18,6 +18,15 @@ function manifestOf(fileSystem: SimulatedFileSystem): ManifestState {
   return decodeManifest(fileSystem.readFile('/kv/manifest')) as ManifestState;
 }
 
+/** Names and contents of all files but the lock's. */
+function contentDigestOf(fileSystem: SimulatedFileSystem): string {
+  const hash = createHash('sha256');
+  for (const path of fileSystem.paths().filter((name) => !name.endsWith('LOCK'))) {
+    hash.update(`${path}\n`).update(fileSystem.readFile(path));
+  }
+  return hash.digest('hex');
+}
+
 function hasMark(fileSystem: SimulatedFileSystem): boolean {
   return manifestOf(fileSystem).flushedMark.some((byte) => byte !== 0);
 }
@@ -188,5 +197,70 @@ describe('the flushed position', () => {
     expect(hasMark(fileSystem)).toBe(true);
     await kv.close();
     expect(await codeOf(openOn(fileSystem, options))).toBeUndefined();
+  });
+});
+
+/** Two copies that went on with writes of equal sizes; the flushed position is where the newest segment begins. */
+async function copies(): Promise<[SimulatedFileSystem, SimulatedFileSystem]> {
+  const first = disk();
+  const kv = await openOn(first, options);
+  await kv.put('start', filled(10, 1));
+  await kv.close();
+  const second = first.clone();
+  for (const [byte, fileSystem] of [first, second].entries()) {
+    const copy = await openOn(fileSystem, options);
+    await copy.put('fills the segment', filled(1_000 * KiB, 7));
+    await copy.put('in the tables', filled(2_000 * KiB, byte));
+    await copy.flush();
+    await copy.put('in the log', filled(150 * KiB, byte));
+    await copy.close();
+  }
+  return [first, second];
+}
+
+describe('a position at the border of two segments', () => {
+  it('keeps the segment before it, and refuses the log of a copy', async () => {
+    const [first, second] = await copies();
+    const { flushedPosition } = manifestOf(first);
+    const begins = segmentsOf(first);
+    expect(begins.at(-1)).toContain(`${flushedPosition}.seg`);
+    expect(begins.length).toBeGreaterThan(1);
+    expect(segmentsOf(second)).toEqual(begins);
+    const swapped = first.clone();
+    for (const path of second.paths().filter((name) => name.startsWith('/kv/log/'))) {
+      swapped.writeFile(path, second.readFile(path));
+    }
+    const before = contentDigestOf(swapped);
+    await expect(openOn(swapped, options)).rejects.toMatchObject({ code: 'CORRUPT' });
+    expect(contentDigestOf(swapped)).toBe(before);
+    const kv = await openOn(first.clone(), options);
+    expect(kv.getSync('in the log')?.at(0)).toBe(0);
+    await kv.close();
+  });
+});
+
+describe('a store whose log is refused', () => {
+  it('is left as it was: tables that its manifest does not name stay', async () => {
+    const fileSystem = disk();
+    const kv = await openOn(fileSystem, { ...options, levelZeroTables: 50 });
+    await kv.put('a', filled(500 * KiB, 1));
+    await kv.flush();
+    const older = ['/kv/manifest', '/kv/manifest.copy'].map(
+      (path) => [path, fileSystem.readFile(path)] as const,
+    );
+    for (let index = 0; index < 6; index += 1) {
+      await kv.put(`b${index}`, filled(900 * KiB, index));
+      await kv.flush();
+    }
+    await kv.settled();
+    await kv.close();
+    for (const [path, bytes] of older.slice(0, 1)) {
+      fileSystem.writeFile(path, bytes);
+    }
+    const before = contentDigestOf(fileSystem);
+    await expect(openOn(fileSystem, options)).rejects.toMatchObject({ code: 'CORRUPT' });
+    expect(contentDigestOf(fileSystem)).toBe(before);
+    // What the copy names is all there: repair gives it back.
+    expect(fileSystem.paths().filter((path) => path.endsWith('.tbl')).length).toBeGreaterThan(5);
   });
 });

@@ -9,7 +9,7 @@ import { encodeHeader, TablePlace } from '../sstable/format.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 import { emptyManifest, encodeManifest, type ManifestState } from './format.ts';
 import { Levels } from './levels.ts';
-import { checkFolder, discardTables, readManifest } from './manifest-store.ts';
+import { checkFolder, discardTables, readManifest, tidyFolder } from './manifest-store.ts';
 
 const identity = new Uint8Array(16).fill(0xa1);
 const stranger = new Uint8Array(16).fill(0xb2);
@@ -82,11 +82,19 @@ function newerManifest(bytes: Uint8Array): Uint8Array {
   return newer;
 }
 
+/** Looks, which changes nothing, and tidies up then. */
+function checkedAndTidied(fileSystem: SimulatedFileSystem): object {
+  const before = fileSystem.snapshotDigest();
+  const check = checkFolder(fileSystem, '/kv', { log: true });
+  expect(fileSystem.snapshotDigest()).toBe(before);
+  return check.outcome === 'intact' ? { ...check, ...tidyFolder(fileSystem, '/kv', check) } : check;
+}
+
 describe('a folder at rest', () => {
   it('is intact if every table is there with its size', () => {
     const fileSystem = makeStore();
     const before = fileSystem.snapshotDigest();
-    const check = checkFolder(fileSystem, '/kv', { log: true });
+    const check = checkedAndTidied(fileSystem);
     expect(check).toMatchObject({
       outcome: 'intact',
       nextTableNumber: 20,
@@ -186,7 +194,7 @@ describe('tables that the manifest does not name', () => {
     fileSystem.writeFile(pathOf(4), tableBytes(4));
     fileSystem.writeFile(pathOf(31), tableBytes(31).subarray(0, 48));
     fileSystem.writeFile(pathOf(2 ** 40), new Uint8Array(0));
-    expect(checkFolder(fileSystem, '/kv', { log: true })).toMatchObject({
+    expect(checkedAndTidied(fileSystem)).toMatchObject({
       removed: [4, 31, 2 ** 40],
       setAside: [],
       nextTableNumber: 32,
@@ -204,14 +212,14 @@ describe('tables that the manifest does not name', () => {
     const whole = makeStore();
     whole.writeFile(pathOf(4), tableBytes(4));
     const full = whole.clone({ faults: new FaultPlan({ when: refuseWrites }) });
-    expect(checkFolder(full, '/kv', { log: true })).toMatchObject({
+    expect(checkedAndTidied(full)).toMatchObject({
       removed: [],
       isNameDurable: false,
       nextTableNumber: 20,
     });
     expect(full.paths()).toContain(pathOf(4));
     const freed = full.clone({});
-    expect(checkFolder(freed, '/kv', { log: true })).toMatchObject({
+    expect(checkedAndTidied(freed)).toMatchObject({
       removed: [4],
       isNameDurable: true,
     });
@@ -222,7 +230,7 @@ describe('tables that the manifest does not name', () => {
     const fileSystem = makeStore();
     for (const size of [4_096, 20]) {
       fileSystem.writeFile(pathOf(9), new Uint8Array(size));
-      expect(checkFolder(fileSystem, '/kv', { log: true })).toMatchObject({ setAside: [9] });
+      expect(checkedAndTidied(fileSystem)).toMatchObject({ setAside: [9] });
     }
     const sizes = fileSystem.list('/kv/quarantine').map(({ name }) => {
       expect(name).toMatch(/^[01]-0{19}9\.tbl$/);
@@ -270,11 +278,11 @@ describe('tables that the manifest does not name', () => {
     };
     expect(() => replaceFile(killed, '/kv', 'manifest', merged)).toThrow('killed');
     killed.onBeforeOperation = undefined;
-    expect(checkFolder(killed, '/kv', { log: true })).toMatchObject({ removed: [3, 5] });
+    expect(checkedAndTidied(killed)).toMatchObject({ removed: [3, 5] });
     for (let seed = 0; seed < 20; seed += 1) {
       const choice = { keep: 'none', sector: 512, directory: 'ordered' } as const;
       const revived = killed.crashClone(new SeededRandom(seed), choice);
-      expect(checkFolder(revived, '/kv', { log: true })).toMatchObject({ outcome: 'intact' });
+      expect(checkedAndTidied(revived)).toMatchObject({ outcome: 'intact' });
     }
   });
 });
@@ -286,7 +294,7 @@ describe('names in the manifest', () => {
     fileSystem.writeFile('/elsewhere/00000000000000000009.tbl', tableBytes(9));
     fileSystem.writeFile(pathOf(9), tableBytes(9));
     fileSystem.onOperation = ({ path }) => opened.push(path);
-    checkFolder(fileSystem, '/kv', { log: true });
+    checkedAndTidied(fileSystem);
     expect(opened.every((path) => path === '/kv' || path.startsWith('/kv/'))).toBe(true);
     expect(fileSystem.paths()).toContain('/elsewhere/00000000000000000009.tbl');
   });

@@ -21,7 +21,7 @@ import {
   MANIFEST_SIZE_MAX,
   type ManifestState,
 } from './format.ts';
-import { planOrphans, reclaimOrphans } from './orphans.ts';
+import { type OrphanPlan, planOrphans, reclaimOrphans } from './orphans.ts';
 
 export interface FolderOptions {
   /** Whether the store keeps a log of its own. */
@@ -39,12 +39,8 @@ export type FolderCheck =
       readonly state: ManifestState;
       /** Above the number of every table that was there. */
       readonly nextTableNumber: number;
-      /** Tables that were removed: inputs of finished work, outputs of unfinished work. */
-      readonly removed: readonly number[];
-      /** Files without a header, as a power cut leaves them, moved to the quarantine. */
-      readonly setAside: readonly number[];
-      /** The manifest's name is durable: what only an older one needs may go. */
-      readonly isNameDurable: boolean;
+      /** What is to become of the tables that no manifest names. */
+      readonly plan: OrphanPlan;
     }
   | {
       /** Of a store without a log, which is made again from elsewhere: it can't be used. Nothing was removed yet. */
@@ -52,8 +48,17 @@ export type FolderCheck =
       readonly reason: VarveError;
     };
 
+export interface TidiedFolder {
+  /** Tables that were removed: inputs of finished work, outputs of unfinished work. */
+  readonly removed: readonly number[];
+  /** Files without a header, as a power cut leaves them, moved to the quarantine. */
+  readonly setAside: readonly number[];
+  /** The manifest's name is durable: what only an older one needs may go. */
+  readonly isNameDurable: boolean;
+}
+
 /**
- * Looks at a store's locked folder and tidies it up. Throws `CORRUPT` if the manifest is missing or damaged or a table isn't there (only
+ * Looks at a store's locked folder, and changes nothing. Throws `CORRUPT` if the manifest is missing or damaged or a table isn't there (only
  * with a log), `UNSUPPORTED_FORMAT`, `FOREIGN_FILE` for what isn't ours, `NOT_A_STORE` for a folder of other things.
  */
 export function checkFolder(
@@ -68,7 +73,7 @@ export function checkFolder(
       return checkWithoutManifest(fileSystem, directory, options);
     }
     checkLogOption(directory, state, options);
-    return tidyUp(fileSystem, directory, state, options.readOnly === true);
+    return checkTables(fileSystem, directory, state);
   } catch (error) {
     // A log is a store's own: what has one can't be made again from elsewhere.
     const hasLog = fileSystem.stat(joinPath(directory, LOG_NAME)) !== undefined;
@@ -197,12 +202,11 @@ function checkWithoutManifest(
   return { outcome: 'new' };
 }
 
-function tidyUp(
+function checkTables(
   fileSystem: FileSystem,
   directory: string,
   state: ManifestState,
-  isReadOnly: boolean,
-): FolderCheck {
+): Extract<FolderCheck, { outcome: 'intact' }> {
   const found = listTables(fileSystem, directory);
   for (const table of state.levels) {
     checkTable(directory, table, found.get(table.number));
@@ -210,22 +214,25 @@ function tidyUp(
   const named = new Set([...state.levels].map(({ number }) => number));
   const orphans = [...found.keys()].filter((number) => !named.has(number));
   const plan = planOrphans(fileSystem, directory, orphans, state.identity);
+  const nextTableNumber = plan.removable
+    // The name of an empty file proves nothing.
+    .filter((number) => found.get(number) !== 0)
+    .reduce((next, number) => Math.max(next, number + 1), state.nextTableNumber);
+  return { outcome: 'intact', state, nextTableNumber, plan };
+}
+
+/** Removes what no manifest names, once everything else about the store has been checked. */
+export function tidyFolder(
+  fileSystem: FileSystem,
+  directory: string,
+  { state, plan }: Pick<Extract<FolderCheck, { outcome: 'intact' }>, 'state' | 'plan'>,
+): TidiedFolder {
   // Order: the name of this manifest is durable before what only an older one needs is gone, tables here and then the log.
-  const isNameDurable = !isReadOnly && isNameRenewed(fileSystem, directory, state);
-  if (isNameDurable) {
-    reclaimOrphans(fileSystem, directory, plan);
+  if (!isNameRenewed(fileSystem, directory, state)) {
+    return { removed: [], setAside: [], isNameDurable: false };
   }
-  return {
-    outcome: 'intact',
-    state,
-    nextTableNumber: plan.removable
-      // The name of an empty file proves nothing.
-      .filter((number) => found.get(number) !== 0)
-      .reduce((next, number) => Math.max(next, number + 1), state.nextTableNumber),
-    removed: isNameDurable ? plan.removable : [],
-    setAside: isNameDurable ? plan.unidentified : [],
-    isNameDurable,
-  };
+  reclaimOrphans(fileSystem, directory, plan);
+  return { removed: plan.removable, setAside: plan.unidentified, isNameDurable: true };
 }
 
 /**

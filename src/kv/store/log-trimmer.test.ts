@@ -92,13 +92,20 @@ describe('a log that is trimmed', () => {
 
   it('catches up with what could be trimmed while older segments were being removed', async () => {
     const { trimmer, ends, segments } = setUp();
-    trimmer.trim(10);
-    trimmer.trim(20);
-    trimmer.trim(30);
+    trimmer.trim(11);
+    trimmer.trim(21);
+    trimmer.trim(31);
     await turns();
     expect(segments()).toEqual([30, 40]);
     // Whoever waits for removals waits for those, too.
     expect(ends).toEqual([3]);
+  });
+
+  it('keeps the segment that ends with the last write in tables: the next open knows the log by it', async () => {
+    const { trimmer, segments } = setUp();
+    trimmer.trim(20);
+    await turns();
+    expect(segments()).toEqual([10, 20, 30, 40]);
   });
 
   it('is trimmed whatever else lies beside it, which is left alone', async () => {

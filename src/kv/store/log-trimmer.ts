@@ -81,7 +81,8 @@ export class LogTrimmer {
     const positions = this.#positions();
     const needed = positions.findIndex((position, index) => {
       const end = positions[index + 1];
-      return end === undefined || end > this.#flushed || !this.#sealed.has(position);
+      // The last frame that is in tables stays, too: the next open knows the log by it.
+      return end === undefined || end >= this.#flushed || !this.#sealed.has(position);
     });
     return positions.slice(0, Math.max(0, needed));
   }

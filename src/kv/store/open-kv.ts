@@ -146,20 +146,21 @@ function openStore<Value>(
   const refusal = ({ guards }: PendingBatch): VarveError | undefined =>
     guardRefusal(tree, writer.lastSequence, guards);
   const writer: KvWriter = new KvWriter({ tree, log, clock: parts.clock, refusal });
-  tree.start();
+  const { orphans, isNameDurable } = tree.start();
   if (readOnly) {
     writer.close(readOnlyError('no'));
-  } else if (tree.folder.isNameDurable) {
+  } else if (isNameDurable) {
     // No manifest that may come back needs more of the log.
     log.flushed(tree.state.flushedSequence);
   }
-  const recovery = reportRecovery(tree, log, parts.logger);
+  const recovery = reportRecovery(tree, log, orphans, parts.logger);
   return new LocalKvStore({ ...parts, tree, log, writer, recovery, lock, codec });
 }
 
 function reportRecovery(
-  { folder: { isNew, orphans, discarded }, isReadOnly }: Tree,
+  { folder: { isNew, discarded }, isReadOnly }: Tree,
   { found }: StoreLog,
+  orphans: readonly string[],
   logger: Logger,
 ): KvRecovery {
   const recovery = { isNew, ...found, orphans, discarded };

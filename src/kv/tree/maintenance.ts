@@ -138,20 +138,24 @@ export class Maintenance {
     if (memtables.frozenCount === 0 || this.state.flushedSequence >= sequence) {
       return;
     }
-    if (this.#logFailure !== undefined) {
-      throw this.#logFailure;
-    }
+    this.#checkWorking();
     const flushed = this.#flushWaiters.wait(sequence);
     this.#flushing.startNow();
     await flushed;
   }
 
+  /** Throws if nothing more is done: who waited would never be told. */
+  #checkWorking(): void {
+    const ended = this.#isClosing ? closedError() : this.#logFailure;
+    if (ended !== undefined) {
+      throw ended;
+    }
+  }
+
   /** Resolves when there is nothing to do. Rejects if what there is can't be done now. */
   async settled(): Promise<void> {
     assert(this.#isStarted, 'a tree that was not started does not settle');
-    if (this.#logFailure !== undefined) {
-      throw this.#logFailure;
-    }
+    this.#checkWorking();
     const settled = this.#idleWaiters.wait(0);
     this.#flushing.startNow();
     this.#compacting.startNow();
@@ -172,9 +176,7 @@ export class Maintenance {
       if (unknown.length > 0) {
         await hidden.lookAt(unknown, clock, () => this.#isClosing);
       }
-      if (this.#isClosing) {
-        throw closedError();
-      }
+      this.#checkWorking();
       merged = this.#manual.add(from, to);
       this.#compacting.startNow();
     } finally {

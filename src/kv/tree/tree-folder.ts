@@ -1,4 +1,4 @@
-/** The folder of a tree: made if there is none, else looked at and tidied up. */
+/** The folder of a tree: made if there is none, else looked at. */
 import { VarveError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import { reached } from '../../base/reached.ts';
@@ -10,7 +10,8 @@ import {
   type FolderOptions,
   replaceManifest,
 } from '../manifest/manifest-store.ts';
-import { tablePath, tablesDirectory } from '../sstable/names.ts';
+import type { OrphanPlan } from '../manifest/orphans.ts';
+import { tablesDirectory } from '../sstable/names.ts';
 
 export interface OpenedFolder {
   readonly directory: string;
@@ -18,10 +19,8 @@ export interface OpenedFolder {
   /** Above every number that was ever in a file's name here. */
   readonly nextTableNumber: number;
   readonly isNew: boolean;
-  /** Paths of tables that no manifest named, removed or set aside. */
-  readonly orphans: readonly string[];
-  /** The manifest's name is durable: what only an older one needs may go. */
-  readonly isNameDurable: boolean;
+  /** What is to become of tables that no manifest names, once the owner's log has been checked; undefined if there is nothing to do. */
+  readonly plan: OrphanPlan | undefined;
   /** Why a tree that is made again from elsewhere was emptied. */
   readonly discarded: string | undefined;
 }
@@ -50,11 +49,9 @@ export function openTreeFolder(
   let discarded: string | undefined;
   switch (check.outcome) {
     case 'intact': {
-      const { state, nextTableNumber, removed, setAside, isNameDurable } = check;
+      const { state, nextTableNumber, plan } = check;
       log?.check();
-      const orphans = [...removed, ...setAside].map((number) => tablePath(directory, number));
-      const common = { directory, state, nextTableNumber, isNameDurable };
-      return { ...common, isNew: false, orphans, discarded };
+      return { directory, state, nextTableNumber, isNew: false, plan, discarded };
     }
     case 'new':
       if (!create || options.readOnly === true) {
@@ -80,6 +77,5 @@ export function openTreeFolder(
   const state = emptyManifest({ identity, hasLog: log !== undefined });
   replaceManifest(fileSystem, directory, encodeManifest(state));
   const { nextTableNumber } = state;
-  const common = { directory, state, nextTableNumber, isNameDurable: true };
-  return { ...common, isNew: true, orphans: [], discarded };
+  return { directory, state, nextTableNumber, isNew: true, plan: undefined, discarded };
 }

@@ -410,4 +410,14 @@ describe('a tree', () => {
     expect(again.stats().reads.filterMisses).toBeGreaterThanOrEqual(filterMisses);
     await again.close();
   });
+
+  it('answers who asks for work while it is being closed, or afterwards', async () => {
+    const tree = started(disk());
+    put(tree, 1, 'key', 'value');
+    const closing = tree.close();
+    await expect(tree.maintenance.flush()).rejects.toMatchObject({ code: 'CLOSED' });
+    await expect(tree.maintenance.settled()).rejects.toMatchObject({ code: 'CLOSED' });
+    await closing;
+    await expect(tree.maintenance.flush()).rejects.toMatchObject({ code: 'CLOSED' });
+  });
 });

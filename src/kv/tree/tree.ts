@@ -25,7 +25,7 @@ import { WatchedBackground } from '../compaction/watched-background.ts';
 import type { Found } from '../entries/cursor.ts';
 import type { ManifestState } from '../manifest/format.ts';
 import { LEVEL_COUNT } from '../manifest/levels.ts';
-import { discardTables } from '../manifest/manifest-store.ts';
+import { discardTables, type TidiedFolder, tidyFolder } from '../manifest/manifest-store.ts';
 import { BlockCache } from '../sstable/block-cache.ts';
 import { tablePath } from '../sstable/names.ts';
 import { ReadCounters } from '../sstable/read-counters.ts';
@@ -107,6 +107,17 @@ export function openTree(
   return new Tree(parts, settings, folder, owner);
 }
 
+/** What starting has done. */
+export interface StartedTree {
+  /** Paths of tables that no manifest named, removed or set aside. */
+  readonly orphans: readonly string[];
+  /** The manifest's name is durable: what only an older one needs may go. */
+  readonly isNameDurable: boolean;
+}
+
+/** Of a tree that has just been made. */
+const NOTHING_TIDIED: TidiedFolder = { removed: [], setAside: [], isNameDurable: true };
+
 export class Tree {
   readonly folder: OpenedFolder;
   /** Takes what is written. */
@@ -172,11 +183,21 @@ export class Tree {
     return this.maintenance.state;
   }
 
-  /** Upkeep begins: everything that the owner's log holds and tables don't has been inserted. */
-  start(): void {
-    if (!this.isReadOnly) {
-      this.maintenance.start();
+  /**
+   * Upkeep begins: the owner's log has been checked, and everything that it holds and tables don't has been inserted. Order: what no manifest
+   * names is removed only now, for a log that is refused must leave the folder as it was.
+   */
+  start(): StartedTree {
+    if (this.isReadOnly) {
+      return { orphans: [], isNameDurable: false };
     }
+    const { directory, state, plan } = this.folder;
+    const { fileSystem } = this.#parts;
+    const tidied = plan && tidyFolder(fileSystem, directory, { state, plan });
+    this.maintenance.start();
+    const { removed, setAside, isNameDurable } = tidied ?? NOTHING_TIDIED;
+    const orphans = [...removed, ...setAside].map((number) => tablePath(directory, number));
+    return { orphans, isNameDurable };
   }
 
   /** Finds what a reader at `sequence` sees of a key. False if that is nothing. */
