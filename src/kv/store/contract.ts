@@ -1,10 +1,9 @@
 /** The interface of the key-value store. */
 import type { TableMeta } from '../sstable/table-meta.ts';
 import type { Snapshot as KvSnapshot } from '../tree/snapshot-list.ts';
-import type { TreeStats } from '../tree/tree.ts';
-import type { VerifyOptions, VerifyReport } from '../tree/verify-tables.ts';
+import type { TreeStats, VerifyOptions, VerifyReport } from '../tree/tree-reports.ts';
 
-export type { LevelStats as KvLevelStats } from '../tree/tree.ts';
+export type { LevelStats as KvLevelStats } from '../tree/tree-reports.ts';
 export type { KvSnapshot, VerifyOptions as KvVerifyOptions, VerifyReport as KvVerifyReport };
 
 /** Keys and values are bytes; a string stands for its UTF-8. */

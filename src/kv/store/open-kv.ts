@@ -1,3 +1,6 @@
+import { compactionSettings } from '../compaction/compaction-settings.ts';
+import { wholeKeys } from '../sstable/filter-rule.ts';
+import { type TreeSettings, openTree, type Tree, type TreeParts } from '../tree/tree.ts';
 import { checkPath } from '../../base/arguments.ts';
 import { asVarveError, readOnlyError, VarveError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
@@ -11,7 +14,6 @@ import { chooseThreads } from '../../io/thread-choice.ts';
 import { logHoldsFrames } from '../../journal/new-journal.ts';
 import { noRoom, poisoned } from '../../journal/write-failure.ts';
 import type { TreeOwner } from '../tree/maintenance-parts.ts';
-import { openTree, type Tree, type TreeParts } from '../tree/tree.ts';
 import type { KvRecovery, KvStore } from './contract.ts';
 import { guardRefusal } from './guards.ts';
 import { JournalLog, logOfFolder } from './journal-log.ts';
@@ -23,7 +25,6 @@ import {
   type KvOptions,
   type ResolvedKvOptions,
   resolveKvOptions,
-  treeSettings,
 } from './options.ts';
 import type { PendingBatch } from './pending-batch.ts';
 import { type LogEvents, NoLog, type StoreLog } from './store-log.ts';
@@ -176,4 +177,25 @@ function reportRecovery(
     });
   }
   return recovery;
+}
+
+function treeSettings(options: ResolvedKvOptions): TreeSettings {
+  return {
+    readOnly: options.readOnly,
+    blockCacheSize: options.blockCacheBytes,
+    openCountMax: options.maxOpenFiles,
+    tables: {
+      blockSize: options.blockBytes,
+      tableSizeMax: options.tableBytes,
+      filter: wholeKeys(options.filterBitsPerKey),
+      compression: options.compression,
+    },
+    compaction: compactionSettings({
+      levelZeroTables: options.levelZeroTables,
+      memtableSize: options.memtableBytes,
+      tableSizeMax: options.tableBytes,
+      levelBaseSize: options.levelBaseBytes,
+      levelMultiplier: options.levelMultiplier,
+    }),
+  };
 }

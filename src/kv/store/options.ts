@@ -13,9 +13,6 @@ import type { FileSystem } from '../../io/file-system.ts';
 import type { WorkerModules } from '../../io/worker-modules.ts';
 import { BLOCK_CACHE_SIZE_MAX } from '../sstable/block-cache.ts';
 import { compressorOf } from '../sstable/block-compression.ts';
-import { wholeKeys } from '../sstable/filter-rule.ts';
-import { compactionSettings } from '../compaction/compaction-settings.ts';
-import type { TreeSettings } from '../tree/tree.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -115,27 +112,6 @@ export const kvDefaults: ResolvedKvOptions = Object.freeze({
 
 /** The log's segments: what is flushed is given back in pieces of this size. */
 export const KV_SEGMENT_SIZE_MAX: number = 16 * MiB;
-
-export function treeSettings(options: ResolvedKvOptions): TreeSettings {
-  return {
-    readOnly: options.readOnly,
-    blockCacheSize: options.blockCacheBytes,
-    openCountMax: options.maxOpenFiles,
-    tables: {
-      blockSize: options.blockBytes,
-      tableSizeMax: options.tableBytes,
-      filter: wholeKeys(options.filterBitsPerKey),
-      compression: options.compression,
-    },
-    compaction: compactionSettings({
-      levelZeroTables: options.levelZeroTables,
-      memtableSize: options.memtableBytes,
-      tableSizeMax: options.tableBytes,
-      levelBaseSize: options.levelBaseBytes,
-      levelMultiplier: options.levelMultiplier,
-    }),
-  };
-}
 
 export function resolveKvOptions(given: KvOptions): ResolvedKvOptions {
   rejectUnknownNames(given, new Set(Object.keys(kvDefaults)), 'option');

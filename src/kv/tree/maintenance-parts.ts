@@ -1,3 +1,4 @@
+import type { WorkCounts } from './tree-reports.ts';
 import type { VarveError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Clock } from '../../io/clock.ts';
@@ -47,16 +48,6 @@ export interface MaintenanceSettings {
 
 /** The end of a range of keys; undefined where it has none. */
 export type RangeEnd = Uint8Array | undefined;
-
-/** What was done in the background since the tree was opened. */
-export interface WorkCounts {
-  flushes: number;
-  compactions: number;
-  moves: number;
-  ingests: number;
-  bytesRead: number;
-  bytesWritten: number;
-}
 
 export function noWork(): WorkCounts {
   return { flushes: 0, compactions: 0, moves: 0, ingests: 0, bytesRead: 0, bytesWritten: 0 };

@@ -24,8 +24,8 @@ import {
   type MaintenanceSettings,
   noWork,
   type RangeEnd,
-  type WorkCounts,
 } from './maintenance-parts.ts';
+import type { WorkCounts } from './tree-reports.ts';
 import type { Memtable } from '../memtable/memtable.ts';
 import { tablePath } from '../sstable/names.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';

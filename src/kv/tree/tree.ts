@@ -8,6 +8,7 @@
  * What is only in memory is lost with the process. `flushedSequence` and `flushedPosition` of the manifest say what is not: the owner inserts
  * the rest again from its log, then calls `start`.
  */
+import type { TreeStats, VerifyOptions, VerifyReport } from './tree-reports.ts';
 import { CorruptionError, systemCode, VarveError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Random } from '../../base/random.ts';
@@ -16,7 +17,6 @@ import type { FileSystem, HeldDirectory } from '../../io/file-system.ts';
 import type { ComponentModule } from '../../io/component.ts';
 import type { ThreadChoice } from '../../io/thread-choice.ts';
 import type { Background } from '../compaction/background.ts';
-import type { Pressure } from '../compaction/compaction-pressure.ts';
 import { inlineBackground, InlineJobs } from '../compaction/inline-background.ts';
 import { CountedTableNumbers } from '../compaction/table-numbers.ts';
 import type { TableSource } from '../compaction/table-source.ts';
@@ -35,14 +35,14 @@ import { TableReader } from '../sstable/table-reader.ts';
 import { type EntryBounds, EntryIterator } from './entry-iterator.ts';
 import { HiddenVersions } from './hidden-versions.ts';
 import { Maintenance } from './maintenance.ts';
-import type { MaintenanceSettings, TreeOwner, WorkCounts } from './maintenance-parts.ts';
+import type { MaintenanceSettings, TreeOwner } from './maintenance-parts.ts';
 import { MemtableQueue } from './memtable-queue.ts';
 import { OpenIterators } from './open-iterators.ts';
 import { ReadState } from './read-state.ts';
 import { SnapshotList } from './snapshot-list.ts';
 import { TableSet } from './table-set.ts';
 import { type OpenedFolder, openTreeFolder, type TreeFolderOptions } from './tree-folder.ts';
-import { type VerifyOptions, type VerifyReport, verifyTables } from './verify-tables.ts';
+import { verifyTables } from './verify-tables.ts';
 
 export interface TreeParts {
   readonly fileSystem: FileSystem;
@@ -69,29 +69,6 @@ export interface TreeSettings extends MaintenanceSettings {
   readonly openCountMax: number;
   /** Nobody has locked the folder, and nothing in it is changed: never flushed, never merged. */
   readonly readOnly: boolean;
-}
-
-export interface LevelStats {
-  readonly tableCount: number;
-  readonly size: number;
-}
-
-/** What a tree has to tell of itself. */
-export interface TreeStats {
-  readonly levels: readonly LevelStats[];
-  /** Entries in memory, and the bytes they take. */
-  readonly memtables: { readonly count: number; readonly size: number };
-  readonly flushedVersion: number;
-  /** Whether writes are held up, and by what. */
-  readonly pressure: { readonly state: Pressure; readonly debt: number };
-  readonly background: Readonly<WorkCounts> & {
-    /** The last failure of work in the background, until that work has succeeded. */
-    readonly error: Error | undefined;
-  };
-  readonly reads: Readonly<ReadCounters>;
-  readonly cache: { readonly size: number; readonly capacity: number };
-  readonly snapshots: number;
-  readonly openTables: number;
 }
 
 /** Opens the tree in a locked folder, or makes one. Throws what `openTreeFolder` throws. */

@@ -1,26 +1,8 @@
+import type { VerifyOptions, VerifyReport } from './tree-reports.ts';
 import { checkAborted } from '../../base/aborted.ts';
 import { CorruptionError } from '../../base/errors.ts';
 import type { Clock } from '../../io/clock.ts';
 import type { TableSet } from './table-set.ts';
-
-export interface VerifyOptions {
-  /** Called after each table, with bytes checked and bytes in all. */
-  readonly onProgress?: (progress: { readonly bytes: number; readonly bytesTotal: number }) => void;
-  /** Looked at between tables. */
-  readonly signal?: AbortSignal;
-}
-
-export interface VerifyReport {
-  readonly ok: boolean;
-  readonly tables: number;
-  readonly entries: number;
-  readonly size: number;
-  readonly problems: readonly {
-    readonly file: string;
-    readonly offset?: number;
-    readonly reason: string;
-  }[];
-}
 
 type Problem = VerifyReport['problems'][number];
 
