@@ -308,7 +308,7 @@ export class Sequencer {
   #idDraws(commit: PreparedCommit, time: number): readonly number[] | undefined {
     const { ids, journal } = this.#parts;
     const { eventCount: count } = commit;
-    if (ids.count === 0 && count === 1) {
+    if (count === 1 && (ids.count === 0 || commit.suppliedIdOf(0) !== '')) {
       return undefined;
     }
     const supplied = new Set<string>();

@@ -1,7 +1,7 @@
 /** A log is read from the position that tables cover, if the manifest's mark stands there; and refused if something else does. */
 import { createHash } from 'node:crypto';
 import type { KvOptions, KvStore } from 'varve/kv';
-import type { SimulatedFileSystem } from 'varve/testing';
+import { FaultPlan, type SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
 import {
   decodeManifest,
@@ -237,6 +237,27 @@ describe('a position at the border of two segments', () => {
     expect(kv.getSync('in the log')?.at(0)).toBe(0);
     await kv.close();
   });
+});
+
+describe('a store that can not be opened', () => {
+  it.each(['/kv/manifest', '/kv/manifest.copy'])(
+    'keeps no file open when %s can not be replaced, and opens later',
+    async (path) => {
+      const fileSystem = disk();
+      const kv = await openOn(fileSystem, options);
+      await put(kv, 0, 20, KiB);
+      await kv.close();
+      const faults = new FaultPlan({
+        when: ({ kind, target }) => (kind === 'rename' && target === path ? 'EIO' : undefined),
+      });
+      const failing = fileSystem.clone({ faults });
+      await expect(openOn(failing, options)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      expect(failing.openCount).toBe(0);
+      const again = await openOn(failing.clone({}), options);
+      expect(again.getSync('key-000019')).toHaveLength(KiB);
+      await again.close();
+    },
+  );
 });
 
 describe('a store whose log is refused', () => {

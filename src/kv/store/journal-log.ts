@@ -4,7 +4,7 @@ import type { Ending } from '../../base/ending.ts';
 import { CorruptionError, VarveError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { Random } from '../../base/random.ts';
-import type { FileSystem } from '../../io/file-system.ts';
+import type { File, FileSystem } from '../../io/file-system.ts';
 import { makeFolders } from '../../io/folders.ts';
 import { readInto } from '../../io/read-into.ts';
 import { joinPath } from '../../io/path.ts';
@@ -47,6 +47,8 @@ export class JournalLog implements StoreLog {
   readonly #trimmer: LogTrimmer;
   /** For a position to be durable. */
   readonly #waiters = new WaiterList();
+  /** The writer's, once there is one. */
+  readonly #file: File | undefined;
   /** Of the batch that was begun. */
   #slot: FrameSlot | undefined;
   /** First position of the segment that the last batch is in. */
@@ -65,6 +67,7 @@ export class JournalLog implements StoreLog {
     };
     this.lastSequence = sequenceAt(recovered.end.position) - 1;
     this.#segment = recovered.segments.at(-1)!.header.firstPosition;
+    this.#file = recovered.active?.file;
     this.#parts = parts;
     this.#tree = tree;
     const logDirectory = joinPath(directory, LOG_NAME);
@@ -174,6 +177,10 @@ export class JournalLog implements StoreLog {
 
   close(): Promise<void> {
     return this.#journal.close();
+  }
+
+  abandon(): void {
+    this.#file?.close();
   }
 
   makeCopy(directory: string, identity: Uint8Array, lastSequence: number): void {

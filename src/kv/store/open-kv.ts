@@ -1,6 +1,12 @@
 import { compactionSettings } from '../compaction/compaction-settings.ts';
 import { wholeKeys } from '../sstable/filter-rule.ts';
-import { type TreeSettings, openTree, type Tree, type TreeParts } from '../tree/tree.ts';
+import {
+  type TreeSettings,
+  openTree,
+  type Tree,
+  type TreeParts,
+  type StartedTree,
+} from '../tree/tree.ts';
 import { checkPath } from '../../base/arguments.ts';
 import { asVarveError, readOnlyError, VarveError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
@@ -147,7 +153,7 @@ function openStore<Value>(
   const refusal = ({ guards }: PendingBatch): VarveError | undefined =>
     guardRefusal(tree, writer.lastSequence, guards);
   const writer: KvWriter = new KvWriter({ tree, log, clock: parts.clock, refusal });
-  const { orphans, isNameDurable } = tree.start();
+  const { orphans, isNameDurable } = startOrAbandon(tree, log);
   if (readOnly) {
     writer.close(readOnlyError('no'));
   } else if (isNameDurable) {
@@ -156,6 +162,15 @@ function openStore<Value>(
   }
   const recovery = reportRecovery(tree, log, orphans, parts.logger);
   return new LocalKvStore({ ...parts, tree, log, writer, recovery, lock, codec });
+}
+
+function startOrAbandon(tree: Tree, log: StoreLog): StartedTree {
+  try {
+    return tree.start();
+  } catch (error) {
+    log.abandon();
+    throw error;
+  }
 }
 
 function reportRecovery(

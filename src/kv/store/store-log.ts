@@ -44,6 +44,8 @@ export interface StoreLog {
   /** Before the tree is closed: flushes what the next open would not get back otherwise, or only slowly. */
   flushRest(ending: Ending): Promise<void>;
   close(): Promise<void>;
+  /** Closes the files of a store that could not be opened; nothing was written. */
+  abandon(): void;
   /** Makes the log of a copy of the store, whose tables hold everything up to a sequence. */
   makeCopy(directory: string, identity: Uint8Array, lastSequence: number): void;
 }
@@ -102,6 +104,8 @@ export class NoLog implements StoreLog {
   }
 
   async close(): Promise<void> {}
+
+  abandon(): void {}
 
   makeCopy(): void {}
 }
