@@ -22,7 +22,7 @@ export function compareBytes(
   return leftSize - rightSize;
 }
 
-/** The same of two whole keys. */
+/** Compares two whole keys, as `compareBytes` does parts of them. */
 export function compareKeys(left: Uint8Array, right: Uint8Array): number {
   return compareBytes(left, 0, left.length, right, 0, right.length);
 }

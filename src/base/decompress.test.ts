@@ -20,7 +20,7 @@ describe.each([
   });
 
   it.skipIf(compress === undefined)(
-    'is refused with bytes behind it, and never whole without its end',
+    'is refused with bytes after it, and never whole without its end',
     () => {
       const stored = Buffer.from(compress!(plain));
       for (const rest of [Buffer.alloc(1), Buffer.from('rest'), stored]) {

@@ -12,7 +12,7 @@ export function readUint64(view: DataView, offset: number): number {
   return view.getUint32(offset + 4, true) * TWO_32 + view.getUint32(offset, true);
 }
 
-/** Of a number below 2^48. */
+/** Writes a number below 2^48. */
 export function writeUint48(view: DataView, offset: number, value: number): void {
   view.setUint32(offset, value >>> 0, true);
   view.setUint16(offset + 4, Math.floor(value / TWO_32), true);

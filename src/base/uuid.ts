@@ -6,7 +6,7 @@ const DASH = 0x2d;
 const NO_DIGIT = 16;
 /** Values of hexadecimal digits by their character; capital letters are none. */
 const digits = new Uint8Array(256).fill(NO_DIGIT);
-/** Where the first digit of each byte stands in the text. */
+/** Index in the text of the first digit of each byte. */
 const places = Uint8Array.of(0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34);
 for (let value = 0; value < 16; value += 1) {
   digits[value.toString(16).charCodeAt(0)] = value;

@@ -90,7 +90,7 @@ export class AdmissionQueue<Item> {
     for (const { item } of taken) {
       this.#aborted(item, signal);
     }
-    // Whoever stood behind a large one may fit.
+    // A small one that stood after a large one may fit now.
     this.admit();
   }
 

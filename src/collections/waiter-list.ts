@@ -17,7 +17,7 @@ export class WaiterList<Result = void> {
     return new Promise((resolve, reject) => this.add(at, resolve, reject));
   }
 
-  /** The same with callbacks; the returned function takes it out again. */
+  /** Waits with callbacks; the returned function takes the waiter out again. */
   add(
     at: number,
     resolve: (result: Result) => void,

@@ -1,4 +1,4 @@
-/** What may stand in a store's folder: its own names, and those that begin with a dot. */
+/** Names that may stand in a store's folder: its own, and those that begin with a dot. */
 import { VarveError } from '../base/errors.ts';
 import type { FileSystem } from './file-system.ts';
 import { adviceAbout } from './mount-root.ts';

@@ -23,7 +23,7 @@ import { heldFileSystem } from './held-folder.ts';
 import { startThread, type Thread, type ThreadStarter } from './thread.ts';
 import type { WorkerFile } from './worker-modules.ts';
 
-/** Whoever does what is ordered, here or on a thread. */
+/** Obeys orders, in this thread or on another one. */
 export interface Worker<Order> {
   /** `transfer`: memory that may move to whoever obeys. */
   order(order: Order, transfer?: readonly ArrayBuffer[]): void;
@@ -37,7 +37,7 @@ export interface WorkerPlan<Inline> {
   readonly file: WorkerFile;
   /** Cloned when the thread starts, but for shared memory. */
   readonly data: unknown;
-  /** What the thread does, as in "The thread that writes the log has been ended". */
+  /** Says what the thread does, as in "The thread that writes the log has been ended". */
   readonly purpose: string;
   /** Hears why the work goes on in this thread; undefined: it doesn't, and a thread that can't be started is a failure. */
   readonly goInline: ((failure: VarveError) => void) | undefined;
@@ -184,7 +184,7 @@ export class WorkerHost<Order, Report, Inline extends Worker<Order>> implements 
     }
   }
 
-  /** What fails in here is the owner's defect, as it is where both share a thread: nobody above would hear of it. */
+  /** A failure in here is the owner's defect, as it is where both share a thread: nobody above would hear of it. */
   #guarded(work: () => void): void {
     try {
       work();

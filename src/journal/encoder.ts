@@ -22,7 +22,7 @@ export interface SegmentSummary {
   readonly maxStamp: number;
 }
 
-/** What an encoder finds on the writer's side, on whichever thread that is. */
+/** An encoder's surroundings on the writer's side, on whichever thread that is. */
 export interface EncoderSurroundings {
   readonly fileSystem: FileSystem;
   /** The journal's. */

@@ -66,7 +66,7 @@ export class KnownCheck {
   }
 }
 
-/** Where a journal ends. */
+/** The end of a journal. */
 interface Reached {
   readonly path: string;
   readonly end: number;

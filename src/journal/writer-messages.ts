@@ -1,4 +1,4 @@
-/** What the owner and the writer say to each other besides frames and watermarks: calls in one thread, messages between two. */
+/** Messages between the owner and the writer besides frames and watermarks: calls in one thread, messages between two. */
 import type { WorkerFiles } from '../io/worker-host.ts';
 import type { JournalSettings } from './options.ts';
 import type { ActiveSegment } from './writer.ts';
@@ -38,7 +38,7 @@ export type WriterReport =
 
 export type ReportWriter = (report: WriterReport) => void;
 
-/** What the thread needs to be ready: cloned, but for the shared memory in it. */
+/** Data that the thread needs to be ready: cloned, but for the shared memory in it. */
 export interface WriterThreadData {
   readonly words: Int32Array;
   readonly bytes: Uint8Array;

@@ -39,8 +39,8 @@ export const ContentType: { readonly none: 0; readonly json: 1; readonly bytes: 
 } as const;
 
 /**
- * Format: persisted; never renumber. The two lowest bits are the content type. Kept free: 16 for a key id (4 bytes behind the
- * metadata size), 32 for a schema version (2 bytes behind that). From 256 on: which texts are UUIDs.
+ * Format: persisted; never renumber. The two lowest bits are the content type. Kept free: 16 for a key id (4 bytes after the
+ * metadata size), 32 for a schema version (2 bytes after that). From 256 on: which texts are UUIDs.
  */
 export const HeaderFlag: { readonly occurredAt: 4; readonly metadata: 8 } = {
   occurredAt: 4,

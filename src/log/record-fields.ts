@@ -53,7 +53,7 @@ export interface RecordFields
     Readonly<Record<FieldsOf<'hash'>, Uint8Array>>,
     Facts {}
 
-/** What an event's maker says of it that is no text. */
+/** Facts from an event's maker that are no texts. */
 interface Facts extends Record<FieldsOf<'fact'>, unknown> {
   readonly tags: readonly string[];
   readonly occurredAt: number | undefined;
@@ -74,7 +74,7 @@ export interface RecordContent
   readonly payload: readonly (string | Uint8Array)[];
 }
 
-/** What a record gets together with its position. */
+/** Fields that a record gets together with its position. */
 export interface RecordPlace extends Readonly<Record<FieldsOf<'place'>, number>> {
   readonly streamNumber: number;
   /** Position of the stream's previous event, or -1. */

@@ -1,6 +1,6 @@
 /**
  * A prepared commit as bytes, on its way through a lane to the owner of the store: its records as they will stand in the log,
- * without place and hashes, behind what the owner needs to decide about it. It lives for the moment of the hand-over, between threads
+ * without place and hashes, after what the owner needs to decide about it. It lives for the moment of the hand-over, between threads
  * of one process that run one version: no format to be kept.
  *
  *   commit   flags (4) | parts (4) | body size (4) | zeros (4) | parts | records

@@ -1,7 +1,7 @@
 import type { StreamIndex } from '../event-index/contract.ts';
 import type { ReadPlan } from './event-read.ts';
 
-/** Where a read finds its events: positions within the plan's bounds, in its order. */
+/** Positions that a read goes through: within the plan's bounds, in its order. */
 export interface PositionSource extends Iterable<number> {
   /** The positions follow each other upwards without a gap: whoever reads them may read frame by frame. */
   readonly isUnbroken: boolean;

@@ -52,11 +52,11 @@ interface Waiting {
   readonly pending: PendingCommit;
 }
 
-/** What a commit gets from the clock and from random: one time, a salt for each event, and what makes generated ids unique. */
+/** A commit's draws from clock and random: one time, a salt for each event, and what makes generated ids unique. */
 interface Draws {
   time: number;
   salts: Uint8Array;
-  /** Of each event's generated id, where the usual one may not do. */
+  /** A draw for each event's generated id, where the usual one may not do. */
   ids: readonly number[] | undefined;
 }
 
@@ -79,7 +79,7 @@ export class Sequencer {
     previousPosition: -1,
   };
   #lastTime: number;
-  /** Of generated ids, but for one that somebody has supplied. */
+  /** The usual draw of generated ids. */
   readonly #idDraw: number;
   readonly #waiting: AdmissionQueue<Waiting> = new AdmissionQueue(
     ({ commit, pending }) => this.#decide(commit, pending),

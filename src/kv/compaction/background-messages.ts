@@ -1,9 +1,9 @@
-/** What the owner and the background say to each other: calls in one thread, messages between two. */
+/** Messages between the owner and the background: calls in one thread, messages between two. */
 import type { SentComponent } from '../../io/component.ts';
 import type { WorkerFiles } from '../../io/worker-host.ts';
 import type { Job, JobResult } from './job.ts';
 
-/** What the thread needs to be ready. */
+/** Data that the thread needs to be ready. */
 export interface BackgroundThreadData {
   readonly directory: string;
   readonly identity: Uint8Array;

@@ -91,7 +91,7 @@ export function stepBlocking(job: RunningJob): void {
   job.resume(answer);
 }
 
-/** The same without blocking the event loop. */
+/** Does a job's step without blocking the event loop. */
 export async function stepAsync(job: RunningJob, clock: Clock): Promise<void> {
   let answer: number;
   try {

@@ -1,5 +1,5 @@
 /**
- * What to merge next in a tree of stretches (`MergePolicy`). Level 0 holds the runs that came last, each further level one run, the deeper
+ * Picks what to merge next in a tree of stretches (`MergePolicy`). Level 0 holds the runs that came last, each further level one run, the deeper
  * the older; runs are merged whole, from the newest to some older one.
  *
  * How far that goes decides what it costs. With k runs allowed, and t runs put in so far, write t as a sum of k binomial coefficients, the
@@ -147,7 +147,7 @@ function planRuns(
   };
 }
 
-/** Where a run stands, or may stand: of runs of level 0 the level above the run before, or the last. */
+/** The level of a run, or the one that it may go to: of runs of level 0 the level above the run before, or the last. */
 function levelOf(runs: readonly Run[], first: number): number {
   assert(first >= 0, 'the oldest run has a level');
   const { level } = runs[first]!;

@@ -2,7 +2,7 @@ import type { FileSystem } from '../../io/file-system.ts';
 import type { IngestEntry } from './ingest-pieces.ts';
 
 /**
- * Where a background finds the entries of tables by itself: it reads them, the owner's thread doesn't. A thread makes its own, by a module's name
+ * Source of the entries of new tables, in the background: it reads them, the owner's thread doesn't. A thread makes its own, by a module's name
  * (`ComponentModule`); inline it may be any object.
  */
 export interface TableSource {

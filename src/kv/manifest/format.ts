@@ -97,7 +97,7 @@ export function emptyManifest(
   };
 }
 
-/** What a state says of its log when that is in tables up to a position: never less than before. */
+/** The coverage of a state whose tables hold the log up to a position: never less than before. */
 export function coverage(
   { flushedPosition, flushedMark }: ManifestState,
   position: number,

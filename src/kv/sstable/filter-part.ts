@@ -101,7 +101,7 @@ export class SoughtHash {
   }
 }
 
-/** What a filter says of a key: surely not there, perhaps there; or nothing, because it doesn't cover such keys. */
+/** Answer of a filter about a key: surely not there, perhaps there; or nothing, because it doesn't cover such keys. */
 export type FilterAnswer = 'absent' | 'possible' | 'silent';
 
 export class TableFilter {
@@ -138,7 +138,7 @@ export class TableFilter {
     return this.#answer(bitsPerKey, coveredSize(axis, key.length), hash);
   }
 
-  /** The same of all keys that a search wants at once, which begin like `start`, if they share what the filter covers. */
+  /** Asks about all keys that a search wants at once, which begin like `start`, if they share what the filter covers. */
   askWanted(start: Uint8Array, wanted: WantedKeys, hash: SoughtHash): FilterAnswer {
     const axis = axisOf(this.#rule, start, 0, wanted.prefixSize);
     const { bitsPerKey } = axis ?? this.#rule;

@@ -34,7 +34,7 @@ import type { LogEvents, StoreLog } from './store-log.ts';
  * much takes about as long as a flush, 5 to 10 ms.
  */
 const REPLAYED_SIZE_MAX = 256 * 1024;
-/** The same where nothing was flushed before: to start the thread that does it takes far longer. */
+/** Limit where nothing was flushed before: starting the thread that flushes takes far longer. */
 const REPLAYED_SIZE_MAX_AT_FIRST = 1024 * 1024;
 
 export class JournalLog implements StoreLog {
@@ -49,12 +49,12 @@ export class JournalLog implements StoreLog {
   readonly #waiters = new WaiterList();
   /** The writer's, once there is one. */
   readonly #file: File | undefined;
-  /** Of the batch that was begun. */
+  /** Place of the batch that was begun. */
   #slot: FrameSlot | undefined;
   /** First position of the segment that the last batch is in. */
   #segment: number;
 
-  /** What the log holds and the tables don't goes into the tree's memtables. Throws `CORRUPT`. */
+  /** Recovers the log: entries that the tables lack go into the tree's memtables. Throws `CORRUPT`. */
   constructor(parts: TreeParts, options: ResolvedKvOptions, tree: Tree, events: LogEvents) {
     const { directory, isNew } = tree.folder;
     const { fileSystem } = parts;

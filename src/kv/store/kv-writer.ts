@@ -1,6 +1,6 @@
 /**
  * Gives batches their sequences, in the order of the calls: into the log's lane and into the memtable in one step, so that what is visible
- * is also on its way to the disk. A batch that finds no room waits, and everybody behind it.
+ * is also on its way to the disk. A batch that finds no room waits, and so do all after it.
  */
 import { aborted } from '../../base/aborted.ts';
 import { assert } from '../../base/assert.ts';
@@ -25,7 +25,7 @@ import { PendingBatch } from './pending-batch.ts';
 import { NO_BYTES } from '../entries/cursor.ts';
 import type { StoreLog } from './store-log.ts';
 
-/** What deciding about a batch rests on. */
+/** The parts that a decision about a batch rests on. */
 export interface KvWriterParts {
   readonly tree: {
     readonly memtables: MemtableQueue;
@@ -115,7 +115,7 @@ export class KvWriter {
     }
   }
 
-  /** Writes go on, behind the sequence that was taken. */
+  /** Writes go on after the sequence that was taken. */
   release(): void {
     if (this.#heldSequence !== undefined) {
       this.lastSequence = this.#heldSequence;

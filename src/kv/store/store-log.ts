@@ -1,4 +1,4 @@
-/** What a batch goes through before it goes to memory: a journal (`journal-log.ts`), or nothing. */
+/** The log that a batch goes through before it goes to memory: a journal (`journal-log.ts`), or none. */
 import { checkRange } from '../../base/arguments.ts';
 import type { Ending } from '../../base/ending.ts';
 import type { VarveError } from '../../base/errors.ts';
@@ -8,7 +8,7 @@ import type { BatchBody } from './batch-body.ts';
 import type { KvRecovery } from './contract.ts';
 import type { PendingBatch } from './pending-batch.ts';
 
-/** What a log tells its store. */
+/** Events that a log reports to its store. */
 export interface LogEvents {
   /** More may fit than before. */
   roomChanged(): void;
@@ -50,7 +50,7 @@ export interface StoreLog {
   makeCopy(directory: string, identity: Uint8Array, lastSequence: number): void;
 }
 
-/** Of a store whose owner keeps a log elsewhere: what isn't flushed is gone when the process ends. */
+/** No log: the store's owner keeps one elsewhere, and what isn't flushed is gone when the process ends. */
 export class NoLog implements StoreLog {
   readonly found: StoreLog['found'] = { wasClosed: true, replayed: 0, quarantined: undefined };
   readonly lastSequence: number;

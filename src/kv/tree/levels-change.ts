@@ -1,4 +1,4 @@
-/** What finished work changes about the levels. */
+/** Changes to the levels by finished work. */
 import { compareKeys } from '../../base/compare-bytes.ts';
 import type { CompactionPlan } from '../compaction/compaction-picker.ts';
 import type { CompactionSettings } from '../compaction/compaction-settings.ts';

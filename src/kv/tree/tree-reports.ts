@@ -1,7 +1,7 @@
-/** What a tree tells of itself. Public, so nothing of its insides is named here. */
+/** Reports of a tree about itself. Public, so nothing of its insides is named here. */
 import type { ReadCounters } from '../sstable/read-counters.ts';
 
-/** What was done in the background since the tree was opened. */
+/** Work done in the background since the tree was opened. */
 export interface WorkCounts {
   flushes: number;
   compactions: number;
@@ -16,7 +16,7 @@ export interface LevelStats {
   readonly size: number;
 }
 
-/** What a tree has to tell of itself. */
+/** The state of a tree, in numbers. */
 export interface TreeStats {
   readonly levels: readonly LevelStats[];
   /** Entries in memory, and the bytes they take. */

@@ -57,7 +57,7 @@ export interface TreeParts {
   readonly source?: TreeSource;
 }
 
-/** The same source twice: as an object for this thread, and by its module for another one. */
+/** One source in two forms: an object for this thread, and its module's name for another one. */
 export interface TreeSource {
   readonly inline: TableSource;
   readonly named: ComponentModule | undefined;
@@ -84,7 +84,7 @@ export function openTree(
   return new Tree(parts, settings, folder, owner);
 }
 
-/** What starting has done. */
+/** Result of starting a tree. */
 export interface StartedTree {
   /** Paths of tables that no manifest named, removed or set aside. */
   readonly orphans: readonly string[];
@@ -92,7 +92,7 @@ export interface StartedTree {
   readonly isNameDurable: boolean;
 }
 
-/** Of a tree that has just been made. */
+/** A tree that has just been made has nothing to remove. */
 const NOTHING_TIDIED: TidiedFolder = { removed: [], setAside: [], isNameDurable: true };
 
 export class Tree {
