@@ -59,17 +59,15 @@ export function readSegmentHeader(
   }
   const header = decodeSegmentHeader(bytes.subarray(0, size));
   if (isRefusal(header)) {
-    throw refused(path, 0, header);
+    throw refused(path, 0, header, firstPosition);
   }
   if (!sameBytes(header.identity, identity)) {
-    throw new CorruptionError(path, 8, 'the segment belongs to another store');
+    const reason = 'the segment belongs to another store';
+    throw new CorruptionError(path, 8, reason, undefined, firstPosition);
   }
   if (header.firstPosition !== firstPosition) {
-    throw new CorruptionError(
-      path,
-      48,
-      `the segment holds positions from ${header.firstPosition} on, not from ${firstPosition} as its name says`,
-    );
+    const reason = `the segment holds positions from ${header.firstPosition} on, not from ${firstPosition} as its name says`;
+    throw new CorruptionError(path, 48, reason, undefined, firstPosition);
   }
   return header;
 }

@@ -25,6 +25,7 @@ import { OffsetTable } from '../journal/offset-table.ts';
 import type { RecoveredSegment } from '../journal/recovery.ts';
 import { recordSizeAt } from './format.ts';
 import { checkCrc, checkDigest } from './log-encoder.ts';
+import type { LogRange } from './log-range.ts';
 import { RecordView } from './record-view.ts';
 
 /** One segment as the reader knows it. */
@@ -51,6 +52,7 @@ const READ_SIZE_FIRST = 4 * 1024;
 
 export class EventLog {
   readonly directory: string;
+  readonly #identity: Uint8Array;
   readonly #fileSystem: FileSystem;
   readonly #openFilesMax: number;
   readonly #segments: SegmentEntry[];
@@ -64,12 +66,13 @@ export class EventLog {
 
   constructor(
     fileSystem: FileSystem,
-    directory: string,
+    { directory, identity }: { readonly directory: string; readonly identity: Uint8Array },
     segments: readonly RecoveredSegment[],
     openFilesMax: number,
   ) {
     this.#fileSystem = fileSystem;
     this.directory = directory;
+    this.#identity = identity;
     this.#openFilesMax = openFilesMax;
     this.#segments = segments.map(({ header, path, offsets }) => ({
       firstPosition: header.firstPosition,
@@ -153,6 +156,32 @@ export class EventLog {
     const offset = this.#offsetOf(segment, this.#fileOf(segment), first) - FRAME_HEADER_SIZE;
     const walk = this.#walk(segment, { offset, position: first, link: undefined });
     return new FrameSource((next) => this.#openWalk(next), walk);
+  }
+
+  /** The events from `from` to below `to`, both borders of commits and all durable, for `recordsOf` to read elsewhere. */
+  rangeOf(from: number, to: number): LogRange {
+    assert(from < to, 'a range holds an event');
+    const record = new RecordView();
+    this.readRecord(from, record, false);
+    assert(record.commitIndex === 0, 'a range begins with a commit');
+    return {
+      directory: this.directory,
+      identity: this.#identity,
+      segment: this.#segmentOf(from).firstPosition,
+      offset: record.fileOffset - FRAME_HEADER_SIZE,
+      from,
+      to,
+    };
+  }
+
+  /** The smallest border of a commit at or behind `position`. Everything below `position` must be durable. */
+  borderAtOrBehind(position: number): number {
+    if (position === 0) {
+      return 0;
+    }
+    const record = new RecordView();
+    this.readRecord(position - 1, record, false);
+    return position - 1 - record.commitIndex + record.commitCount;
   }
 
   /** What is known of each segment, oldest first. */

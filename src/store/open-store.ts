@@ -151,7 +151,7 @@ function assemble<Event extends NewEvent>(
     }
     const opening = { isNew, isReadOnly };
     const recovery = reportRecovery(recovered.recovery, end.position, opening, logger);
-    const log = new EventLog(fileSystem, logDirectory, recovered.segments, options.maxOpenFiles);
+    const log = new EventLog(fileSystem, place, recovered.segments, options.maxOpenFiles);
     const duplicates = new DuplicateFinder(log, keys, ids, codecs);
     // The journal speaks only after it has been given work, and by then all parts are there.
     const events: JournalEvents = {
