@@ -29,6 +29,7 @@ import type {
 } from './recovery.ts';
 import type { SegmentScan } from './segment-scan.ts';
 import { sealSegment } from './segment-sealer.ts';
+import { SparseOffsets } from './sparse-offsets.ts';
 import type { ActiveSegment } from './writer.ts';
 
 /** Changes the folder of a journal that was inspected: now, and only now. */
@@ -160,8 +161,8 @@ function renewEmptySegment(parts: RecoveryParts, { header, frameCount, path }: S
 /** Returns the paths of segments that got a footer now. Without space they stay as they are. */
 function sealFullSegments(parts: RecoveryParts, scans: readonly FullScan[]): string[] {
   const sealed: string[] = [];
-  for (const { scan, summary, isSealed } of scans) {
-    if (summary === undefined || isSealed) {
+  for (const { scan, summary, sparse } of scans) {
+    if (summary === undefined || sparse !== undefined) {
       continue;
     }
     const file = parts.fileSystem.open(scan.path, 'write');
@@ -204,14 +205,14 @@ function activeOf(parts: RecoveryParts, scan: SegmentScan, tailDurable: number):
   };
 }
 
-export function infoOf({ scan, isSealed }: FullScan, sealed: readonly string[]): RecoveredSegment {
-  const sealedNow = isSealed || sealed.includes(scan.path);
+export function infoOf({ scan, sparse }: FullScan, sealed: readonly string[]): RecoveredSegment {
+  const sealedNow = sealed.includes(scan.path);
   return {
     path: scan.path,
     header: scan.header,
     count: scan.position - scan.header.firstPosition,
     framesEnd: scan.end,
-    isSealed: sealedNow,
-    offsets: sealedNow ? undefined : scan.offsets.clone(),
+    isSealed: sealedNow || sparse !== undefined,
+    offsets: sparse ?? (sealedNow ? SparseOffsets.fromTable(scan.offsets) : scan.offsets.clone()),
   };
 }

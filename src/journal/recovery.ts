@@ -29,6 +29,7 @@ import { KnownCheck, type KnownPosition } from './known-position.ts';
 import { endOf, infoOf, repairJournal, stateOf } from './journal-repair.ts';
 import { SPARE_NAME, TAIL_NAME } from './names.ts';
 import type { OffsetTable } from './offset-table.ts';
+import { SparseOffsets } from './sparse-offsets.ts';
 import {
   type FoundFooter,
   isRefusedFooter,
@@ -92,9 +93,9 @@ export interface JournalRecovery {
   readonly sealed: readonly string[];
 }
 
-/** A segment, with the offsets of its positions if no footer holds them. */
+/** A segment, with the offsets of its positions: all of them if no footer holds them, else every 16th. */
 export interface RecoveredSegment extends SegmentInfo {
-  readonly offsets: OffsetTable | undefined;
+  readonly offsets: OffsetTable | SparseOffsets;
 }
 
 /** Where a journal ends: the next frame's segment, offset and position. */
@@ -207,7 +208,8 @@ export interface FullScan {
   readonly scan: SegmentScan;
   /** Of full segments only. */
   readonly summary: SegmentSummary | undefined;
-  readonly isSealed: boolean;
+  /** Every 16th offset, of a segment with a footer. */
+  readonly sparse: SparseOffsets | undefined;
   readonly fileSize: number;
 }
 
@@ -293,7 +295,7 @@ function scanOne(
         const reason = 'a newer segment existed and is missing';
         throw new CorruptionError(path, scan.end, reason, undefined, scan.position);
       }
-      return { scan, summary: undefined, isSealed: false, fileSize };
+      return { scan, summary: undefined, sparse: undefined, fileSize };
     }
     if (scan.position !== successor) {
       throw new CorruptionError(
@@ -304,16 +306,18 @@ function scanOne(
         scan.position,
       );
     }
+    // A footer that isn't whole is made again.
+    const footer = isWhole(found) ? found : undefined;
+    const sparse = footer && SparseOffsets.fromBytes(footer.table);
     if (passed !== undefined) {
-      return { scan, summary: undefined, isSealed: true, fileSize };
+      return { scan, summary: undefined, sparse, fileSize };
     }
     const summary = parts.encoder.sealSegment();
-    const isSealed = typeof found === 'object';
-    // A footer that isn't whole is made again. One that is whole was made from these very frames.
-    if (isSealed && !footerAgrees(found, scan, summary)) {
+    // One that is whole was made from these very frames.
+    if (footer !== undefined && !footerAgrees(footer, scan, summary)) {
       throw new CorruptionError(path, scan.end, 'the footer contradicts the frames');
     }
-    return { scan, summary, isSealed, fileSize };
+    return { scan, summary, sparse, fileSize };
   } finally {
     file.close();
   }

@@ -1,16 +1,15 @@
 /**
- * The log as a reader sees it: where each position lies, and the record there. Finding a place is arithmetic: a binary
- * search over segments, then one entry of the segment's offset table, in memory while the segment is being written and in
- * its footer afterwards. Reading one event reads that event.
+ * The log as a reader sees it: where each position lies, and the record there. Finding a place is arithmetic: a binary search over segments,
+ * then the offset itself in the segment being written, and in a sealed one the nearest offset that is kept, from which the read walks
+ * (`record-search.ts`). Reading one event is one read.
  */
 import { firstIndexWhere } from '../base/binary-search.ts';
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
-import { viewOf } from '../base/integers.ts';
-import { limits } from '../base/limits.ts';
+import { isRefusal, refused } from '../base/refusal.ts';
 import type { File, FileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
-import { readInto } from '../io/read-into.ts';
+import { readInto, readIntoAsync } from '../io/read-into.ts';
 import {
   decodeSegmentHeader,
   FRAME_HEADER_SIZE,
@@ -19,23 +18,30 @@ import {
   segmentHeaderCrc,
   segmentName,
 } from '../journal/format.ts';
-import { isRefusal, refused } from '../base/refusal.ts';
 import { FrameWalker } from '../journal/frame-walker.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
 import type { RecoveredSegment } from '../journal/recovery.ts';
-import { recordSizeAt } from './format.ts';
-import { checkCrc, checkDigest } from './log-encoder.ts';
+import { SparseOffsets } from '../journal/sparse-offsets.ts';
 import type { LogRange } from './log-range.ts';
+import { ReadBuffer, RecordSearch } from './record-search.ts';
 import { RecordView } from './record-view.ts';
 
 /** One segment as the reader knows it. */
 interface SegmentEntry {
   readonly firstPosition: number;
   readonly path: string;
-  /** In memory until the footer holds them. */
-  offsets: OffsetTable | undefined;
-  /** Where they are in the file, once it has been looked up. */
+  /** All of them until the segment has a footer, then every 16th. */
+  offsets: OffsetTable | SparseOffsets;
+  /** Where a sealed segment's offset table begins, once that is known. */
   tableAt: number | undefined;
+}
+
+/** A file of the log that is kept open. */
+interface OpenSegment {
+  readonly file: File;
+  /** Asynchronous reads that have not ended: the file is closed after the last. */
+  readerCount: number;
+  isReleased: boolean;
 }
 
 export interface SegmentSummaryInfo {
@@ -48,8 +54,6 @@ export interface SegmentSummaryInfo {
   readonly size: number;
 }
 
-const READ_SIZE_FIRST = 4 * 1024;
-
 export class EventLog {
   readonly directory: string;
   readonly #identity: Uint8Array;
@@ -58,11 +62,9 @@ export class EventLog {
   readonly #segments: SegmentEntry[];
   #newestOffsets: OffsetTable | undefined;
   /** Handles for reading single records, least recently used first. */
-  readonly #files = new Map<SegmentEntry, File>();
+  readonly #files = new Map<SegmentEntry, OpenSegment>();
   #isClosed = false;
-  #buffer = Buffer.allocUnsafe(READ_SIZE_FIRST);
-  #view = viewOf(this.#buffer);
-  readonly #word = Buffer.allocUnsafe(4);
+  readonly #buffer = new ReadBuffer();
 
   constructor(
     fileSystem: FileSystem,
@@ -74,13 +76,14 @@ export class EventLog {
     this.directory = directory;
     this.#identity = identity;
     this.#openFilesMax = openFilesMax;
-    this.#segments = segments.map(({ header, path, offsets }) => ({
+    this.#segments = segments.map(({ header, path, offsets, isSealed, framesEnd }) => ({
       firstPosition: header.firstPosition,
       path,
       offsets,
-      tableAt: undefined,
+      tableAt: isSealed ? framesEnd : undefined,
     }));
-    this.#newestOffsets = this.#segments.at(-1)?.offsets;
+    const newest = segments.at(-1)?.offsets;
+    this.#newestOffsets = newest instanceof OffsetTable ? newest : undefined;
   }
 
   get segmentCount(): number {
@@ -105,44 +108,60 @@ export class EventLog {
   /** Where a record lies, or will lie, in a segment that is not sealed yet. */
   offsetInMemory(position: number): number {
     const segment = this.#segmentOf(position);
-    assert(segment.offsets !== undefined, 'offsets of what is in flight are in memory');
-    return segment.offsets.at(position - segment.firstPosition);
+    const { offsets } = segment;
+    assert(offsets instanceof OffsetTable, 'offsets of what is in flight are in memory');
+    return offsets.at(position - segment.firstPosition);
   }
 
-  /** The segment's footer is on disk: its offsets are looked up there. */
+  /** The segment's footer is on disk and holds all offsets: few of them stay in memory. */
   sealed(firstPosition: number): void {
     const segment = this.#segments.find((entry) => entry.firstPosition === firstPosition);
     assert(segment !== undefined, 'a sealed segment is known');
-    segment.offsets = undefined;
+    const { offsets } = segment;
+    assert(offsets instanceof OffsetTable, 'a segment is sealed once');
+    segment.offsets = SparseOffsets.fromTable(offsets);
   }
 
-  /** True if the offsets of this segment are looked up in its footer. */
+  /** True if this segment has a footer. */
   isSealed(firstPosition: number): boolean {
     const segment = this.#segments.find((entry) => entry.firstPosition === firstPosition);
-    return segment !== undefined && segment.offsets === undefined;
+    return segment?.offsets instanceof SparseOffsets;
   }
 
-  /** Points `record` to the record at a durable position, checked: place, header CRC and, unless told otherwise, payload digest. */
+  /**
+   * Points `record` to the record at a durable position, checked: place, header CRC and, unless told otherwise, payload digest. It is valid
+   * until the next call.
+   */
   readRecord(position: number, record: RecordView, checksDigest = true): void {
     const segment = this.#segmentOf(position);
-    const file = this.#fileOf(segment);
-    const offset = this.#offsetOf(segment, file, position);
-    let filled = readInto(file, this.#buffer.subarray(0, READ_SIZE_FIRST), offset);
-    const size = filled >= READ_SIZE_FIRST ? recordSizeAt(this.#view, 0) : 0;
-    if (size > filled && size <= limits.frameSizeMax) {
-      this.#grow(size);
-      filled = readInto(file, this.#buffer.subarray(0, size), offset);
+    const { file } = this.#fileOf(segment);
+    const what = { position, checksDigest };
+    const tableAt = this.#tableOf(segment, file);
+    const search = new RecordSearch(segment, tableAt, this.#buffer, record, what).run();
+    let step = search.next(0);
+    while (step.done !== true) {
+      step = search.next(readInto(file, step.value.target, step.value.offset));
     }
-    const problem =
-      record.open(this.#buffer, this.#view, 0, filled) ??
-      checkCrc(record) ??
-      checkPosition(record, position) ??
-      (checksDigest ? checkDigest(record) : undefined);
-    if (problem !== undefined) {
-      throw new CorruptionError(segment.path, offset, problem, undefined, position);
+  }
+
+  /** Does what `readRecord` does without blocking, in memory of its own: the record stays valid, and calls don't disturb each other. */
+  async readRecordAsync(position: number, record: RecordView, checksDigest = true): Promise<void> {
+    const segment = this.#segmentOf(position);
+    const open = this.#fileOf(segment);
+    const { file } = open;
+    const what = { position, checksDigest };
+    const tableAt = this.#tableOf(segment, file);
+    open.readerCount += 1;
+    try {
+      const search = new RecordSearch(segment, tableAt, new ReadBuffer(), record, what).run();
+      let step = search.next(0);
+      while (step.done !== true) {
+        step = search.next(await readIntoAsync(file, step.value.target, step.value.offset));
+      }
+    } finally {
+      open.readerCount -= 1;
+      closeIfUnused(open);
     }
-    record.file = segment.path;
-    record.fileOffset = offset;
   }
 
   /** Frames in order, beginning with the one that holds `position`, which must be durable. */
@@ -151,10 +170,11 @@ export class EventLog {
     // Only where its commit begins is of interest: who goes through the frames checks what is in them.
     this.readRecord(position, record, false);
     const first = position - record.commitIndex;
-    const index = this.#indexOf(first);
-    const segment = this.#segments[index]!;
-    const offset = this.#offsetOf(segment, this.#fileOf(segment), first) - FRAME_HEADER_SIZE;
-    const walk = this.#walk(segment, { offset, position: first, link: undefined });
+    if (first !== position) {
+      this.readRecord(first, record, false);
+    }
+    const offset = record.fileOffset - FRAME_HEADER_SIZE;
+    const walk = this.#walk(this.#segmentOf(first), { offset, position: first, link: undefined });
     return new FrameSource((next) => this.#openWalk(next), walk);
   }
 
@@ -203,7 +223,7 @@ export class EventLog {
         path: segment.path,
         firstPosition: segment.firstPosition,
         count: end - segment.firstPosition,
-        isSealed: segment.offsets === undefined,
+        isSealed: segment.offsets instanceof SparseOffsets,
         size: found.size,
       });
     }
@@ -225,8 +245,9 @@ export class EventLog {
 
   close(): void {
     this.#isClosed = true;
-    for (const file of this.#files.values()) {
-      file.close();
+    for (const open of this.#files.values()) {
+      open.isReleased = true;
+      closeIfUnused(open);
     }
     this.#files.clear();
   }
@@ -246,8 +267,8 @@ export class EventLog {
     const { path } = segment;
     // A read may be begun and left: it has no file of its own, and finds the log's own again whenever it goes on.
     const file = {
-      size: () => this.#fileOf(segment).size(),
-      read: (target: Uint8Array, offset: number) => this.#fileOf(segment).read(target, offset),
+      size: () => this.#fileOf(segment).file.size(),
+      read: (target: Uint8Array, offset: number) => this.#fileOf(segment).file.read(target, offset),
     };
     const bytes = new Uint8Array(SEGMENT_HEADER_SIZE);
     const header = decodeSegmentHeader(bytes.subarray(0, readInto(file, bytes, 0)));
@@ -256,13 +277,6 @@ export class EventLog {
     }
     const link = 'link' in start ? undefined : segmentHeaderCrc(header);
     return { path, walker: new FrameWalker(file, header.salt, { ...start, link }) };
-  }
-
-  #grow(size: number): void {
-    if (size > this.#buffer.length) {
-      this.#buffer = Buffer.allocUnsafe(size);
-      this.#view = viewOf(this.#buffer);
-    }
   }
 
   #indexOf(position: number): number {
@@ -278,22 +292,11 @@ export class EventLog {
     return this.#segments[this.#indexOf(position)]!;
   }
 
-  #offsetOf(segment: SegmentEntry, file: File, position: number): number {
-    const index = position - segment.firstPosition;
-    if (segment.offsets !== undefined) {
-      return segment.offsets.at(index);
+  /** Where the offset table of a sealed segment begins: it ends where the footer begins, at the end of the file. -1 if there is none. */
+  #tableOf(segment: SegmentEntry, file: File): number {
+    if (segment.tableAt !== undefined || segment.offsets instanceof OffsetTable) {
+      return segment.tableAt ?? -1;
     }
-    segment.tableAt ??= this.#findTable(segment, file);
-    const at = segment.tableAt + index * 4;
-    if (readInto(file, this.#word, at) !== 4) {
-      const reason = 'the offset table is cut short';
-      throw new CorruptionError(segment.path, at, reason, undefined, position);
-    }
-    return this.#word.readUInt32LE(0);
-  }
-
-  /** Where the offset table of a sealed segment begins: it ends where the footer begins, at the end of the file. */
-  #findTable(segment: SegmentEntry, file: File): number {
     const successor = this.#segments[this.#segments.indexOf(segment) + 1];
     assert(successor !== undefined, 'a sealed segment has a successor');
     const count = successor.firstPosition - segment.firstPosition;
@@ -302,10 +305,11 @@ export class EventLog {
     if (at < SEGMENT_HEADER_SIZE) {
       throw new CorruptionError(segment.path, size, 'the offset table is cut short');
     }
+    segment.tableAt = at;
     return at;
   }
 
-  #fileOf(segment: SegmentEntry): File {
+  #fileOf(segment: SegmentEntry): OpenSegment {
     assert(!this.#isClosed, 'a closed log opens no files');
     const cached = this.#files.get(segment);
     if (cached !== undefined) {
@@ -316,20 +320,22 @@ export class EventLog {
       return cached;
     }
     const file = this.#fileSystem.open(segment.path, 'read');
-    this.#files.set(segment, file);
+    const open = { file, readerCount: 0, isReleased: false };
+    this.#files.set(segment, open);
     if (this.#files.size > this.#openFilesMax) {
       const [oldest] = this.#files;
-      oldest![1].close();
       this.#files.delete(oldest![0]);
+      oldest![1].isReleased = true;
+      closeIfUnused(oldest![1]);
     }
-    return file;
+    return open;
   }
 }
 
-function checkPosition(record: RecordView, position: number): string | undefined {
-  return record.position === position
-    ? undefined
-    : `the event at position ${record.position} stands where position ${position} belongs`;
+function closeIfUnused(open: OpenSegment): void {
+  if (open.isReleased && open.readerCount === 0) {
+    open.file.close();
+  }
 }
 
 interface SegmentWalk {
