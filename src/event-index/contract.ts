@@ -7,8 +7,6 @@ import type { Derived } from '../derived/contract.ts';
 export interface StreamIndex extends Derived {
   /** Streams that were ever seen. */
   readonly streamCount: number;
-  /** Number of the stream of the record that was replayed last. */
-  readonly replayedStream: number;
   /** The stream's number, or undefined if it was never seen. */
   find(name: string): number | undefined;
   /** The stream's number, given now if it is new. */

@@ -22,7 +22,6 @@ const At = { count: 0, firstBlock: 1, lastBlock: 2, nameSize: 3 } as const;
 export class MemoryStreamIndex implements StreamIndex {
   readonly covered = 0;
   readonly failure = undefined;
-  replayedStream = 0;
   readonly #numbers = new Map<string, number>();
   readonly #names: string[] = [];
   #streams = new Uint32Array(256 * STREAM_WORDS);
@@ -40,7 +39,6 @@ export class MemoryStreamIndex implements StreamIndex {
       return `the event at position ${position} has revision ${record.revision} where ${revision} belongs`;
     }
     this.add(number, position);
-    this.replayedStream = number;
     return undefined;
   }
 

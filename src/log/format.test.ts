@@ -82,8 +82,8 @@ interface Spec {
   readonly metadataSize: number;
   readonly plainSize: number;
   readonly idDraw: number;
-  readonly streamNumber: number;
   readonly previousPosition: number;
+  readonly previousLeaf: Uint8Array | undefined;
   readonly salt: Uint8Array;
 }
 
@@ -97,7 +97,6 @@ function isStreamName(value: string): boolean {
 }
 
 const uint16 = fc.integer({ min: 0, max: 2 ** 16 - 1 });
-const uint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 const text = fc
   .string({ unit: 'grapheme', maxLength: 30 })
   .filter((value) => value === '' || isText(value));
@@ -148,8 +147,8 @@ const specs: fc.Arbitrary<Spec> = fc
     occurredAt: fc.option(fc.maxSafeInteger(), { nil: undefined }),
     content: payloads,
     idDraw: fc.integer({ min: 0, max: ID_DRAW_LIMIT - 1 }),
-    streamNumber: uint32,
     previousPosition: fc.integer({ min: -1, max: POSITION_MAX }),
+    previousLeaf: fc.constant(undefined),
     salt: fc.uint8Array({ minLength: SALT_SIZE, maxLength: SALT_SIZE }),
   })
   .map(({ content, commitIndex, commitCount, idempotencyKey, ...spec }) => ({
@@ -197,7 +196,7 @@ function encode(spec: Spec, start = 8): { bytes: Buffer; view: DataView; end: nu
   strictEqual(recordSizeAt(view, start), size);
   // What the writer fills in.
   view.setUint32(start, 0, true);
-  bytes.fill(0, start + PREVIOUS_LEAF_AT + 16, start + PREVIOUS_LEAF_AT + 2 * HASH_SIZE);
+  bytes.fill(0, start + PREVIOUS_LEAF_AT, start + PREVIOUS_LEAF_AT + 2 * HASH_SIZE);
   const around = Buffer.concat([bytes.subarray(0, start), bytes.subarray(end)]);
   strictEqual(
     around.every((byte) => byte === 0xaa),
@@ -266,7 +265,7 @@ describe('a record', () => {
         const { bytes, view, end } = encode(spec);
         const record = new RecordView();
         strictEqual(record.open(bytes, view, 8, end), undefined);
-        const { payload: _payload, salt, id, ...fields } = spec;
+        const { payload: _1, previousPosition: _2, previousLeaf: _3, salt, id, ...fields } = spec;
         expect(record).toMatchObject({
           ...fields,
           suppliedId: id,
@@ -438,8 +437,8 @@ const ordinary: Spec = {
   metadataSize: 0,
   plainSize: 2,
   idDraw: 1,
-  streamNumber: 0,
   previousPosition: -1,
+  previousLeaf: undefined,
   salt: new Uint8Array(SALT_SIZE),
 };
 

@@ -193,9 +193,12 @@ function putIdText(bytes: Buffer, at: number, text: string, size: number): numbe
   return size < text.length ? putUuid(bytes, at, text) : putText(bytes, at, text, size);
 }
 
+/** Where a record that isn't finished says whose leaf the writer puts in: a position, plus one; 0 if what stands there is right. */
+export const DRAFT_LINK_AT: number = DIGEST_AT;
+
 /**
- * Gives the record at `start` its place and its salt, the 16 bytes of `salts` from `saltAt` on. Where the hash of the stream's
- * previous event will be, the writer finds the number of the stream and that event's position.
+ * Gives the record at `start` its place and its salt, the 16 bytes of `salts` from `saltAt` on. Where the leaf of the stream's previous event
+ * will be stands that leaf if it is given, else zeros; where the digest will be, the position by which the writer finds it.
  */
 export function placeRecord(
   bytes: Buffer,
@@ -215,8 +218,17 @@ export function placeRecord(
   writeUint48(view, header + HeaderAt.position, place.position);
   writeUint48(view, header + HeaderAt.revision, place.revision);
   writeUint48(view, header + HeaderAt.time, place.time);
-  view.setUint32(header + HeaderAt.previousLeaf, place.streamNumber, true);
-  writeUint64(view, header + HeaderAt.previousLeaf + 8, place.previousPosition + 1);
+  const { previousLeaf } = place;
+  if (previousLeaf === undefined) {
+    for (let at = 0; at < HASH_SIZE; at += 4) {
+      view.setInt32(start + PREVIOUS_LEAF_AT + at, 0);
+    }
+    writeUint64(view, start + DRAFT_LINK_AT, place.previousPosition + 1);
+  } else {
+    assert(previousLeaf.length === HASH_SIZE, 'a leaf is a hash');
+    bytes.set(previousLeaf, start + PREVIOUS_LEAF_AT);
+    writeUint64(view, start + DRAFT_LINK_AT, 0);
+  }
   const target = header + view.getUint16(start + 4, true);
   // A loop: `set` is a call into native code.
   for (let index = 0; index < SALT_SIZE; index += 1) {

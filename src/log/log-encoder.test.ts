@@ -4,15 +4,24 @@ import { describe, expect, it } from 'vitest';
 import { viewOf } from '../base/integers.ts';
 import type { FrameBody } from '../journal/encoder.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
-import { encodeRecord, placeRecord, recordSizeAt, recordSizeOf, SALT_SIZE } from './format.ts';
-import { MemoryLeafStore } from './leaf-store.ts';
+import {
+  encodeRecord,
+  placeRecord,
+  PREVIOUS_LEAF_AT,
+  recordSizeAt,
+  recordSizeOf,
+  SALT_SIZE,
+} from './format.ts';
+import { LeafRing } from './leaf-ring.ts';
 import { LogEncoder, type ReplayObserver } from './log-encoder.ts';
 
 const streams = ['a', 'b', 'a', 'a', 'b'];
 
-/** The body of one commit over two streams, as the owner hands it over. */
-function draftBody(commit = 0): FrameBody {
+/** The body of one commit over two streams, as the owner hands it over; of each stream the leaf before, if it gives that. */
+function draftBody(commit = 0, leaves: (Uint8Array | undefined)[] = []): FrameBody {
   const revisions = [3 * commit, 2 * commit];
+  // Of each stream: the third and the fourth of the commit before.
+  const previous = commit === 0 ? [-1, -1] : [10 + commit * 5 - 2, 10 + commit * 5 - 1];
   const firstPosition = 10 + commit * streams.length;
   const pieces: Buffer[] = [];
   for (const [index, stream] of streams.entries()) {
@@ -46,10 +55,12 @@ function draftBody(commit = 0): FrameBody {
       commitIndex: index,
       commitCount: streams.length,
       idDraw: 1,
-      streamNumber,
-      previousPosition: -1,
+      previousPosition: previous[streamNumber]!,
+      previousLeaf: leaves[streamNumber],
     };
+    leaves[streamNumber] = undefined;
     revisions[streamNumber]! += 1;
+    previous[streamNumber] = place.position;
     const piece = Buffer.alloc(recordSizeOf(content, 0));
     encodeRecord(piece, viewOf(piece), 0, content, '', 0);
     const salt = new Uint8Array(SALT_SIZE).fill(index + 1);
@@ -63,18 +74,13 @@ function draftBody(commit = 0): FrameBody {
 }
 
 function replayOf(body: FrameBody): string | undefined {
-  const revisions = new Map<string, number>();
-  const encoder = new LogEncoder(new MemoryLeafStore(), (record) => {
-    const revision = revisions.get(record.stream) ?? 0;
-    revisions.set(record.stream, revision + 1);
-    return record.stream === 'a' ? 0 : 1;
-  });
+  const encoder = new LogEncoder(observeNothing);
   return encoder.replay(body, new OffsetTable());
 }
 
 function completeBody(): { body: FrameBody; offsets: OffsetTable; encoder: LogEncoder } {
   const body = draftBody();
-  const encoder = new LogEncoder(new MemoryLeafStore(), () => 0);
+  const encoder = new LogEncoder(observeNothing);
   const offsets = new OffsetTable();
   encoder.complete(body, offsets);
   return { body, offsets, encoder };
@@ -139,19 +145,17 @@ describe('a log encoder that moves', () => {
     const transferred = run(7, (encoder) => {
       const state = encoder.takeState();
       const { groups, rest } = state.segmentLeaves;
-      const transfer = [state.leaves.buffer, groups.buffer, rest.buffer];
+      const transfer = [state.leaves.leaves.buffer, groups.buffer, rest.buffer];
       return LogEncoder.fromState(structuredClone(state, { transfer }));
     });
     expect(transferred).toEqual(expected);
   });
 
   it('goes on from what another one has replayed', () => {
-    const stayed = new LogEncoder(new MemoryLeafStore());
+    const stayed = new LogEncoder();
     const first = draftBody(0);
     stayed.complete(first, new OffsetTable());
-    const replayed = new LogEncoder(new MemoryLeafStore(), ({ stream }) =>
-      stream === 'a' ? 0 : 1,
-    );
+    const replayed = new LogEncoder(observeNothing);
     expect(replayed.replay(first, new OffsetTable())).toBeUndefined();
     const moved = LogEncoder.fromState(structuredClone(replayed.takeState()));
     const [one, other] = [draftBody(1), draftBody(1)];
@@ -163,18 +167,18 @@ describe('a log encoder that moves', () => {
 
   it('replays after a move what follows, and nothing else', () => {
     const [first, second] = [draftBody(0), draftBody(1)];
-    const writer = new LogEncoder(new MemoryLeafStore());
+    const writer = new LogEncoder();
     writer.complete(first, new OffsetTable());
     writer.complete(second, new OffsetTable());
-    const reader = new LogEncoder(new MemoryLeafStore(), numberOf);
+    const reader = new LogEncoder(observeNothing);
     expect(reader.replay(first, new OffsetTable())).toBeUndefined();
-    const moved = LogEncoder.fromState(reader.takeState(), numberOf);
+    const moved = LogEncoder.fromState(reader.takeState(), observeNothing);
     expect(moved.replay(second, new OffsetTable())).toBeUndefined();
-    expect(moved.replay(first, new OffsetTable())).toContain('is not linked');
+    expect(moved.replay(first, new OffsetTable())).toContain('was recorded before');
   });
 
   it('is not used after it has moved', () => {
-    const encoder = new LogEncoder(new MemoryLeafStore(), () => 0);
+    const encoder = new LogEncoder(observeNothing);
     encoder.takeState();
     const offsets = new OffsetTable();
     expect(() => encoder.complete(draftBody(), offsets)).toThrow('Invariant broken');
@@ -184,56 +188,61 @@ describe('a log encoder that moves', () => {
   });
 });
 
-describe('a leaf store', () => {
-  it('holds the last leaf of each stream, and zeros for others, also after a move', () => {
-    const ones = new Int32Array(10).fill(0x01010101);
-    const store = new MemoryLeafStore();
-    store.set(5_000, ones, 2);
-    store.set(3, ones, 2);
-    const moved = new MemoryLeafStore(structuredClone(store.takeState()));
-    moved.set(3, ones.fill(0x04030201), 2);
-    const repeated = [1, 2, 3, 4, 1, 2, 3, 4];
-    expect(leafOf(moved, 5_000)).toEqual(framed(Array.from({ length: 32 }, () => 1)));
-    expect(leafOf(moved, 3)).toEqual(framed([repeated, repeated, repeated, repeated].flat()));
-    for (const stream of [0, 4_999, 100_000]) {
-      expect(leafOf(moved, stream)).toEqual(framed(Array.from({ length: 32 }, () => 0)));
+describe('the link to the event before in its stream', () => {
+  it('is found among the newest leaves, as many as are needed', () => {
+    const whole = new LogEncoder();
+    const four = new LogEncoder(undefined, new LeafRing(4));
+    for (let commit = 0; commit < 5; commit += 1) {
+      const [one, other] = [draftBody(commit), draftBody(commit)];
+      whole.complete(one, new OffsetTable());
+      four.complete(other, new OffsetTable());
+      expect(other.bytes.equals(one.bytes)).toBe(true);
     }
+    const two = new LogEncoder(undefined, new LeafRing(2));
+    expect(() => two.complete(draftBody(0), new OffsetTable())).toThrow('Invariant broken');
   });
 
-  it('is not used after it has moved', () => {
-    const store = new MemoryLeafStore();
-    store.takeState();
-    const view = new DataView(new ArrayBuffer(32));
-    expect(() => store.copyTo(0, view, 0)).toThrow('Invariant broken');
-    expect(() => store.isAt(0, view, 0)).toThrow('Invariant broken');
-    expect(() => store.set(0, new Int32Array(8), 0)).toThrow('Invariant broken');
-    expect(() => store.takeState()).toThrow('Invariant broken');
+  it('comes with the record where its leaf is older', () => {
+    const whole = new LogEncoder();
+    whole.complete(draftBody(0), new OffsetTable());
+    const expected = draftBody(1);
+    whole.complete(expected, new OffsetTable());
+    const { view, bytes } = expected;
+    // The first record of each stream gets what stands in the finished one.
+    const leaves = [0, recordSizeAt(view, 0)].map((at) =>
+      bytes.subarray(at + PREVIOUS_LEAF_AT, at + PREVIOUS_LEAF_AT + 32),
+    );
+    const given = draftBody(1, leaves);
+    const fresh = new LogEncoder();
+    expect(fresh.leavesFrom(15)).toBe(15);
+    fresh.complete(given, new OffsetTable());
+    expect(given.bytes.equals(bytes)).toBe(true);
+  });
+
+  it('rests on leaves from the first position on since which none was left out', () => {
+    const writer = new LogEncoder();
+    const bodies = [0, 1, 2, 3].map((commit) => draftBody(commit));
+    for (const body of bodies) {
+      writer.complete(body, new OffsetTable());
+    }
+    const reader = new LogEncoder(observeNothing);
+    const read = (commit: number): number => {
+      expect(reader.replay(bodies[commit]!, new OffsetTable(), commit === 1)).toBeUndefined();
+      return reader.leavesFrom(10 + (commit + 1) * streams.length);
+    };
+    expect(reader.leavesFrom(0)).toBe(0);
+    expect(read(0)).toBe(10);
+    expect(read(1)).toBe(10);
+    expect(read(3)).toBe(25);
+    expect(reader.leavesFrom(31)).toBe(31);
   });
 });
 
-/** The bytes 0 to 33 after the leaf was copied to the bytes 1 to 32. */
-function leafOf(store: MemoryLeafStore, stream: number): number[] {
-  const target = new Uint8Array(34).fill(7);
-  store.copyTo(stream, viewOf(target), 1);
-  expect(store.isAt(stream, viewOf(target), 1)).toBe(true);
-  for (let at = 1; at < 33; at += 1) {
-    target[at]! ^= 128;
-    expect(store.isAt(stream, viewOf(target), 1)).toBe(false);
-    target[at]! ^= 128;
-  }
-  return [...target];
-}
-
-/** What `leafOf` gives for a leaf. */
-function framed(leaf: number[]): number[] {
-  return [7, ...leaf, 7];
-}
-
-const numberOf: ReplayObserver = ({ stream }) => (stream === 'a' ? 0 : 1);
+const observeNothing: ReplayObserver = () => undefined;
 
 /** Bytes and summaries of 120 commits in segments of 50; before every n-th commit the encoder is replaced. */
 function run(moveEvery: number, move: (encoder: LogEncoder) => LogEncoder): unknown[] {
-  let encoder = new LogEncoder(new MemoryLeafStore());
+  let encoder = new LogEncoder();
   const results: unknown[] = [];
   for (let commit = 0; commit < 120; commit += 1) {
     if (commit % moveEvery === 0) {

@@ -12,18 +12,15 @@ import { firstNonZero } from '../base/integers.ts';
 import type { FrameBody, FrameEncoder, SegmentSummary } from '../journal/encoder.ts';
 import type { OffsetTable } from '../journal/offset-table.ts';
 import { DIGEST_AT, PREVIOUS_LEAF_AT, recordHeaderCrc } from './format.ts';
-import { type LeafStore, MemoryLeafStore } from './leaf-store.ts';
+import { LeafRing, type LeafRingState } from './leaf-ring.ts';
 import { RecordView } from './record-view.ts';
 
-/**
- * Receives each record that is read back at open, in order, and answers with the number of its stream, or with what is
- * wrong with the record.
- */
-export type ReplayObserver = (record: RecordView, fileOffset: number) => number | string;
+/** Receives each record that is read back at open, in order. Returns what is wrong with it, if that shows there. */
+export type ReplayObserver = (record: RecordView, fileOffset: number) => string | undefined;
 
 /** Everything that a log encoder knows, as `structuredClone` and `postMessage` take it; buffers may be transferred. */
 export interface LogEncoderState {
-  readonly leaves: Int32Array<ArrayBuffer>;
+  readonly leaves: LeafRingState;
   readonly segmentLeaves: HashOfHashesState;
   readonly minTime: number;
   readonly maxTime: number;
@@ -35,7 +32,7 @@ export interface LogEncoderState {
  * writer's side, in log order.
  */
 export class LogEncoder implements FrameEncoder {
-  readonly #leaves: LeafStore;
+  readonly #leaves: LeafRing;
   readonly #observe: ReplayObserver | undefined;
   readonly #record = new RecordView();
   readonly #digest = new Int32Array(DIGEST_WORDS);
@@ -46,14 +43,14 @@ export class LogEncoder implements FrameEncoder {
   #hasMoved = false;
 
   /** Without `observe` it can't replay. */
-  constructor(leaves: LeafStore, observe?: ReplayObserver) {
-    this.#leaves = leaves;
+  constructor(observe?: ReplayObserver, leaves: LeafRing = new LeafRing()) {
     this.#observe = observe;
+    this.#leaves = leaves;
   }
 
   /** An encoder that goes on where the one that gave the state away stopped. */
   static fromState(state: LogEncoderState, observe?: ReplayObserver): LogEncoder {
-    const encoder = new LogEncoder(new MemoryLeafStore(state.leaves), observe);
+    const encoder = new LogEncoder(observe, LeafRing.fromState(state.leaves));
     encoder.#segmentLeaves = HashOfHashes.fromState(state.segmentLeaves);
     encoder.#minTime = state.minTime;
     encoder.#maxTime = state.maxTime;
@@ -74,6 +71,11 @@ export class LogEncoder implements FrameEncoder {
     };
   }
 
+  /** The first position whose leaf it has, with all after it up to `end`, where the log that it has replayed ends. */
+  leavesFrom(end: number): number {
+    return this.#leaves.leavesFrom(end);
+  }
+
   complete(body: FrameBody, offsets: OffsetTable): void {
     assert(!this.#hasMoved, 'a log encoder is not used after it has moved');
     const { bytes, view } = body;
@@ -81,11 +83,14 @@ export class LogEncoder implements FrameEncoder {
     const record = this.#record;
     for (let at = body.start; at < end; at = record.end) {
       record.openDraft(bytes, view, at, end);
-      const stream = record.streamNumber;
+      // Order: it stands where the digest will.
+      const { linkPosition } = record;
+      if (linkPosition >= 0) {
+        this.#leaves.copyTo(linkPosition, view, at + PREVIOUS_LEAF_AT);
+      }
       sha256Words(record.digestInput, this.#digest, 0);
       putDigest(view, at + DIGEST_AT, this.#digest, 0);
-      this.#leaves.copyTo(stream, view, at + PREVIOUS_LEAF_AT);
-      this.#addLeaf(record, stream);
+      this.#addLeaf(record);
       view.setUint32(at, recordHeaderCrc(view, at, record.headerSize), true);
       offsets.push(body.fileOffset + at - body.start);
     }
@@ -106,12 +111,9 @@ export class LogEncoder implements FrameEncoder {
         return problem;
       }
       const fileOffset = body.fileOffset + at - body.start;
-      const stream = isKnown ? undefined : observe(record, fileOffset);
-      if (typeof stream === 'string') {
-        return stream;
-      }
-      if (stream !== undefined && !this.#leaves.isAt(stream, view, at + PREVIOUS_LEAF_AT)) {
-        return `the event at position ${record.position} is not linked to the one before it in its stream`;
+      const refusal = isKnown ? undefined : observe(record, fileOffset);
+      if (refusal !== undefined) {
+        return refusal;
       }
       if (record.time < this.#maxTime) {
         return `the event at position ${record.position} was recorded before the one in front of it`;
@@ -119,7 +121,7 @@ export class LogEncoder implements FrameEncoder {
       if (index > 0 && record.time !== this.#maxTime) {
         return `the event at position ${record.position} has another time than its commit`;
       }
-      this.#addLeaf(record, stream);
+      this.#addLeaf(record);
       offsets.push(fileOffset);
       at = record.end;
     }
@@ -149,13 +151,10 @@ export class LogEncoder implements FrameEncoder {
     return summary;
   }
 
-  /** `stream`: undefined if nobody asks for its last leaf. */
-  #addLeaf(record: RecordView, stream: number | undefined): void {
+  #addLeaf(record: RecordView): void {
     const leaf = this.#digest;
     sha256Words(record.leafInput, leaf, 0);
-    if (stream !== undefined) {
-      this.#leaves.set(stream, leaf, 0);
-    }
+    this.#leaves.add(record.position, leaf, 0);
     this.#segmentLeaves.add(leaf, 0);
     this.#maxTime = record.time;
     if (this.#segmentCount === 0) {

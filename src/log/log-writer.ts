@@ -24,7 +24,7 @@ export function logWriterThread(
   );
   const takeEncoder: ThreadWriterParts['takeEncoder'] = () => {
     const state = encoder.takeState();
-    return { state, transfer: [state.leaves.buffer] };
+    return { state, transfer: [state.leaves.leaves.buffer] };
   };
   return threadWriter({ ...parts, worker, takeEncoder }, settings, active);
 }

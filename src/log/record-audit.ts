@@ -1,7 +1,6 @@
-import { DIGEST_WORDS, HashOfHashes, sha256Words } from '../base/digest.ts';
+import { copyDigest, DIGEST_WORDS, hasDigest, HashOfHashes, sha256Words } from '../base/digest.ts';
 import { plainTextProblem } from './event-decoder.ts';
 import { PREVIOUS_LEAF_AT } from './format.ts';
-import { MemoryLeafStore } from './leaf-store.ts';
 import { checkDigest } from './log-encoder.ts';
 import type { RecordView } from './record-view.ts';
 
@@ -14,8 +13,8 @@ export class RecordAudit {
   maxTime = 0;
 
   readonly #streams = new Map<string, number>();
-  readonly #leaves = new MemoryLeafStore();
-  /** By stream number: the revision that comes next, and how many gaps of the log had been met then. */
+  /** By stream number: the leaf of its last event, zeros if there was none; the revision that comes next, and how many gaps of the log had been met then. */
+  #leaves = new Int32Array(1_024 * DIGEST_WORDS);
   #revisions = new Float64Array(1_024);
   #gapsSeen = new Uint32Array(1_024);
   #gapCount = 0;
@@ -65,7 +64,7 @@ export class RecordAudit {
       this.minTime = time;
     }
     sha256Words(record.leafInput, this.#hash, 0);
-    this.#leaves.set(number, this.#hash, 0);
+    copyDigest(this.#hash, 0, this.#leaves, number * DIGEST_WORDS);
     this.#segmentLeaves.add(this.#hash, 0);
     this.#revisions[number] = record.revision + 1;
     this.#gapsSeen[number] = this.#gapCount;
@@ -81,9 +80,13 @@ export class RecordAudit {
       return;
     }
     const at = record.start + PREVIOUS_LEAF_AT;
-    if (record.revision === expected && !this.#leaves.isAt(number, record.view, at)) {
+    if (record.revision === expected && !this.#hasLeaf(number, record.view, at)) {
       report('the event is not linked to the one before it in its stream');
     }
+  }
+
+  #hasLeaf(number: number, view: DataView, at: number): boolean {
+    return hasDigest(view, at, this.#leaves, number * DIGEST_WORDS);
   }
 
   #numberOf(stream: string): number {
@@ -92,6 +95,9 @@ export class RecordAudit {
       number = this.#streams.size;
       this.#streams.set(stream, number);
       if (number === this.#revisions.length) {
+        const leaves = new Int32Array(number * 2 * DIGEST_WORDS);
+        leaves.set(this.#leaves);
+        this.#leaves = leaves;
         const revisions = new Float64Array(number * 2);
         revisions.set(this.#revisions);
         this.#revisions = revisions;

@@ -76,7 +76,8 @@ export interface RecordContent
 
 /** Fields that a record gets together with its position. */
 export interface RecordPlace extends Readonly<Record<FieldsOf<'place'>, number>> {
-  readonly streamNumber: number;
   /** Position of the stream's previous event, or -1. */
   readonly previousPosition: number;
+  /** Its leaf hash, where the writer doesn't have it any more (`oldestLeafFor`). */
+  readonly previousLeaf: Uint8Array | undefined;
 }

@@ -6,6 +6,7 @@ import { ID_DRAW_LIMIT } from './event-id.ts';
 import {
   CONTENT_TYPE_MASK,
   ContentType,
+  DRAFT_LINK_AT,
   HASH_SIZE,
   HEADER_FIXED_SIZE,
   HeaderAt,
@@ -215,14 +216,9 @@ export class RecordView implements RecordFields {
     );
   }
 
-  // Before the hashes are filled in.
-
-  get streamNumber(): number {
-    return this.view.getUint32(this.#header + HeaderAt.previousLeaf, true);
-  }
-  /** Of the stream, or -1. */
-  get previousPosition(): number {
-    return readUint64(this.view, this.#header + HeaderAt.previousLeaf + 8) - 1;
+  /** Before the hashes are filled in: whose leaf the previous one is, or -1 if it stands in its place. */
+  get linkPosition(): number {
+    return readUint64(this.view, this.start + DRAFT_LINK_AT) - 1;
   }
 
   get stream(): string {

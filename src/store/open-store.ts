@@ -25,7 +25,6 @@ import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
 import { EventLog } from '../log/event-log.ts';
 import type { RecordView } from '../log/record-view.ts';
-import { MemoryLeafStore } from '../log/leaf-store.ts';
 import { LogEncoder } from '../log/log-encoder.ts';
 import { type LogWriterParts, logWriterThread } from '../log/log-writer.ts';
 import { Sequencer } from './sequencer.ts';
@@ -132,11 +131,11 @@ function assemble<Event extends NewEvent>(
   const { fileSystem, random, codecs, clock, logger } = parts;
   const logDirectory = joinPath(directory, LOG_DIRECTORY_NAME);
   const indexes = makeIndexes(random);
-  const { keys, ids, streams } = indexes;
+  const { keys, ids } = indexes;
   let lastTime = 0;
-  const encoder = new LogEncoder(new MemoryLeafStore(), (record) => {
+  const encoder = new LogEncoder((record) => {
     lastTime = record.time;
-    return replay(indexes.derived, record) ?? streams.replayedStream;
+    return replay(indexes.derived, record);
   });
   const place = { fileSystem, directory: logDirectory, identity: identity.bytes, encoder };
   const quarantineDirectory = joinPath(directory, QUARANTINE_DIRECTORY_NAME);
@@ -149,6 +148,8 @@ function assemble<Event extends NewEvent>(
     if (active?.position === 0 && !isNew) {
       renewNames(fileSystem, directory);
     }
+    // Order: before the encoder goes to the writer's thread.
+    const leavesFrom = encoder.leavesFrom(end.position);
     const opening = { isNew, isReadOnly };
     const recovery = reportRecovery(recovered.recovery, end.position, opening, logger);
     const log = new EventLog(fileSystem, place, recovered.segments, options.maxOpenFiles);
@@ -170,7 +171,7 @@ function assemble<Event extends NewEvent>(
     duplicates.attach(journal);
     const gate = new VisibilityGate(journal);
     const state = { log, ...indexes, journal, duplicates };
-    const sequencer = new Sequencer({ ...parts, ...state, isReadOnly }, lastTime);
+    const sequencer = new Sequencer({ ...parts, ...state, isReadOnly }, { lastTime, leavesFrom });
     const payloads = {
       codec: codecs.named(options.compression),
       compressionMinBytes: options.compressionMinBytes,

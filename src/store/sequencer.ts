@@ -13,6 +13,7 @@ import {
   withApplied,
 } from '../base/errors.ts';
 import { aborted } from '../base/aborted.ts';
+import { sha256 } from '../base/digest.ts';
 import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
@@ -26,7 +27,9 @@ import { poisoned } from '../journal/write-failure.ts';
 import { formatEventId, ID_DRAW_LIMIT } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { placeRecord, SALT_SIZE } from '../log/format.ts';
+import { LEAF_RING_COUNT, oldestLeafFor } from '../log/leaf-ring.ts';
 import type { RecordPlace } from '../log/record-fields.ts';
+import { RecordView } from '../log/record-view.ts';
 import type { CommitResult } from './contract.ts';
 import type { DuplicateAnswer, DuplicateFinder } from './duplicate-finder.ts';
 import { PendingCommit } from './pending-commit.ts';
@@ -52,6 +55,16 @@ interface Waiting {
   readonly pending: PendingCommit;
 }
 
+/** Where the log that was found at open leaves off. */
+export interface SequencerStart {
+  /** Recorded time of the last event. */
+  readonly lastTime: number;
+  /** The first position whose leaf the writer has. */
+  readonly leavesFrom: number;
+  /** Leaves that it keeps. */
+  readonly leafCount?: number;
+}
+
 /** A commit's draws from clock and random: one time, a salt for each event, and what makes generated ids unique. */
 interface Draws {
   time: number;
@@ -61,6 +74,7 @@ interface Draws {
 }
 
 const REPORT_INTERVAL_MS = 60_000;
+const noLeaves: (Uint8Array | undefined)[] = [];
 
 export class Sequencer {
   readonly #parts: SequencerParts;
@@ -68,16 +82,19 @@ export class Sequencer {
   readonly #salt = new Uint8Array(SALT_SIZE);
   readonly #draws: Draws = { time: 0, salts: this.#salt, ids: undefined };
   /** Reused for every record. */
-  readonly #place: { -readonly [Field in keyof RecordPlace]: number } = {
+  readonly #place: { -readonly [Field in keyof RecordPlace]: RecordPlace[Field] } = {
     position: 0,
     revision: 0,
     time: 0,
     commitIndex: 0,
     commitCount: 0,
     idDraw: 0,
-    streamNumber: 0,
     previousPosition: -1,
+    previousLeaf: undefined,
   };
+  readonly #leavesFrom: number;
+  readonly #leafCount: number;
+  readonly #record = new RecordView();
   #lastTime: number;
   /** The usual draw of generated ids. */
   readonly #idDraw: number;
@@ -87,9 +104,14 @@ export class Sequencer {
   );
   #waitingReportedAt = 0;
 
-  constructor(parts: SequencerParts, lastTime: number) {
+  constructor(
+    parts: SequencerParts,
+    { lastTime, leavesFrom, leafCount = LEAF_RING_COUNT }: SequencerStart,
+  ) {
     this.#parts = parts;
     this.#lastTime = lastTime;
+    this.#leavesFrom = leavesFrom;
+    this.#leafCount = leafCount;
     const draw = new Uint8Array(4);
     parts.random.fill(draw);
     this.#idDraw = new DataView(draw.buffer).getUint32(0) % ID_DRAW_LIMIT;
@@ -178,6 +200,7 @@ export class Sequencer {
       return true;
     }
     let draws: Draws;
+    let oldLeaves: readonly (Uint8Array | undefined)[];
     try {
       // Order: duplicates of durable commits are answered even after a failure, new commits are not.
       if (journal.failure !== undefined) {
@@ -188,9 +211,10 @@ export class Sequencer {
         return true;
       }
       this.#checkLimits(commit);
-      if (!journal.hasRoom(commit.bodySize)) {
+      if (!journal.hasRoom(commit.bodySize) || !this.#leavesReach(commit)) {
         return false;
       }
+      oldLeaves = this.#oldLeavesOf(commit);
       draws = this.#draw(commit);
       journal.draw(commit.bodySize);
     } catch (error) {
@@ -198,7 +222,7 @@ export class Sequencer {
       return true;
     }
     try {
-      this.#accept(commit, pending, draws);
+      this.#accept(commit, pending, draws, oldLeaves);
     } catch (error) {
       // State may be half changed: nothing may be decided on it any more.
       this.#parts.journal.poison(error);
@@ -289,6 +313,51 @@ export class Sequencer {
     pending.reject(poisoned(journal.failure?.cause, 'unknown'));
   }
 
+  /** True if the leaf of everything in flight is still there when the commit is finished. If not, it can wait for the disk. */
+  #leavesReach({ eventCount }: PreparedCommit): boolean {
+    const { journal } = this.#parts;
+    const { appended, durable } = journal;
+    if (journal.pendingCount === 0 || appended + eventCount - durable <= this.#leafCount) {
+      return true;
+    }
+    reached('waited for leaves');
+    journal.publishNow();
+    return false;
+  }
+
+  /**
+   * For each part the leaf of its stream's last event, where the writer doesn't have it any more. Order: before anything is changed, for the
+   * record may be unreadable.
+   */
+  #oldLeavesOf({ parts }: PreparedCommit): readonly (Uint8Array | undefined)[] {
+    const { streams, journal } = this.#parts;
+    let position = journal.appended;
+    let leaves: (Uint8Array | undefined)[] = noLeaves;
+    for (let index = 0; index < parts.length; index += 1) {
+      const part = parts[index]!;
+      const number = part.streamNumber ?? streams.find(part.stream);
+      const last = number === undefined ? -1 : streams.lastPositionOf(number);
+      if (last >= 0 && last < this.#oldestLeafFor(position)) {
+        reached('read an old leaf');
+        leaves = leaves === noLeaves ? [] : leaves;
+        leaves[index] = this.#leafAt(last);
+      }
+      position += part.count;
+    }
+    return leaves;
+  }
+
+  #leafAt(position: number): Uint8Array {
+    const { log, journal } = this.#parts;
+    assert(position < journal.durable, 'what is not durable is recent enough for the writer');
+    log.readRecord(position, this.#record, false);
+    return sha256(this.#record.leafInput);
+  }
+
+  #oldestLeafFor(position: number): number {
+    return oldestLeafFor(position, this.#leavesFrom, this.#leafCount);
+  }
+
   /** What clock and random give. Order: before anything is changed, for both are the caller's and may fail. */
   #draw(commit: PreparedCommit): Draws {
     const { clock, random } = this.#parts;
@@ -332,7 +401,12 @@ export class Sequencer {
     });
   }
 
-  #accept(commit: PreparedCommit, pending: PendingCommit, { time, salts, ids }: Draws): void {
+  #accept(
+    commit: PreparedCommit,
+    pending: PendingCommit,
+    { time, salts, ids }: Draws,
+    oldLeaves: readonly (Uint8Array | undefined)[],
+  ): void {
     const { journal, log, streams, keys } = this.#parts;
     this.#lastTime = time;
     const slot = journal.reserve(commit.bodySize);
@@ -346,11 +420,14 @@ export class Sequencer {
     this.#place.commitCount = count;
     let at = slot.bodyStart;
     let index = 0;
-    for (const part of parts) {
-      this.#place.streamNumber = part.streamNumber ?? streams.intern(part.stream);
+    for (let partIndex = 0; partIndex < parts.length; partIndex += 1) {
+      const part = parts[partIndex]!;
+      const stream = part.streamNumber ?? streams.intern(part.stream);
       for (const end = index + part.count; index < end; index += 1) {
         this.#place.idDraw = ids?.[index] ?? this.#idDraw;
+        this.#placeInStream(firstPosition + index, stream, oldLeaves[partIndex]);
         at = this.#append(slot, at, commit, index, salts);
+        streams.add(stream, firstPosition + index);
       }
     }
     assert(at === slot.bodyStart + commit.bodySize, 'a commit takes what was measured');
@@ -365,7 +442,19 @@ export class Sequencer {
     journal.publish(slot, count, pending);
   }
 
-  /** Writes one event of a commit at `at` and notes it everywhere; returns where it ends. */
+  /** `oldLeaf`: of the stream's last event before this commit, if the writer doesn't have it. */
+  #placeInStream(position: number, stream: number, oldLeaf: Uint8Array | undefined): void {
+    const { streams } = this.#parts;
+    const place = this.#place;
+    const previous = streams.lastPositionOf(stream);
+    const isOld = previous >= 0 && previous < this.#oldestLeafFor(position);
+    assert(!isOld || oldLeaf !== undefined, 'a leaf that the writer does not have was read');
+    place.revision = streams.countOf(stream);
+    place.previousPosition = previous;
+    place.previousLeaf = isOld ? oldLeaf : undefined;
+  }
+
+  /** Writes one event of a commit at `at` and notes it everywhere but in its stream; returns where it ends. */
   #append(
     slot: FrameSlot,
     at: number,
@@ -373,19 +462,15 @@ export class Sequencer {
     index: number,
     salts: Uint8Array,
   ): number {
-    const { log, streams, ids } = this.#parts;
+    const { log, ids } = this.#parts;
     const { bytes, view } = slot;
     const position = slot.firstPosition + index;
     const place = this.#place;
-    const { streamNumber } = place;
     place.position = position;
-    place.revision = streams.countOf(streamNumber);
-    place.previousPosition = streams.lastPositionOf(streamNumber);
     place.commitIndex = index;
     const end = commit.putRecord(index, bytes, view, at);
     placeRecord(bytes, view, at, place, salts, index * SALT_SIZE);
     log.addOffset(slot.fileOffset + at - slot.bodyStart);
-    streams.add(streamNumber, position);
     const id = commit.suppliedIdOf(index);
     if (id !== '') {
       ids.add(id, position);

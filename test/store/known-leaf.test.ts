@@ -4,7 +4,6 @@ import { SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing
 import { describe, expect, it } from 'vitest';
 import { type KnownPosition, KnownPositionError } from '../../src/journal/known-position.ts';
 import { readJournal } from '../../src/journal/recovery.ts';
-import { MemoryLeafStore } from '../../src/log/leaf-store.ts';
 import { LogEncoder } from '../../src/log/log-encoder.ts';
 
 function openOn(fileSystem: SimulatedFileSystem, seed: number): Promise<EventStore> {
@@ -37,10 +36,10 @@ function replayed(disk: SimulatedFileSystem, known: KnownPosition): number[] {
   const directory = '/store/log';
   const [first] = disk.paths().filter((path) => path.startsWith(directory));
   const identity = disk.readFile(first!).slice(8, 24);
-  const encoder = new LogEncoder(
-    new MemoryLeafStore(),
-    (record) => positions.push(record.position) - 1,
-  );
+  const encoder = new LogEncoder((record) => {
+    positions.push(record.position);
+    return undefined;
+  });
   readJournal({ fileSystem: disk.clone(), directory, identity, encoder, known });
   return positions;
 }

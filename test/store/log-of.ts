@@ -1,7 +1,6 @@
 import type { SimulatedFileSystem } from 'varve/testing';
 import { readJournal } from '../../src/journal/recovery.ts';
 import { EventLog } from '../../src/log/event-log.ts';
-import { MemoryLeafStore } from '../../src/log/leaf-store.ts';
 import { LogEncoder } from '../../src/log/log-encoder.ts';
 
 export const LOG = '/store/log';
@@ -18,12 +17,7 @@ export function identityOf(disk: SimulatedFileSystem): Uint8Array {
 /** The log of `/store` as its owner has it after an open, which changes nothing. */
 export function logOf(disk: SimulatedFileSystem, openFilesMax = 4): EventLog {
   const place = { directory: LOG, identity: identityOf(disk) };
-  const streams = new Map<string, number>();
-  const encoder = new LogEncoder(new MemoryLeafStore(), ({ stream }) => {
-    const number = streams.get(stream) ?? streams.size;
-    streams.set(stream, number);
-    return number;
-  });
+  const encoder = new LogEncoder(() => undefined);
   const { segments } = readJournal({ fileSystem: disk, ...place, encoder });
   return new EventLog(disk, place, segments, openFilesMax);
 }
