@@ -161,8 +161,8 @@ function renewEmptySegment(parts: RecoveryParts, { header, frameCount, path }: S
 /** Returns the paths of segments that got a footer now. Without space they stay as they are. */
 function sealFullSegments(parts: RecoveryParts, scans: readonly FullScan[]): string[] {
   const sealed: string[] = [];
-  for (const { scan, summary, sparse } of scans) {
-    if (summary === undefined || sparse !== undefined) {
+  for (const { scan, summary, footer } of scans) {
+    if (summary === undefined || footer !== undefined) {
       continue;
     }
     const file = parts.fileSystem.open(scan.path, 'write');
@@ -205,14 +205,22 @@ function activeOf(parts: RecoveryParts, scan: SegmentScan, tailDurable: number):
   };
 }
 
-export function infoOf({ scan, sparse }: FullScan, sealed: readonly string[]): RecoveredSegment {
+export function infoOf(
+  { scan, summary, footer }: FullScan,
+  sealed: readonly string[],
+): RecoveredSegment {
   const sealedNow = sealed.includes(scan.path);
   return {
     path: scan.path,
     header: scan.header,
     count: scan.position - scan.header.firstPosition,
     framesEnd: scan.end,
-    isSealed: sealedNow || sparse !== undefined,
-    offsets: sparse ?? (sealedNow ? SparseOffsets.fromTable(scan.offsets) : scan.offsets.clone()),
+    isSealed: sealedNow || footer !== undefined,
+    offsets: sealedNow
+      ? SparseOffsets.fromTable(scan.offsets)
+      : footer === undefined
+        ? scan.offsets.clone()
+        : SparseOffsets.fromBytes(footer.table),
+    maxStamp: footer?.footer.maxStamp ?? summary?.maxStamp,
   };
 }

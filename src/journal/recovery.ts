@@ -8,7 +8,8 @@
  *
  * p < D: durable data is damaged: CORRUPT. Otherwise nothing proves that anything from x on was durable.
  *
- * A position that the owner knows counts for D, once its mark was found. Full segments below it are checked by header, footer and chain.
+ * A position that the owner knows counts for D, once its mark was found. Full segments below it, or all that have a footer if the owner reads
+ * them itself (`passesSealed`), are checked by header, footer, offset table, count and chain: what is in their frames, this doesn't see.
  */
 import { CorruptionError } from '../base/errors.ts';
 import { readSmallFile } from '../io/atomic-file.ts';
@@ -29,7 +30,7 @@ import { KnownCheck, type KnownPosition } from './known-position.ts';
 import { endOf, infoOf, repairJournal, stateOf } from './journal-repair.ts';
 import { SPARE_NAME, TAIL_NAME } from './names.ts';
 import type { OffsetTable } from './offset-table.ts';
-import { SparseOffsets } from './sparse-offsets.ts';
+import type { SparseOffsets } from './sparse-offsets.ts';
 import {
   type FoundFooter,
   isRefusedFooter,
@@ -61,6 +62,11 @@ export interface RecoveryParts {
   readonly retainedFrom?: number;
   /** A position that is known: what is below it is not replayed, and of full segments not read. Refused with a `KnownPositionError`. */
   readonly known?: KnownPosition | undefined;
+  /**
+   * Full segments with a usable footer are passed over wherever they lie: nothing in them is replayed, nor checked but a known position's mark.
+   * For an owner that has them read by somebody who checks every frame, or has had that done. Default false.
+   */
+  readonly passesSealed?: boolean;
 }
 
 type InspectedParts = Omit<RecoveryParts, 'quarantineDirectory'>;
@@ -93,9 +99,11 @@ export interface JournalRecovery {
   readonly sealed: readonly string[];
 }
 
-/** A segment, with the offsets of its positions: all of them if no footer holds them, else every 16th. */
 export interface RecoveredSegment extends SegmentInfo {
+  /** Of its positions: all of them if no footer holds them, else every 16th. */
   readonly offsets: OffsetTable | SparseOffsets;
+  /** The largest stamp of its content, of a segment that is full. */
+  readonly maxStamp: number | undefined;
 }
 
 /** Where a journal ends: the next frame's segment, offset and position. */
@@ -208,8 +216,8 @@ export interface FullScan {
   readonly scan: SegmentScan;
   /** Of full segments only. */
   readonly summary: SegmentSummary | undefined;
-  /** Every 16th offset, of a segment with a footer. */
-  readonly sparse: SparseOffsets | undefined;
+  /** Of a segment with a usable one. */
+  readonly footer: FoundFooter | undefined;
   readonly fileSize: number;
 }
 
@@ -280,12 +288,11 @@ function scanOne(
   try {
     const fileSize = file.size();
     const found = readFooter(file, header);
-    const isPassed =
-      known !== undefined &&
-      isWhole(found) &&
-      firstPosition < known.position &&
-      firstPosition + found.footer.count === successor;
-    const passed = isPassed ? passSegment(file, header, found, parts.encoder, known) : undefined;
+    const footer = isWhole(found) ? found : undefined;
+    const passed =
+      footer !== undefined && firstPosition + footer.footer.count === successor
+        ? passSegment(file, header, footer, parts, known)
+        : undefined;
     const scan = passed ?? scanSegment(file, header, parts.encoder, known);
     if (isRefusedFooter(found)) {
       throw refused(path, found.offset, found.refusal);
@@ -295,7 +302,7 @@ function scanOne(
         const reason = 'a newer segment existed and is missing';
         throw new CorruptionError(path, scan.end, reason, undefined, scan.position);
       }
-      return { scan, summary: undefined, sparse: undefined, fileSize };
+      return { scan, summary: undefined, footer: undefined, fileSize };
     }
     if (scan.position !== successor) {
       throw new CorruptionError(
@@ -306,18 +313,15 @@ function scanOne(
         scan.position,
       );
     }
-    // A footer that isn't whole is made again.
-    const footer = isWhole(found) ? found : undefined;
-    const sparse = footer && SparseOffsets.fromBytes(footer.table);
     if (passed !== undefined) {
-      return { scan, summary: undefined, sparse, fileSize };
+      return { scan, summary: undefined, footer, fileSize };
     }
     const summary = parts.encoder.sealSegment();
-    // One that is whole was made from these very frames.
+    // A footer that isn't whole is made again. One that is whole was made from these very frames.
     if (footer !== undefined && !footerAgrees(footer, scan, summary)) {
       throw new CorruptionError(path, scan.end, 'the footer contradicts the frames');
     }
-    return { scan, summary, sparse, fileSize };
+    return { scan, summary, footer, fileSize };
   } finally {
     file.close();
   }

@@ -87,30 +87,51 @@ export function scanSegment(
   });
 }
 
+/** What it depends on whether a full segment's frames are walked. */
+interface PassRules {
+  readonly encoder: FrameEncoder;
+  readonly passesSealed?: boolean;
+}
+
 /**
- * Takes from the footer what is known of a full segment which begins below a known position, and walks only the frame that ends there and
- * those after it. Undefined if the footer and the frames don't tell enough: the segment must be walked then.
+ * Takes from the footer what is known of a full segment. Walked are only the frame that ends at a known position and, unless the owner reads
+ * them itself, those after it. Undefined if the segment must be walked: its frames are asked for, or footer and frames don't tell enough.
  */
 export function passSegment(
   file: File,
   header: SegmentHeader,
   { footer, table }: FoundFooter,
-  encoder: FrameEncoder,
-  known: KnownCheck,
+  { encoder, passesSealed = false }: PassRules,
+  known: KnownCheck | undefined,
 ): SegmentScan | undefined {
   const { framesEnd: end, frameCount, lastLink: link } = footer;
   const { firstPosition } = header;
   const position = firstPosition + footer.count;
   const whole = { path: file.path, header, frameCount, end, position, link, stop: 'end' };
+  const passed = { ...whole, offsets: new OffsetTable(), durable: 0 };
+  if (known === undefined || known.position <= firstPosition) {
+    return passesSealed ? passed : undefined;
+  }
   if (position < known.position) {
-    return { ...whole, offsets: new OffsetTable(), durable: 0 };
+    return passed;
   }
   const start = findFrame(file, header, table, known.position - 1, encoder.bodySizeMax);
   if (start === undefined) {
     return undefined;
   }
-  const from = { offset: start.offset, position: start.firstPosition, link: undefined };
-  const scan = walk(file, header, encoder, known, { ...from, bodySizeMax: encoder.bodySizeMax });
+  const { bodySizeMax } = encoder;
+  const from = {
+    offset: start.offset,
+    position: start.firstPosition,
+    link: undefined,
+    bodySizeMax,
+  };
+  if (passesSealed) {
+    const walker = new FrameWalker(file, header.salt, from);
+    const isKnown = walker.next() && known.covers(bodyOf(walker), file.path, walker.frameOffset);
+    return isKnown ? passed : undefined;
+  }
+  const scan = walk(file, header, encoder, known, from);
   if (scan.frameCount === 0) {
     return undefined;
   }

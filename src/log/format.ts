@@ -194,7 +194,7 @@ function putIdText(bytes: Buffer, at: number, text: string, size: number): numbe
 }
 
 /** Where a record that isn't finished says whose leaf the writer puts in: a position, plus one; 0 if what stands there is right. */
-export const DRAFT_LINK_AT: number = DIGEST_AT;
+export const DRAFT_LINK_AT: number = RECORD_PREFIX_SIZE + HeaderAt.digest;
 
 /**
  * Gives the record at `start` its place and its salt, the 16 bytes of `salts` from `saltAt` on. Where the leaf of the stream's previous event

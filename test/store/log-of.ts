@@ -1,4 +1,5 @@
-import type { SimulatedFileSystem } from 'varve/testing';
+import { open } from 'varve';
+import { SeededRandom, SimulatedClock, type SimulatedFileSystem } from 'varve/testing';
 import { readJournal } from '../../src/journal/recovery.ts';
 import { EventLog } from '../../src/log/event-log.ts';
 import { LogEncoder } from '../../src/log/log-encoder.ts';
@@ -20,4 +21,38 @@ export function logOf(disk: SimulatedFileSystem, openFilesMax = 4): EventLog {
   const encoder = new LogEncoder(() => undefined);
   const { segments } = readJournal({ fileSystem: disk, ...place, encoder });
   return new EventLog(disk, place, segments, openFilesMax);
+}
+
+export interface WrittenLog {
+  /** Positions at which commits begin, and the position after the last. */
+  readonly borders: readonly number[];
+  /** Of the segments. */
+  readonly firstPositions: readonly number[];
+}
+
+/** Makes the store `/store`: commits of up to `eventCountMax` events with texts of less than `sizeOf()` bytes, in four segments of 1 MiB. */
+export async function writeLog(
+  disk: SimulatedFileSystem,
+  seed: number,
+  eventCountMax: number,
+  sizeOf: (random: SeededRandom) => number,
+): Promise<WrittenLog> {
+  const random = new SeededRandom(seed);
+  const components = { fileSystem: disk, random, clock: new SimulatedClock() };
+  const options = { background: 'inline', maxSegmentBytes: 1024 * 1024 } as const;
+  const store = await open('/store', options, components);
+  const borders = [0];
+  while (store.segments().length < 4) {
+    const commits = Array.from({ length: 100 }, () =>
+      Array.from({ length: 1 + random.below(eventCountMax) }, () => ({
+        type: 'T',
+        data: { text: 'x'.repeat(sizeOf(random)) },
+      })),
+    );
+    const results = await Promise.all(commits.map((events) => store.append('s', events)));
+    borders.push(...results.map(({ lastPosition }) => lastPosition + 1));
+  }
+  const firstPositions = store.segments().map(({ firstPosition }) => firstPosition);
+  await store.close();
+  return { borders, firstPositions };
 }

@@ -1,42 +1,23 @@
 /** A stretch of the log is read from its files alone, away from the owner, and checked as an open checks it. */
-import { type CorruptionError, type EventStore, open } from 'varve';
-import { SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
+import type { CorruptionError } from 'varve';
+import { SeededRandom, SimulatedFileSystem } from 'varve/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { type LogRange, recordsOf } from '../../src/log/log-range.ts';
-import { logOf, segmentsOf } from './log-of.ts';
+import { logOf, segmentsOf, writeLog } from './log-of.ts';
 
 const disk = new SimulatedFileSystem();
 /** First positions of the commits, and the position after the last. */
-const borders: number[] = [0];
+const borders: number[] = [];
 const firstPositions: number[] = [];
 let log: EventLog;
 
-/** Commits of 1 to 3 events, until there are three full segments. */
 beforeAll(async () => {
-  const random = new SeededRandom(7);
-  const components = { fileSystem: disk, random, clock: new SimulatedClock() };
-  const options = { background: 'inline', maxSegmentBytes: 1024 * 1024 } as const;
-  const store = await open('/store', options, components);
-  while (store.segments().length < 4) {
-    await appendSome(store, random);
-  }
-  await appendSome(store, random);
-  firstPositions.push(...store.segments().map(({ firstPosition }) => firstPosition));
-  await store.close();
+  const written = await writeLog(disk, 7, 3, (random) => random.below(3_000));
+  borders.push(...written.borders);
+  firstPositions.push(...written.firstPositions);
   log = logOf(disk);
 }, 60_000);
-
-async function appendSome(store: EventStore, random: SeededRandom): Promise<void> {
-  const commits = Array.from({ length: 100 }, () =>
-    Array.from({ length: 1 + random.below(3) }, () => ({
-      type: 'T',
-      data: { text: 'x'.repeat(random.below(3_000)) },
-    })),
-  );
-  const results = await Promise.all(commits.map((events) => store.append('s', events)));
-  borders.push(...results.map(({ lastPosition }) => lastPosition + 1));
-}
 
 function positionsOf(range: LogRange, fileSystem = disk): number[] {
   const positions: number[] = [];

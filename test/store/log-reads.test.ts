@@ -1,38 +1,23 @@
 /** Single records of the log: found in one read, whatever lies around them, blocking or not. */
-import { type CorruptionError, open } from 'varve';
-import { SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
+import type { CorruptionError } from 'varve';
+import { SeededRandom, SimulatedFileSystem } from 'varve/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { EventLog } from '../../src/log/event-log.ts';
 import { RecordView } from '../../src/log/record-view.ts';
-import { logOf, segmentsOf } from './log-of.ts';
+import { logOf, segmentsOf, writeLog } from './log-of.ts';
 
 const disk = new SimulatedFileSystem();
-const sizeMax = 1024 * 1024;
 let count = 0;
 let firstPositions: readonly number[] = [];
 let log: EventLog;
 
-/** Commits of 1 to 20 small events, now and then a large one: spans with many frames, with one, and with more bytes than a span may have. */
+/** Small events, now and then a large one: spans with many frames, with one, and with more bytes than a span may have. */
 beforeAll(async () => {
-  const random = new SeededRandom(11);
-  const components = { fileSystem: disk, random, clock: new SimulatedClock() };
-  const store = await open(
-    '/store',
-    { background: 'inline', maxSegmentBytes: sizeMax, compression: 'none' },
-    components,
+  const written = await writeLog(disk, 11, 20, (random) =>
+    random.chance(0.005) ? 90_000 : random.below(400),
   );
-  while (store.segments().length < 4) {
-    const commits = Array.from({ length: 50 }, () =>
-      Array.from({ length: 1 + random.below(20) }, () => ({
-        type: 'T',
-        data: { text: 'x'.repeat(random.chance(0.01) ? 90_000 : random.below(400)) },
-      })),
-    );
-    await Promise.all(commits.map((events) => store.append('s', events)));
-  }
-  count = store.head;
-  firstPositions = store.segments().map(({ firstPosition }) => firstPosition);
-  await store.close();
+  firstPositions = written.firstPositions;
+  count = written.borders.at(-1)!;
   log = logOf(disk, 1);
 }, 60_000);
 
@@ -104,7 +89,7 @@ describe('a record of the log', () => {
     }
     expect(Math.max(...reads)).toBeLessThanOrEqual(3);
     const single = reads.filter((one) => one === 1).length;
-    // About one span in seven holds a large record.
+    // About one span in thirteen holds a large record.
     expect(single / reads.length).toBeGreaterThan(0.8);
   });
 
