@@ -37,13 +37,15 @@ export interface TreeFolderOptions extends Pick<FolderOptions, 'readOnly' | 'log
   /** Make a tree where there is none. */
   readonly create: boolean;
   readonly log?: FolderLog;
+  /** What the manifest of a tree that is made now keeps for its owner: at most `OWNER_DATA_SIZE_MAX` bytes. */
+  readonly ownerData?: Uint8Array;
 }
 
 /** The folder must be locked. Throws what `checkFolder` throws, and `NOT_A_STORE`. */
 export function openTreeFolder(
   { fileSystem, random }: { readonly fileSystem: FileSystem; readonly random: Random },
   directory: string,
-  { create, log, ...options }: TreeFolderOptions,
+  { create, log, ownerData = new Uint8Array(0), ...options }: TreeFolderOptions,
 ): OpenedFolder {
   const check = checkFolder(fileSystem, directory, { ...options, log: log !== undefined });
   let discarded: string | undefined;
@@ -74,7 +76,7 @@ export function openTreeFolder(
   log?.create(identity);
   fileSystem.makeDirectory(tablesDirectory(directory));
   fileSystem.syncDirectory(directory);
-  const state = emptyManifest({ identity, hasLog: log !== undefined });
+  const state = emptyManifest({ identity, ownerData, hasLog: log !== undefined });
   replaceManifest(fileSystem, directory, encodeManifest(state));
   const { nextTableNumber } = state;
   return { directory, state, nextTableNumber, isNew: true, plan: undefined, discarded };

@@ -13,6 +13,7 @@ import { tablesDirectory } from '../sstable/names.ts';
 import type { EntryBounds } from './entry-iterator.ts';
 import type { TreeOwner } from './maintenance-parts.ts';
 import { openTree, type Tree, type TreeSettings } from './tree.ts';
+import type { TreeFolderOptions } from './tree-folder.ts';
 
 const DIRECTORY = '/store/derived';
 const everything: EntryBounds = { start: new Uint8Array(0), end: undefined };
@@ -57,6 +58,7 @@ function open(
   fileSystem: SimulatedFileSystem,
   owner: Partial<TreeOwner> = {},
   changed: Partial<TreeSettings> = {},
+  options: Omit<TreeFolderOptions, 'readOnly'> = { create: true },
 ): Tree {
   const parts = {
     fileSystem,
@@ -72,7 +74,8 @@ function open(
       namedFileSystem: undefined,
     },
   };
-  return openTree(parts, DIRECTORY, { ...settings, ...changed }, { ...silent, ...owner });
+  const given = { ...settings, ...changed };
+  return openTree(parts, DIRECTORY, given, { ...silent, ...owner }, options);
 }
 
 /** Opens a tree that has nothing to be given back. */
@@ -263,6 +266,28 @@ describe('a tree', () => {
       expect(read(third, 1)).toEqual(['a=2']);
       await third.close();
     }
+  });
+
+  it("keeps its owner's bytes in the manifest, whatever else changes there", async () => {
+    const fileSystem = disk();
+    const ownerData = Uint8Array.of(1, 2, 3);
+    const tree = open(fileSystem, {}, {}, { create: true, ownerData });
+    tree.start();
+    expect(tree.state.ownerData).toEqual(ownerData);
+    fill(tree);
+    await tree.maintenance.flush();
+    await tree.maintenance.settled();
+    expect(tree.state.edit).toBeGreaterThan(3);
+    await tree.close();
+    const other = Uint8Array.of(9);
+    const again = open(fileSystem, {}, {}, { create: true, ownerData: other });
+    expect(again.state.ownerData).toEqual(ownerData);
+    again.start();
+    await again.discard();
+    // One that is made again is made with what is given then.
+    const third = open(fileSystem, {}, {}, { create: true, ownerData: other });
+    expect(third.state.ownerData).toEqual(other);
+    await third.close();
   });
 
   it('takes tables made from sorted entries, as written at a given sequence and position', async () => {
