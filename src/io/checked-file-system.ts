@@ -4,6 +4,7 @@
  */
 import { VarveError } from '../base/errors.ts';
 import type { File, FileSystem, HoldingFileSystem } from './file-system.ts';
+import { readAsync } from './read-into.ts';
 
 /** What a file system must have; a part that a newer version adds is looked for where it is used. */
 const methodNames = [
@@ -100,6 +101,11 @@ class CheckedFile implements File {
 
   read(target: Uint8Array, offset: number): number {
     return this.#counted('read', this.#given.read(target, offset), target.length);
+  }
+
+  async readAsync(target: Uint8Array, offset: number): Promise<number> {
+    const count = await readAsync(this.#given, target, offset);
+    return this.#counted('readAsync', count, target.length);
   }
 
   write(source: Uint8Array, offset: number): number {

@@ -110,6 +110,10 @@ export interface File {
   size(): number;
   /** Returns the number of bytes read: fewer than asked for only at the end of the file. */
   read(target: Uint8Array, offset: number): number;
+  /**
+   * Does what `read` does; `target` belongs to the call until it is answered. Where it is missing, `read` is called in its place.
+   */
+  readAsync?(target: Uint8Array, offset: number): Promise<number>;
   /** Returns the number of bytes written, which may be fewer than given. Not durable until synced. */
   write(source: Uint8Array, offset: number): number;
   writeAsync(source: Uint8Array, offset: number): Promise<number>;

@@ -4,6 +4,7 @@ import { SimulatedFileSystem } from '../testing/simulated-file-system.ts';
 import type { File, FileSystem } from './file-system.ts';
 import { heldFileSystem, type HeldFolder, holdFolder, isHoldLost } from './held-folder.ts';
 import { readSmallFile } from './atomic-file.ts';
+import { readIntoAsync } from './read-into.ts';
 
 const FOLDER = '/data/store';
 
@@ -43,6 +44,9 @@ describe('a held folder', () => {
     file.sync();
     await file.writeAsync(Buffer.from('er'), 3);
     await file.syncAsync();
+    const target = Buffer.alloc(3);
+    expect(await readIntoAsync(file, target, 2)).toBe(3);
+    expect(target.toString()).toBe('wer');
     file.truncate(5);
     expect(file.size()).toBe(5);
     file.close();

@@ -26,6 +26,7 @@ import {
 } from './file-system.ts';
 import { openDirectory } from './open-directory.ts';
 import { joinPath } from './path.ts';
+import { readAsync } from './read-into.ts';
 import { checkUnlocked } from './unlocked.ts';
 
 /** A locked folder, and the file system to work in it with. */
@@ -312,6 +313,10 @@ class HeldFile implements File {
 
   read(target: Uint8Array, offset: number): number {
     return this.#file.read(target, offset);
+  }
+
+  readAsync(target: Uint8Array, offset: number): Promise<number> {
+    return readAsync(this.#file, target, offset);
   }
 
   write(source: Uint8Array, offset: number): number {

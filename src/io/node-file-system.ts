@@ -8,6 +8,7 @@ import {
   linkSync,
   mkdirSync,
   openSync,
+  read,
   readdirSync,
   readSync,
   realpathSync,
@@ -163,6 +164,22 @@ class NodeFile implements File {
     let size = 0;
     while (size < target.length) {
       const count = readSync(descriptor, target, size, target.length - size, offset + size);
+      if (count === 0) {
+        break;
+      }
+      size += count;
+    }
+    return size;
+  }
+
+  async readAsync(target: Uint8Array, offset: number): Promise<number> {
+    let size = 0;
+    while (size < target.length) {
+      const descriptor = this.#open();
+      const at = size;
+      const count = await this.#track<number>((settle) =>
+        read(descriptor, target, at, target.length - at, offset + at, settle),
+      );
       if (count === 0) {
         break;
       }

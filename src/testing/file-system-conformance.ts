@@ -1,6 +1,7 @@
 import { canHold, type File, type FileSystem, type HoldingFileSystem } from '../io/file-system.ts';
 import { joinPath } from '../io/path.ts';
 import { codeOf, codeOfAsync } from './code-of.ts';
+import { asynchronousCallsConform } from './asynchronous-conformance.ts';
 import { directoryLockConformance } from './directory-lock-conformance.ts';
 
 /** The functions of a test runner that the suite needs; those of Vitest and Jest fit. */
@@ -28,7 +29,7 @@ export function fileSystemConformance(test: TestFunctions, make: MakeFileSystem)
   readingConforms(test, make);
   writingConforms(test, make);
   sizesConform(test, make);
-  writingAsyncConforms(test, make);
+  asynchronousCallsConform(test, make);
   listingConforms(test, make);
   namesConform(test, make);
   linksConform(test, make);
@@ -235,30 +236,6 @@ function sizesConform({ describe, it, expect }: TestFunctions, make: MakeFileSys
       expect(readAll(file)).toEqual([1, 2, 0, 0]);
       file.close();
       expect(fileSystem.stat(path)).toEqual({ kind: 'file', size: 4 });
-    });
-  });
-}
-
-function writingAsyncConforms({ describe, it, expect }: TestFunctions, make: MakeFileSystem): void {
-  describe('writing asynchronously', () => {
-    it('does what writing does', async () => {
-      const { fileSystem, directory } = await make();
-      const file = createFile(fileSystem, joinPath(directory, 'a'), [1, 2, 3, 4]);
-      expect(await file.writeAsync(bytes(8, 9), 1)).toBe(2);
-      expect(await file.writeAsync(bytes(7).subarray(0, 1), 6)).toBe(1);
-      expect(await file.writeAsync(new Uint8Array(0), 0)).toBe(0);
-      expect(readAll(file)).toEqual([1, 8, 9, 4, 0, 0, 7]);
-      file.close();
-    });
-
-    it('keeps content through an asynchronous sync', async () => {
-      const { fileSystem, directory } = await make();
-      const path = joinPath(directory, 'a');
-      const file = fileSystem.open(path, 'create');
-      await file.writeAsync(bytes(1, 2), 0);
-      await file.syncAsync();
-      file.close();
-      expect(readFile(fileSystem, path)).toEqual([1, 2]);
     });
   });
 }

@@ -29,7 +29,7 @@ export interface Operation {
   readonly offset?: number;
   /** Bytes asked for by `read` and `write`; the new size of `truncate`. */
   readonly size?: number;
-  /** True for `writeAsync` and `syncAsync`. */
+  /** True for `readAsync`, `writeAsync` and `syncAsync`. */
   readonly async: boolean;
   /** Of `syncDirectory`: by a directory that was open already. */
   readonly isOpen?: true;

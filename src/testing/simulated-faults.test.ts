@@ -1,3 +1,4 @@
+import { readIntoAsync } from '../io/read-into.ts';
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../base/random.ts';
 import type { File } from '../io/file-system.ts';
@@ -95,6 +96,7 @@ describe('faults', () => {
     const file = disk.open('/a', 'create');
     expect(await codeOfAsync(() => file.writeAsync(filled(1, 4), 0))).toBe('EIO');
     expect(await codeOfAsync(() => file.syncAsync())).toBe('EIO');
+    expect(await codeOfAsync(() => readIntoAsync(file, filled(1, 4), 0))).toBe('EIO');
     expect(file.write(filled(1, 4), 0)).toBe(4);
   });
 
@@ -253,6 +255,23 @@ describe('a slow disk', () => {
     disk.releaseWrites();
     await Promise.all(writes);
     expect(order).toEqual(['first 2', 'second 1']);
+    file.close();
+  });
+});
+
+describe('a slow disk that holds reads', () => {
+  it('answers with the bytes that are there at the release', async () => {
+    const { disk, file } = storeWith(4);
+    disk.holdReads();
+    const target = filled(9, 2);
+    const read = readIntoAsync(file, target, 1);
+    await settled();
+    file.write(filled(2, 4), 0);
+    expect([...target, disk.pendingCount]).toEqual([9, 9, 1]);
+    expect(codeOf(() => file.close())).toBe('INTERNAL');
+    disk.releaseReads();
+    expect(await read).toBe(2);
+    expect([...target, disk.pendingCount]).toEqual([2, 2, 0]);
     file.close();
   });
 });

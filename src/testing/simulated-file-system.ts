@@ -55,6 +55,7 @@ export class SimulatedFileSystem implements HoldingFileSystem {
   /** May be changed at any time. */
   readonly faults: FaultPlan;
   readonly #runner: OperationRunner;
+  readonly #heldReads = new HoldQueue();
   readonly #heldWrites = new HoldQueue();
   readonly #heldSyncs = new HoldQueue();
   readonly #openFiles = new Set<SimulatedFile>();
@@ -75,6 +76,7 @@ export class SimulatedFileSystem implements HoldingFileSystem {
     this.#disk = {
       runner: this.#runner,
       faults: this.faults,
+      heldReads: this.#heldReads,
       heldWrites: this.#heldWrites,
       heldSyncs: this.#heldSyncs,
       room: () => this.#room(),
@@ -321,9 +323,19 @@ export class SimulatedFileSystem implements HoldingFileSystem {
     this.#heldWrites.release(count);
   }
 
-  /** Held writes and syncs. */
+  /** From now on `readAsync` takes effect and resolves when it is released. */
+  holdReads(): void {
+    this.#heldReads.hold();
+  }
+
+  /** Completes the `count` oldest held reads and goes on holding; without a count all, and ends the hold. */
+  releaseReads(count?: number): void {
+    this.#heldReads.release(count);
+  }
+
+  /** Held reads, writes and syncs. */
   get pendingCount(): number {
-    return this.#heldWrites.count + this.#heldSyncs.count;
+    return this.#heldReads.count + this.#heldWrites.count + this.#heldSyncs.count;
   }
 
   /** Flips a bit on the medium, in the current content and in all that a power cut could bring back. */

@@ -11,6 +11,7 @@ import { systemError } from './system-error.ts';
 export interface SimulatedDisk {
   readonly runner: OperationRunner;
   readonly faults: FaultPlan;
+  readonly heldReads: HoldQueue;
   readonly heldWrites: HoldQueue;
   readonly heldSyncs: HoldQueue;
   /** Bytes still free. */
@@ -44,6 +45,18 @@ export class SimulatedFile implements File {
     assertOffset(offset);
     const facts: OperationFacts = { kind: 'read', path: this.path, offset, size: target.length };
     return this.#disk.runner.run(facts, () => this.inode.read(target, offset));
+  }
+
+  async readAsync(target: Uint8Array, offset: number): Promise<number> {
+    this.#check(this.#isOpen, 'read');
+    assertOffset(offset);
+    const { path } = this;
+    const size = target.length;
+    const { runner, heldReads } = this.#disk;
+    const running = runner.begin({ kind: 'read', path, offset, size, async: true });
+    // The bytes are those that are there when it is answered.
+    const finish = (): number => runner.finish(running, () => this.inode.read(target, offset));
+    return this.#track(heldReads.submit(finish));
   }
 
   write(source: Uint8Array, offset: number): number {
