@@ -210,14 +210,15 @@ export class Maintenance {
 
   /**
    * Adds such tables, as written with `sequence`: every older write is in tables, and no newer one anywhere. `position`: of a store without
-   * a log, what its owner's own log is covered up to then. `installed` is called in the turn in which they show. Rejects with
-   * `applied: 'no'` if they surely never will, and removes them.
+   * a log, what its owner's own log is covered up to then, also where that gave no tables; `mark` binds it to that very log (`TreeOwner.markAt`).
+   * `installed` is called in the turn in which they show. Rejects with `applied: 'no'` if they surely never will, and removes them.
    */
   async addIngested(
     made: JobResult,
     sequence: number,
     position: number | undefined,
     installed: () => void,
+    mark?: Uint8Array,
   ): Promise<void> {
     const tables = made.tables.map((table) => ({ ...table, ingestSequence: sequence }));
     // Order: nothing is planned between choosing a level and its being known, or a merge could span the same place.
@@ -225,7 +226,7 @@ export class Maintenance {
     const change = (state: ManifestState): ManifestState => {
       const running = this.#running?.inputs.flat() ?? [];
       const level = levelForNew(this.#settings.compaction, state.levels, tables, running);
-      return arrived(state, tables, { level, sequence, position: position ?? 0 });
+      return arrived(state, tables, { level, sequence, position: position ?? 0, mark });
     };
     try {
       await this.#edit(made, change, installed, tables);

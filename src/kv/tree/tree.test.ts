@@ -323,6 +323,39 @@ describe('a tree', () => {
     await tree.close();
   });
 
+  it('says with tables that are added which log they are of, and goes on where a stretch of it gives none', async () => {
+    const fileSystem = disk();
+    const tree = started(fileSystem);
+    const mark = new Uint8Array(32).fill(7);
+    const build = { from: 0, to: 20 };
+    const made = await tree.maintenance.makeBuilt(build);
+    await tree.maintenance.addIngested(made, 1, 20, () => {}, mark);
+    const stretches = (): unknown[] => [...tree.state.levels].map(({ stretch }) => stretch);
+    expect(stretches()).toEqual([build]);
+    expect(tree.state).toMatchObject({ flushedPosition: 20, flushedMark: mark });
+    const later = Uint8Array.of(9);
+    const padded = new Uint8Array(32);
+    padded[0] = 9;
+    const nothing = await tree.maintenance.makeBuilt({ from: 20, to: 20 });
+    expect(nothing.tables).toEqual([]);
+    await tree.maintenance.addIngested(nothing, 2, 45, () => {}, later);
+    const again = open(fileSystem.clone());
+    for (const { state } of [tree, again]) {
+      expect(state).toMatchObject({ flushedPosition: 45, flushedMark: padded });
+      expect(state.levels.tableCount).toBe(1);
+    }
+    // A failure leaves both as they were, or takes them back.
+    fileSystem.faults.failAt(fileSystem.operations + 2, 'EIO');
+    const failed = tree.maintenance.addIngested(nothing, 3, 60, () => {}, mark);
+    await expect(failed).rejects.toMatchObject({ applied: 'no' });
+    expect(tree.state).toMatchObject({ flushedPosition: 45, flushedMark: padded });
+    const more = await tree.maintenance.makeBuilt({ from: 45, to: 50 });
+    await tree.maintenance.addIngested(more, 4, 50, () => {}, mark);
+    expect(stretches()).toContainEqual({ from: 45, to: 50 });
+    await again.close();
+    await tree.close();
+  });
+
   it('keeps what a snapshot sees until it is closed', async () => {
     const tree = started(disk());
     put(tree, 1, 'a', '1');
