@@ -393,20 +393,14 @@ export class Maintenance {
   async #compact(plan: CompactionPlan): Promise<void> {
     const { background, snapshots, hidden } = this.#parts;
     const { inputs, outputLevel, deeper, grandparents } = plan;
+    const places = { inputs, outputLevel, deeper, grandparents };
+    const { tables: settings } = this.#settings;
     const sequences = snapshots.sequences();
     this.#running = plan;
     try {
       const made: JobResult = plan.isTrivialMove
         ? { ...NOTHING_MADE, tables: inputs.flat() }
-        : await background.run({
-            kind: 'compact',
-            settings: this.#settings.tables,
-            snapshots: sequences,
-            inputs,
-            outputLevel,
-            deeper,
-            grandparents,
-          });
+        : await background.run({ kind: 'compact', settings, snapshots: sequences, ...places });
       const change: ManifestChange = (state) => compacted(state, plan, made.tables);
       await this.#edit(made, change, () => {}, plan.isTrivialMove ? [] : made.tables);
       this.#manual.made(plan, made.tables);
@@ -419,11 +413,10 @@ export class Maintenance {
       }
       this.#compacting.succeeded();
     } catch (error) {
-      if (error instanceof VarveError && error.code === 'CORRUPT') {
-        this.#noteDamage(plan, error);
-        return;
+      if (!(error instanceof VarveError) || error.code !== 'CORRUPT') {
+        throw error;
       }
-      throw error;
+      this.#noteDamage(plan, error);
     } finally {
       this.#running = undefined;
     }
@@ -436,6 +429,7 @@ export class Maintenance {
     }
     this.#damage = error;
     this.#compactionFailed(error, 'final');
+    this.#parts.owner.damaged?.(error);
   }
 
   /** Changes what the store consists of; nothing of it shows before it is durable. `disposable`: tables that nobody wants if it fails. */
