@@ -69,17 +69,17 @@ export function partsOf(image: TableImage, meta: TableMeta): TableParts {
     image.filter && new TableFilter(image.filter, properties.settings.filter, identity);
   const index = new TableIndex(image.index);
   const place = new TablePlace(identity, footer.number);
-  const memorySize = memorySizeOf(index, footer);
+  const memorySize = memorySizeOf(index.count, footer);
   return { place, footer, properties, index, filter, rangeTombstones, meta, memorySize };
 }
 
 /** Bytes of index and filter of a table that is opened with its image. */
 export function imageMemorySize({ index, footer }: TableImage): number {
-  return new TableIndex(index).memorySize + footer.index.size + footer.filter.size;
+  return memorySizeOf(index.sequences.length, footer);
 }
 
-function memorySizeOf(index: TableIndex, { index: { size }, filter }: TableFooter): number {
-  return index.memorySize + size + filter.size;
+function memorySizeOf(blockCount: number, { index, filter }: TableFooter): number {
+  return TableIndex.memorySizeOf(blockCount) + index.size + filter.size;
 }
 
 /** Opens the file of a table; one that isn't there is damage. */
@@ -199,7 +199,7 @@ function* partsOfFile(
     filter,
     rangeTombstones,
     meta: metaOf(properties, size, footer.digest),
-    memorySize: memorySizeOf(index, footer),
+    memorySize: memorySizeOf(index.count, footer),
   };
 }
 

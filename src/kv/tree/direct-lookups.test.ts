@@ -3,138 +3,24 @@ import { strictEqual } from 'node:assert';
 import { describe, expect, it } from 'vitest';
 import type { VarveError } from '../../base/errors.ts';
 import { SeededRandom } from '../../base/random.ts';
-import { makeFolders } from '../../io/folders.ts';
 import { codeOf } from '../../testing/code-of.ts';
 import { FaultPlan } from '../../testing/fault-plan.ts';
 import { insertEntry } from '../../testing/insert-entry.ts';
-import { SimulatedClock } from '../../testing/simulated-clock.ts';
 import { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
-import { compactionSettings } from '../compaction/compaction-settings.ts';
-import type { IngestEntry } from '../compaction/ingest-pieces.ts';
 import { EntryKind, makeFound } from '../entries/cursor.ts';
 import { decodeFooter, FOOTER_SIZE, HEADER_SIZE, type TableFooter } from '../sstable/format.ts';
 import { tablePath } from '../sstable/names.ts';
-import { openTree, type Tree, type TreeSettings } from './tree.ts';
-
-const DIRECTORY = '/store/derived';
-/** Hashes of keys, each with a position, and names, each with a value that later runs replace. */
-const HASH = 1;
-const NAME = 2;
-const PREFIX_SIZE = 3;
-const KEY_SIZE = 7;
-const settings: TreeSettings = {
-  readOnly: false,
-  blockCacheSize: 1024 * 1024,
-  openCountMax: Infinity,
-  tables: {
-    blockSize: 128,
-    tableSizeMax: 1_024,
-    filter: {
-      bitsPerKey: 14,
-      axes: [{ axis: HASH, bitsPerKey: 14, uncovered: KEY_SIZE - PREFIX_SIZE }],
-    },
-    compression: 'none',
-  },
-  compaction: compactionSettings({
-    policy: { kind: 'stretches', runCountMax: 4, runSize: 1_500 },
-    memtableSize: 4_096,
-    tableSizeMax: 1_024,
-  }),
-};
-
-function open(fileSystem: SimulatedFileSystem, changed: Partial<TreeSettings> = {}): Tree {
-  if (fileSystem.stat(DIRECTORY) === undefined) {
-    makeFolders(fileSystem, DIRECTORY);
-  }
-  const parts = {
-    fileSystem,
-    held: undefined,
-    clock: new SimulatedClock(),
-    random: new SeededRandom(1),
-    logger: () => {},
-    source: {
-      inline: { entries: (request: unknown) => request as IngestEntry[] },
-      named: undefined,
-    },
-    threads: { usesThreads: false, goInline: undefined, workers: {}, namedFileSystem: undefined },
-  };
-  const owner = {
-    whenLogged: async () => true,
-    flushed: () => {},
-    progress: () => {},
-    lost: () => {},
-  };
-  const tree = openTree(parts, DIRECTORY, { ...settings, ...changed }, owner);
-  tree.start();
-  return tree;
-}
-
-/** So few hashes that some have postings in many blocks and tables. */
-function hashKey(hash: number, position = 0): Uint8Array {
-  const key = new Uint8Array(KEY_SIZE);
-  const view = new DataView(key.buffer);
-  key[0] = HASH;
-  view.setUint16(1, hash);
-  view.setUint32(3, position);
-  return key;
-}
-
-const prefixOf = (hash: number): Uint8Array => hashKey(hash).subarray(0, PREFIX_SIZE);
-
-function nameKey(name: number): Uint8Array {
-  return Uint8Array.of(NAME, ...Buffer.from(`name ${name}`));
-}
-
-const positionIn = (bytes: Uint8Array, start: number): number =>
-  new DataView(bytes.buffer, bytes.byteOffset).getUint32(start + 3);
-
-/** What the tables hold. */
-class Model {
-  readonly positions = new Map<number, number[]>();
-  readonly values = new Map<number, number>();
-  #position = 0;
-
-  get position(): number {
-    return this.#position;
-  }
-
-  /** Sorted entries of one more run, which are in the model when `shown` is called. */
-  draw(random: SeededRandom, count: number): { run: IngestEntry[]; shown: () => void } {
-    const drawn: [hash: number, position: number][] = [];
-    const named = new Map<number, number>();
-    const run: IngestEntry[] = [];
-    for (let index = 0; index < count; index += 1) {
-      const position = this.#position + index;
-      const hash = random.below(3) === 0 ? 5 : random.below(60);
-      drawn.push([hash, position]);
-      run.push([hashKey(hash, position), new Uint8Array(0)]);
-      named.set(random.below(40), position);
-    }
-    // Longer and shorter keys between the others are not collected.
-    run.push([Uint8Array.of(...hashKey(5, this.#position), 0), Uint8Array.of(1)]);
-    run.push([Uint8Array.of(...prefixOf(5), this.#position & 0xff, 9), Uint8Array.of(1)]);
-    for (const [name, position] of named) {
-      run.push([nameKey(name), Uint8Array.from(Buffer.from(String(position)))]);
-    }
-    const shown = (): void => {
-      this.#position += count;
-      for (const [hash, position] of drawn) {
-        this.positions.set(hash, [...(this.positions.get(hash) ?? []), position]);
-      }
-      for (const [name, position] of named) {
-        this.values.set(name, position);
-      }
-    };
-    return { run: run.toSorted(([left], [right]) => Buffer.compare(left, right)), shown };
-  }
-}
-
-async function addRun(tree: Tree, model: Model, random: SeededRandom, count = 24): Promise<void> {
-  const { run, shown } = model.draw(random, count);
-  const made = await tree.maintenance.makeBuilt(run);
-  const { lastSequence } = tree.state;
-  await tree.maintenance.addIngested(made, lastSequence + 1, model.position + count, shown);
-}
+import type { Tree } from './tree.ts';
+import {
+  addRun,
+  DIRECTORY,
+  KEY_SIZE,
+  Model,
+  nameKey,
+  openSampleTree as open,
+  positionIn,
+  prefixOf,
+} from './tree-sample.ts';
 
 function valueIn({ bytes, start, end }: { bytes: Uint8Array; start: number; end: number }): number {
   return Number(Buffer.from(bytes.subarray(start, end)).toString());
@@ -244,12 +130,12 @@ describe('direct lookups', () => {
     const fileSystem = new SimulatedFileSystem();
     const tree = open(fileSystem);
     const model = new Model();
+    const before = fileSystem.counts.read;
     for (let run = 0; run < 3; run += 1) {
       await addRun(tree, model, random, 60);
     }
     const found = makeFound();
     const visited: number[] = [];
-    const before = fileSystem.counts.read;
     let coldCount = 0;
     for (let index = 0; index < 400; index += 1) {
       const name = tree.lookups.find(nameKey(1_000 + index), found);

@@ -117,6 +117,8 @@ export class DirectLookups {
         visitKeys(block, prefix, keySize, this.#scratch, visit);
       }
     }
+    // Closed tables need not stay in memory until the next question.
+    cached.length = 0;
     return 'done';
   }
 

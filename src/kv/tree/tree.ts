@@ -265,10 +265,15 @@ export class Tree {
     }
   }
 
-  /** Closes the tree and removes its files: everything in it can be made again. */
+  /**
+   * Closes the tree and removes its files: everything in it can be made again, in the same folder. Work that is under way ends; files that are gone
+   * are no hindrance, nor are those that can't be known again, if strangers are set aside.
+   */
   async discard(): Promise<void> {
+    const { directory, strangers } = this.folder;
+    const { identity } = this.state;
     await this.close();
-    discardTables(this.#parts.fileSystem, this.folder.directory);
+    discardTables(this.#parts.fileSystem, directory, { identity, strangers });
   }
 
   #readers(): number[] {
