@@ -1,8 +1,9 @@
 /** A tree as derived data has it, for tests: runs of sorted entries, tables of stretches, small blocks. */
 import { SeededRandom } from '../../base/random.ts';
 import { makeFolders } from '../../io/folders.ts';
-import { SimulatedClock } from '../../testing/simulated-clock.ts';
-import type { SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
+import type { Clock } from '../../io/clock.ts';
+import { nodeClock } from '../../io/node-clock.ts';
+import type { FileSystem } from '../../io/file-system.ts';
 import { compactionSettings } from '../compaction/compaction-settings.ts';
 import type { IngestEntry } from '../compaction/ingest-pieces.ts';
 import type { TreeOwner } from './maintenance-parts.ts';
@@ -35,9 +36,19 @@ export const settings: TreeSettings = {
   }),
 };
 
+/** Nothing is tried again by itself. */
+const clock: Clock = {
+  now: () => 0,
+  pause: () => nodeClock.pause(),
+  schedule: () => ({ cancel: () => {} }),
+};
+
+/** Each incarnation of a tree draws another identity. */
+let openedCount = 0;
+
 /** Opens the tree in `DIRECTORY`, and starts it. Its background makes tables of the entries that it is given. */
 export function openSampleTree(
-  fileSystem: SimulatedFileSystem,
+  fileSystem: FileSystem,
   changed: Partial<TreeSettings> = {},
   owner: Partial<TreeOwner> = {},
   options: Omit<TreeFolderOptions, 'readOnly'> = { create: true },
@@ -45,11 +56,12 @@ export function openSampleTree(
   if (fileSystem.stat(DIRECTORY) === undefined) {
     makeFolders(fileSystem, DIRECTORY);
   }
+  openedCount += 1;
   const parts = {
     fileSystem,
     held: undefined,
-    clock: new SimulatedClock(),
-    random: new SeededRandom(1 + fileSystem.operations),
+    clock,
+    random: new SeededRandom(openedCount),
     logger: () => {},
     source: {
       inline: { entries: (request: unknown) => request as IngestEntry[] },
