@@ -14,6 +14,7 @@ export interface Limits {
   readonly streamSizeMax: number;
   readonly typeSizeMax: number;
   readonly idSizeMax: number;
+  readonly idempotencyScopeSizeMax: number;
   readonly idempotencyKeySizeMax: number;
   readonly tagSizeMax: number;
   readonly tagCountMax: number;
@@ -43,6 +44,8 @@ export const limits: Limits = Object.freeze({
   streamSizeMax: 1_024,
   typeSizeMax: 256,
   idSizeMax: 128,
+  // 128, as ids: a scope names a tenant, and its size is persisted as one byte.
+  idempotencyScopeSizeMax: 128,
   idempotencyKeySizeMax: 1_024,
   tagSizeMax: 256,
   tagCountMax: 64,
@@ -62,6 +65,7 @@ assert(
   limits.streamSizeMax +
     limits.typeSizeMax +
     3 * limits.idSizeMax +
+    limits.idempotencyScopeSizeMax +
     limits.idempotencyKeySizeMax +
     limits.tagCountMax * (limits.tagSizeMax + 2) +
     1_024 <=

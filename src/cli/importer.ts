@@ -2,7 +2,7 @@
  * Hands commits to the store, many at a time: while one batch is synced the next gathers. Order is kept to the letter: when
  * the store refuses a commit, everything before it is in and nothing behind it is.
  */
-import { type EventStore, VarveError } from '../index.ts';
+import { type CommitOptions, type EventStore, VarveError } from '../index.ts';
 import { type LineCommit, partsOf } from './commit-grouper.ts';
 import type { ParsedLine } from './event-line.ts';
 import { LineProblem } from './line-problem.ts';
@@ -52,7 +52,7 @@ export class Importer {
   /** Resolves when the next commit may follow. Throws `LineProblem` if the store refused one, `VarveError` if it failed. */
   async submit(commit: LineCommit): Promise<void> {
     const key = commit.key ?? this.#deriveKey(commit);
-    const names = namesOf(commit, key);
+    const names = namesOf(commit, key, commit.scope);
     while (
       this.#inFlight >= IN_FLIGHT_COUNT_MAX ||
       (this.#inFlight > 0 && this.#inFlightSize + commit.size > IN_FLIGHT_SIZE_MAX) ||
@@ -61,7 +61,8 @@ export class Importer {
       await this.#whenAnswered();
     }
     this.#throwFailure();
-    const answer = this.#run(commit, key, names);
+    const options = onlyGiven({ idempotencyKey: key, idempotencyScope: commit.scope });
+    const answer = this.#run(commit, options, names);
     // A refusal is decided during the call and heard of within one turn of the event loop.
     await new Promise<void>((resolve) => setImmediate(resolve));
     if (this.#isRefused || this.#store.stats().waiting > 0) {
@@ -78,7 +79,7 @@ export class Importer {
     this.#throwFailure();
   }
 
-  async #run(commit: LineCommit, key: string | undefined, names: readonly string[]): Promise<void> {
+  async #run(commit: LineCommit, options: CommitOptions, names: readonly string[]): Promise<void> {
     const { size, lines } = commit;
     this.#inFlight += 1;
     this.#inFlightSize += size;
@@ -86,7 +87,6 @@ export class Importer {
       this.#names.add(name);
     }
     try {
-      const options = key === undefined ? {} : { idempotencyKey: key };
       const { outcome } = await this.#store.commit(partsOf(lines), options);
       const counts = outcome === 'appended' ? this.#appended : this.#duplicates;
       counts.commits += 1;
@@ -188,8 +188,12 @@ export class Importer {
   }
 }
 
-function namesOf({ lines }: LineCommit, key: string | undefined): string[] {
-  const names = key === undefined ? [] : [`key ${key}`];
+function namesOf(
+  { lines }: LineCommit,
+  key: string | undefined,
+  scope: string | undefined,
+): string[] {
+  const names = key === undefined ? [] : [`key ${JSON.stringify([scope ?? '', key])}`];
   for (const { event } of lines) {
     if (event.id !== undefined) {
       names.push(`id ${event.id}`);

@@ -21,19 +21,19 @@ const TWO_32 = 2 ** 32;
 export class MemoryIdempotencyIndex implements IdempotencyIndex {
   readonly covered = 0;
   readonly failure = undefined;
-  readonly #keyOf: (record: RecordView) => string;
+  readonly #indexed: IndexedTexts;
   readonly #hash: HalfSipHash;
   #tags = new Uint8Array(SLOT_COUNT_FIRST);
   #slots = new Uint32Array(SLOT_COUNT_FIRST);
   #entries = new Uint32Array(entryCountMax(SLOT_COUNT_FIRST) * ENTRY_WORDS);
   #count = 0;
-  /** The key that was looked for last, and the free slot where that ended. Undefined once the table has changed. */
+  /** The key that was looked for last, its scope, and the free slot where that ended. Undefined once the table has changed. */
   #missed: string | undefined;
+  #missedScope = '';
   #freeSlot = 0;
 
-  /** `keyOf`: what of a record is looked for here, or an empty text. */
-  constructor(random: Random, keyOf: (record: RecordView) => string) {
-    this.#keyOf = keyOf;
+  constructor(random: Random, indexed: IndexedTexts) {
+    this.#indexed = indexed;
     const key = new Uint8Array(8);
     random.fill(key);
     const view = new DataView(key.buffer);
@@ -41,9 +41,9 @@ export class MemoryIdempotencyIndex implements IdempotencyIndex {
   }
 
   replay(record: RecordView): undefined {
-    const key = this.#keyOf(record);
+    const key = this.#indexed.keyOf(record);
     if (key !== '') {
-      this.add(key, record.position);
+      this.add(this.#indexed.scopeOf(record), key, record.position);
     }
   }
 
@@ -59,15 +59,15 @@ export class MemoryIdempotencyIndex implements IdempotencyIndex {
     return this.#count;
   }
 
-  add(key: string, position: number): void {
+  add(scope: string, key: string, position: number): void {
     if (this.#count === entryCountMax(this.#tags.length)) {
       this.#grow();
     }
     const hash = this.#hash;
     let slot = this.#freeSlot;
     // Whoever adds a key has just looked for it.
-    if (this.#missed !== key) {
-      hash.hashString(key);
+    if (this.#missed !== key || this.#missedScope !== scope) {
+      hash.hashScoped(scope, key);
       slot = freeSlot(this.#tags, hash.low);
     }
     this.#missed = undefined;
@@ -83,9 +83,9 @@ export class MemoryIdempotencyIndex implements IdempotencyIndex {
     this.#count += 1;
   }
 
-  candidates(key: string): readonly number[] {
+  candidates(scope: string, key: string): readonly number[] {
     const hash = this.#hash;
-    hash.hashString(key);
+    hash.hashScoped(scope, key);
     const { low, high } = hash;
     const tags = this.#tags;
     const mask = tags.length - 1;
@@ -100,6 +100,7 @@ export class MemoryIdempotencyIndex implements IdempotencyIndex {
       slot = (slot + 1) & mask;
     }
     this.#missed = key;
+    this.#missedScope = scope;
     this.#freeSlot = slot;
     return found ?? none;
   }
@@ -116,13 +117,23 @@ export class MemoryIdempotencyIndex implements IdempotencyIndex {
   }
 }
 
-export function idempotencyKeyOf(record: RecordView): string {
-  return record.idempotencyKey;
+/** What of a record an index is of. */
+export interface IndexedTexts {
+  scopeOf(record: RecordView): string;
+  /** Empty for none. */
+  keyOf(record: RecordView): string;
 }
 
-export function suppliedIdOf(record: RecordView): string {
-  return record.suppliedId;
-}
+export const idempotencyKeys: IndexedTexts = {
+  scopeOf: (record) => record.idempotencyScope,
+  keyOf: (record) => record.idempotencyKey,
+};
+
+/** Ids have no scope: they are unique in the store. */
+export const suppliedIds: IndexedTexts = {
+  scopeOf: () => '',
+  keyOf: (record) => record.suppliedId,
+};
 
 const none: readonly number[] = [];
 

@@ -4,7 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { viewOf } from '../base/integers.ts';
 import type { FrameBody } from '../journal/encoder.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
-import { encodeRecord, placeRecord, recordSizeAt, recordSizeOf, SALT_SIZE } from './format.ts';
+import {
+  encodeRecord,
+  noCommitTexts,
+  placeRecord,
+  recordSizeAt,
+  recordSizeOf,
+  SALT_SIZE,
+} from './format.ts';
 import { MemoryLeafStore } from './leaf-store.ts';
 import { LogEncoder, type ReplayObserver } from './log-encoder.ts';
 
@@ -50,8 +57,8 @@ function draftBody(commit = 0): FrameBody {
       previousPosition: -1,
     };
     revisions[streamNumber]! += 1;
-    const piece = Buffer.alloc(recordSizeOf(content, 0));
-    encodeRecord(piece, viewOf(piece), 0, content, '', 0);
+    const piece = Buffer.alloc(recordSizeOf(content, noCommitTexts));
+    encodeRecord(piece, viewOf(piece), 0, content, noCommitTexts);
     const salt = new Uint8Array(SALT_SIZE).fill(index + 1);
     placeRecord(piece, viewOf(piece), 0, place, salt, 0);
     pieces.push(piece);

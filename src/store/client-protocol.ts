@@ -16,7 +16,7 @@ import type { CommitResult } from './contract.ts';
 import type { ReadPlan } from './event-read.ts';
 import type { ListingPlan } from './stream-listing.ts';
 
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** Client → owner: there are records in a lane, and you were asleep. */
 export const WAKE = 1;

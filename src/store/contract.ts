@@ -20,6 +20,11 @@ export interface CommitOptions {
    */
   readonly idempotencyKey?: string;
   /**
+   * 1 to 128 bytes, with a key only: whose key it is, a tenant's for example. Scope and key together are the commit's identity: the same
+   * key in two scopes, or in one and in none, is two keys.
+   */
+  readonly idempotencyScope?: string;
+  /**
    * `durable` (default): resolve when the commit survives a power cut. `written`: resolve when it is in the file, before
    * the sync that follows at once; until then it is not visible, and a power cut may give its position to another.
    */

@@ -45,14 +45,11 @@ export class DuplicateFinder {
 
   /** Undefined if neither the key nor any of the ids was ever used. Throws if that can't be told. */
   find(commit: PreparedCommit): DuplicateAnswer | undefined {
-    if (commit.idempotencyKey !== '') {
-      const position = this.findKey(commit.idempotencyKey);
+    const { idempotencyScope, idempotencyKey } = commit;
+    if (idempotencyKey !== '') {
+      const position = this.findKey(idempotencyScope, idempotencyKey);
       if (position !== undefined) {
-        return this.#compare(
-          commit,
-          position,
-          `idempotency key ${JSON.stringify(commit.idempotencyKey)}`,
-        );
+        return this.#compare(commit, position, describeKey(idempotencyScope, idempotencyKey));
       }
     }
     for (let index = 0; index < commit.eventCount; index += 1) {
@@ -67,22 +64,22 @@ export class DuplicateFinder {
     return undefined;
   }
 
-  /** First position of the commit with this key. */
-  findKey(key: string): number | undefined {
-    const candidates = this.#keys.candidates(key);
+  /** First position of the commit with this key of this scope. */
+  findKey(scope: string, key: string): number | undefined {
+    const candidates = this.#keys.candidates(scope, key);
     if (candidates.length === 0) {
       return undefined;
     }
     return candidates.find((position) => {
-      this.readRecord(position);
-      return this.#record.idempotencyKey === key;
+      const record = this.readRecord(position);
+      return record.idempotencyKey === key && record.idempotencyScope === scope;
     });
   }
 
   /** Position of the event with this id, of those below a position; in flight or not. */
   findId(id: string, below: number): number | undefined {
     const generated = parseEventId(id);
-    const candidates = this.#ids.candidates(id);
+    const candidates = this.#ids.candidates('', id);
     const all = generated === undefined ? candidates : [generated.position, ...candidates];
     return all.find((position) => {
       if (position >= below) {
@@ -146,8 +143,10 @@ export class DuplicateFinder {
     firstPosition: number,
     count: number,
   ): string | undefined {
-    if (this.#record.idempotencyKey !== commit.idempotencyKey) {
-      return 'its idempotency key is another one';
+    for (const [name, what] of commitTexts) {
+      if (this.#record[name] !== commit[name]) {
+        return `its ${what} is another one`;
+      }
     }
     if (count !== commit.eventCount) {
       return `it has ${count} events, not ${commit.eventCount}`;
@@ -212,6 +211,17 @@ export class DuplicateFinder {
     }
     return [...found.values()];
   }
+}
+
+/** What a repeat must say again of its commit, in the order in which differences are told. */
+const commitTexts = Object.entries({
+  idempotencyKey: 'idempotency key',
+  idempotencyScope: 'idempotency scope',
+} satisfies Record<FieldsOf<'commit'>, string>) as [FieldsOf<'commit'>, string][];
+
+function describeKey(scope: string, key: string): string {
+  const inScope = scope === '' ? '' : ` of the scope ${JSON.stringify(scope)}`;
+  return `idempotency key ${JSON.stringify(key)}${inScope}`;
 }
 
 interface Comparison {

@@ -5,9 +5,9 @@ import type { Random } from '../base/random.ts';
 import type { Derived } from '../derived/contract.ts';
 import { MemoryStreamIndex } from '../event-index/memory-stream-index.ts';
 import {
-  idempotencyKeyOf,
+  idempotencyKeys,
   MemoryIdempotencyIndex,
-  suppliedIdOf,
+  suppliedIds,
 } from '../idempotency/memory-index.ts';
 import { type ResolvedComponents, resolveComponents } from '../io/components.ts';
 import { makeFolders } from '../io/folders.ts';
@@ -220,8 +220,8 @@ function journalSettings(options: ResolvedOptions): JournalSettings {
 
 function makeIndexes(random: Random): Pick<StoreParts, 'streams' | 'keys' | 'ids' | 'derived'> {
   const streams = new MemoryStreamIndex();
-  const keys = new MemoryIdempotencyIndex(random, idempotencyKeyOf);
-  const ids = new MemoryIdempotencyIndex(random, suppliedIdOf);
+  const keys = new MemoryIdempotencyIndex(random, idempotencyKeys);
+  const ids = new MemoryIdempotencyIndex(random, suppliedIds);
   return { streams, keys, ids, derived: [streams, keys, ids] };
 }
 

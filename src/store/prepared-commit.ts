@@ -12,8 +12,8 @@ import { isUuid, UUID_SIZE } from '../base/uuid.ts';
 import type { StreamIndex } from '../event-index/contract.ts';
 import { frameBodySizeMax } from '../journal/format.ts';
 import type { NewEvent } from '../log/event.ts';
-import { encodeRecord, recordSizeOf } from '../log/format.ts';
-import type { RecordContent } from '../log/record-fields.ts';
+import { commitTextsSize, encodeRecord, noCommitTexts, recordSizeOf } from '../log/format.ts';
+import type { CommitTexts, RecordContent } from '../log/record-fields.ts';
 import type { AppendOptions, CommitOptions, CommitPart, ExpectedRevision } from './contract.ts';
 import { checkText, checkWritableStream, isWritable, typeName } from './names.ts';
 import { type PayloadSettings, type PayloadTarget, preparePayload } from './payload.ts';
@@ -26,6 +26,8 @@ export interface PreparedCommit {
   /** What each part expects of its stream, and how many of the events are its own. At least one, with at least one event. */
   readonly parts: readonly PreparedPart[];
   readonly eventCount: number;
+  /** Empty for none. */
+  readonly idempotencyScope: string;
   /** Empty for none. */
   readonly idempotencyKey: string;
   /** Bytes of the frame's body. */
@@ -52,11 +54,13 @@ type Writable<Type> = { -readonly [Field in keyof Type]: Type[Field] };
 type ContentDraft = Writable<RecordContent> & PayloadTarget;
 
 /** A prepared commit that can be filled again once nobody needs what it holds. */
-export class CommitDraft implements PreparedCommit {
+export class CommitDraft implements PreparedCommit, CommitTexts {
   readonly parts: Writable<PreparedPart>[] = [makePart()];
   readonly events: ContentDraft[] = [makeContent()];
+  idempotencyScope = '';
+  /** Bytes in the record, as the next. */
+  idempotencyScopeSize = 0;
   idempotencyKey = '';
-  /** Bytes in the record. */
   idempotencyKeySize = 0;
   bodySize = 0;
   ack: 'durable' | 'written' = 'durable';
@@ -71,9 +75,7 @@ export class CommitDraft implements PreparedCommit {
   }
 
   putRecord(index: number, bytes: Buffer, view: DataView, at: number): number {
-    return index === 0
-      ? encodeRecord(bytes, view, at, this.events[0]!, this.idempotencyKey, this.idempotencyKeySize)
-      : encodeRecord(bytes, view, at, this.events[index]!, '', 0);
+    return encodeRecord(bytes, view, at, this.events[index]!, index === 0 ? this : noCommitTexts);
   }
 
   /** True if the draft may be filled again. What may be large is let go of. */
@@ -92,7 +94,7 @@ export interface PrepareSettings extends PayloadSettings {
   readonly streams?: StreamIndex;
 }
 
-const commitOptionNames = new Set(['idempotencyKey', 'ack', 'signal']);
+const commitOptionNames = new Set(['idempotencyKey', 'idempotencyScope', 'ack', 'signal']);
 const appendOptionNames = new Set([...commitOptionNames, 'expectedRevision']);
 const partNames = new Set(['stream', 'events', 'expectedRevision']);
 const eventNames = new Set(
@@ -186,7 +188,7 @@ function makeContent(): ContentDraft {
 function finishCommit(draft: CommitDraft, options: CommitOptions): CommitDraft {
   const { events } = draft;
   rejectRepeatedIds(events);
-  const { idempotencyKey, ack = 'durable', signal } = options;
+  const { ack = 'durable', signal } = options;
   if (signal !== undefined) {
     checkSignal(signal);
   }
@@ -196,16 +198,26 @@ function finishCommit(draft: CommitDraft, options: CommitOptions): CommitDraft {
       `ack must be "durable" or "written", not ${String(ack)}.`,
     );
   }
-  draft.idempotencyKey = idempotencyKey ?? '';
-  draft.idempotencyKeySize = idTextSize(
-    'idempotency key',
-    idempotencyKey,
-    limits.idempotencyKeySizeMax,
-  );
-  draft.bodySize = measureBody(events, draft.idempotencyKeySize);
+  prepareKey(draft, options);
+  draft.bodySize = measureBody(events, commitTextsSize(draft));
   draft.ack = ack;
   draft.signal = signal;
   return draft;
+}
+
+function prepareKey(draft: CommitDraft, { idempotencyKey, idempotencyScope }: CommitOptions): void {
+  const { idempotencyScopeSizeMax, idempotencyKeySizeMax } = limits;
+  if (idempotencyScope !== undefined && idempotencyKey === undefined) {
+    throw new VarveError('INVALID_ARGUMENT', 'An idempotency scope needs an idempotency key.');
+  }
+  draft.idempotencyScope = idempotencyScope ?? '';
+  draft.idempotencyScopeSize = idTextSize(
+    'idempotency scope',
+    idempotencyScope,
+    idempotencyScopeSizeMax,
+  );
+  draft.idempotencyKey = idempotencyKey ?? '';
+  draft.idempotencyKeySize = idTextSize('idempotency key', idempotencyKey, idempotencyKeySizeMax);
 }
 
 /** Fills in everything but the count of events; returns the size of the stream's name. */
@@ -272,10 +284,11 @@ function checkExpectedRevision(expected: ExpectedRevision): void {
   }
 }
 
-function measureBody(events: readonly RecordContent[], idempotencyKeySize: number): number {
-  let size = idempotencyKeySize;
+/** `keySize`: bytes of scope and key. */
+function measureBody(events: readonly RecordContent[], keySize: number): number {
+  let size = keySize;
   for (const event of events) {
-    size += recordSizeOf(event, 0);
+    size += recordSizeOf(event, noCommitTexts);
   }
   if (size > frameBodySizeMax) {
     throw new VarveError(
@@ -372,6 +385,7 @@ function checkAppendOptionNames(options: AppendOptions): void {
   for (const name in options) {
     switch (name) {
       case 'idempotencyKey':
+      case 'idempotencyScope':
       case 'expectedRevision':
       case 'ack':
       case 'signal':

@@ -321,7 +321,7 @@ export class Sequencer {
       return undefined;
     }
     const { appended } = journal;
-    const isTaken = (id: string): boolean => supplied.has(id) || ids.candidates(id).length > 0;
+    const isTaken = (id: string): boolean => supplied.has(id) || ids.candidates('', id).length > 0;
     return Array.from({ length: count }, (_, index) => {
       let draw = this.#idDraw;
       while (isTaken(formatEventId(time, appended + index, draw))) {
@@ -355,7 +355,7 @@ export class Sequencer {
     }
     assert(at === slot.bodyStart + commit.bodySize, 'a commit takes what was measured');
     if (commit.idempotencyKey !== '') {
-      keys.add(commit.idempotencyKey, firstPosition);
+      keys.add(commit.idempotencyScope, commit.idempotencyKey, firstPosition);
     }
     pending.time = time;
     pending.revision = this.#place.revision;
@@ -388,7 +388,7 @@ export class Sequencer {
     streams.add(streamNumber, position);
     const id = commit.suppliedIdOf(index);
     if (id !== '') {
-      ids.add(id, position);
+      ids.add('', id, position);
     }
     return end;
   }

@@ -85,7 +85,8 @@ export async function appendDozen(store: EventStore): Promise<void> {
   await store.append('long', [{ type: 'Text', data: 'compress me '.repeat(40) }]);
   await store.append('orders/1', [{ type: 'Returned', data: { total: -42 }, metadata: [1] }]);
   await store.append('stock/é', [{ type: 'Returned', data: { count: 3 }, id: 'last' }], {
-    idempotencyKey: 'request-3',
+    idempotencyKey: 'request-1',
+    idempotencyScope: 'tenant-1',
   });
   await store.append('orders/2', [{ type: 'Closed', data: { done: true } }]);
 }
