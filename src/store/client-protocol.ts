@@ -12,7 +12,7 @@
  */
 import type { PackedError } from '../base/error-transfer.ts';
 import type { LaneMemory } from '../journal/lane-layout.ts';
-import type { CommitResult } from './contract.ts';
+import type { CommitKey, CommitResult } from './contract.ts';
 import type { ReadPlan } from './event-read.ts';
 import type { ListingPlan } from './stream-listing.ts';
 
@@ -48,6 +48,7 @@ export interface Hello {
 export type ClientCall =
   | { readonly name: 'get'; readonly position: number }
   | { readonly name: 'getById'; readonly id: string }
+  | { readonly name: 'findCommit'; readonly key: CommitKey }
   | { readonly name: 'streamHead'; readonly stream: string }
   | { readonly name: 'flush' }
   | { readonly name: 'waitFor'; readonly position: number }

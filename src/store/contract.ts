@@ -33,6 +33,13 @@ export interface CommitOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What a commit was called by whoever made it. */
+export interface CommitKey {
+  readonly idempotencyKey: string;
+  /** Left out, the key of no scope is meant. */
+  readonly idempotencyScope?: string;
+}
+
 export interface AppendOptions extends CommitOptions {
   readonly expectedRevision?: ExpectedRevision;
 }
@@ -207,6 +214,11 @@ export interface StoreClient<Event extends NewEvent = NewEvent> {
   get(position: number): Promise<StoredEvent<Event> | undefined>;
   /** The event with this id, or undefined. */
   getById(id: string): Promise<StoredEvent<Event> | undefined>;
+  /**
+   * What a repeat of the commit with this idempotency key would be answered, or undefined if there is none. What was appended before in this thread
+   * is decided first, and a commit in flight is waited for: the answer is of what is durable.
+   */
+  findCommit(key: CommitKey): Promise<CommitResult | undefined>;
   /** Streams in order of their names' UTF-8 bytes. */
   streams(options?: StreamsOptions): AsyncIterableIterator<StreamEntry>;
   streamHead(stream: string): Promise<StreamHead | undefined>;

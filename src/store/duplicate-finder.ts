@@ -16,11 +16,17 @@ import type { EventLog } from '../log/event-log.ts';
 import { ContentType } from '../log/format.ts';
 import type { FieldsOf } from '../log/record-fields.ts';
 import { RecordView } from '../log/record-view.ts';
-import type { CommitResult, CommittedStream } from './contract.ts';
+import type { CommitKey, CommitResult, CommittedStream } from './contract.ts';
 import type { PreparedCommit } from './prepared-commit.ts';
 
+/** What a repeat of a commit is answered, as soon as `restsOn` is durable. */
+export interface FoundCommit {
+  readonly restsOn: number;
+  readonly result: CommitResult;
+}
+
 export type DuplicateAnswer =
-  | { readonly restsOn: number; readonly result: CommitResult }
+  | FoundCommit
   | { readonly restsOn: number; readonly result: undefined; readonly conflict: VarveError };
 
 export class DuplicateFinder {
@@ -62,6 +68,13 @@ export class DuplicateFinder {
       }
     }
     return undefined;
+  }
+
+  /** The commit with this key, if there is one. Throws if that can't be told. */
+  findCommit(key: CommitKey): FoundCommit | undefined {
+    const { idempotencyScope = '', idempotencyKey } = key;
+    const position = this.findKey(idempotencyScope, idempotencyKey);
+    return position === undefined ? undefined : this.#resultOf(position);
   }
 
   /** First position of the commit with this key of this scope. */
@@ -115,9 +128,7 @@ export class DuplicateFinder {
   }
 
   #compare(commit: PreparedCommit, firstPosition: number, by: string): DuplicateAnswer {
-    const stored = this.readRecord(firstPosition);
-    const count = stored.commitCount;
-    const { time } = stored;
+    const count = this.readRecord(firstPosition).commitCount;
     const lastPosition = firstPosition + count - 1;
     const differs = this.#findDifference(commit, firstPosition, count);
     if (differs !== undefined) {
@@ -128,6 +139,12 @@ export class DuplicateFinder {
       );
       return { restsOn: lastPosition, result: undefined, conflict };
     }
+    return this.#resultOf(firstPosition);
+  }
+
+  #resultOf(firstPosition: number): FoundCommit {
+    const { commitCount: count, time } = this.readRecord(firstPosition);
+    const lastPosition = firstPosition + count - 1;
     const result: CommitResult = {
       outcome: 'duplicate',
       firstPosition,

@@ -1,6 +1,12 @@
 /** The store of one folder, open: checks calls, hands commits to the sequencer, reads through the visibility gate. */
 import { checkPath, checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
-import { asFailedWrite, asVarveError, readOnlyError, VarveError } from '../base/errors.ts';
+import {
+  asFailedWrite,
+  asVarveError,
+  readOnlyError,
+  VarveError,
+  withoutApplied,
+} from '../base/errors.ts';
 import { sha256 } from '../base/digest.ts';
 import { Ending } from '../base/ending.ts';
 import type { Logger } from '../base/logger.ts';
@@ -25,6 +31,7 @@ import { aborted } from '../base/aborted.ts';
 import type {
   AppendOptions,
   AppendResult,
+  CommitKey,
   CommitOptions,
   CommitPart,
   CommitResult,
@@ -41,7 +48,7 @@ import type {
 } from './contract.ts';
 import type { DuplicateFinder } from './duplicate-finder.ts';
 import { PlannedRead, planRead, type ReadParts } from './event-read.ts';
-import { checkStreamName, checkText } from './names.ts';
+import { checkCommitKey, checkStreamName, checkText } from './names.ts';
 import type { PayloadSettings } from './payload.ts';
 import { PendingAppend, type PendingCommit, PendingParts } from './pending-commit.ts';
 import {
@@ -179,6 +186,18 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     });
   }
 
+  async findCommit(key: CommitKey): Promise<CommitResult | undefined> {
+    this.#checkOpen();
+    const checked = checkCommitKey(key);
+    const { sequencer, duplicates, gate } = this.#parts;
+    await sequencer.waitingDecided();
+    const found = this.#reading(() => duplicates.findCommit(checked));
+    if (found !== undefined) {
+      await gate.waitFor(found.restsOn, undefined);
+    }
+    return found?.result;
+  }
+
   streams(options: StreamsOptions = {}): AsyncIterableIterator<StreamEntry> {
     this.#checkOpen();
     return this.#list(planListing(options, this.head));
@@ -281,6 +300,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
       store: {
         get: (position) => this.get(position),
         getById: (id) => this.getById(id),
+        findCommit: (key) => this.findCommit(key),
         streamHead: (stream) => this.streamHead(stream),
         flush: () => this.flush(),
         waitFor: (position, options) => this.waitFor(position, options),
@@ -368,7 +388,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     try {
       return read();
     } catch (error) {
-      throw asVarveError(error, 'The log can not be read');
+      throw withoutApplied(asVarveError(error, 'The log can not be read'));
     }
   }
 

@@ -1,6 +1,8 @@
 /** Rules for names that callers choose: streams, types, tags, ids, keys. */
+import { rejectUnknownNames } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import type { CommitKey } from './contract.ts';
 
 const DOLLAR = 0x24;
 const DOT = 0x2e;
@@ -42,6 +44,20 @@ export function checkWritableStream(stream: string): number {
 /** True if callers may write a stream of this name, which must be a valid one. */
 export function isWritable(stream: string): boolean {
   return stream.charCodeAt(0) !== DOLLAR;
+}
+
+const commitKeyNames = new Set(['idempotencyKey', 'idempotencyScope']);
+
+/** A copy of what was given. Throws `INVALID_ARGUMENT` or `LIMIT_EXCEEDED`. */
+export function checkCommitKey(given: CommitKey): CommitKey {
+  rejectUnknownNames(given, commitKeyNames, 'field of a commit to find');
+  const { idempotencyKey, idempotencyScope } = given;
+  checkText('idempotency key', idempotencyKey, limits.idempotencyKeySizeMax);
+  if (idempotencyScope === undefined) {
+    return { idempotencyKey };
+  }
+  checkText('idempotency scope', idempotencyScope, limits.idempotencyScopeSizeMax);
+  return { idempotencyKey, idempotencyScope };
 }
 
 /** Bytes of UTF-8 of a non-empty text without control characters and lone surrogates; throws otherwise. */

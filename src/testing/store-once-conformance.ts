@@ -185,6 +185,67 @@ export function scopesConform({ describe, it, expect }: TestFunctions, make: Mak
   });
 }
 
+export function findingCommitsConforms(
+  { describe, it, expect }: TestFunctions,
+  make: MakeClient,
+): void {
+  describe('finding a commit by its key', () => {
+    it('gives what a repeat is answered, also after reopening', async () => {
+      const { store, reopen } = await make();
+      await store.append('a', [happened]);
+      const parts = [
+        { stream: 'a', events: [happened] },
+        { stream: 'b', events: [happened, happened] },
+        { stream: 'a', events: [happened] },
+      ];
+      const name = { idempotencyKey: 'k', idempotencyScope: 's' };
+      const first = await store.commit(parts, name);
+      await store.append('b', [happened]);
+      const again = { ...first, outcome: 'duplicate' };
+      expect(await store.findCommit(name)).toEqual(again);
+      const reopened = await reopen();
+      expect(await reopened.findCommit(name)).toEqual(again);
+      expect(await reopened.commit(parts, name)).toEqual(again);
+    });
+
+    it('finds nothing under another key or scope, under none, or before it is used', async () => {
+      const { store } = await make();
+      const name = { idempotencyKey: 'k', idempotencyScope: 's' };
+      expect(await store.findCommit(name)).toBe(undefined);
+      await store.append('a', [{ ...happened, id: 'x' }], name);
+      const others = [
+        { idempotencyKey: 'k' },
+        { idempotencyKey: 's', idempotencyScope: 'k' },
+        { idempotencyKey: 'x' },
+        { idempotencyKey: 'k', idempotencyScope: 't' },
+        { idempotencyKey: 'l', idempotencyScope: 's' },
+      ];
+      const found = await Promise.all(others.map((other) => store.findCommit(other)));
+      expect(found).toEqual(others.map(() => undefined));
+      const { firstPosition } = (await store.findCommit(name))!;
+      expect(firstPosition).toBe(0);
+    });
+
+    it('finds what the same thread has just appended, and tells only of what is visible', async () => {
+      const { store } = await make();
+      const wrong: string[] = [];
+      const ask = async (idempotencyKey: string): Promise<void> => {
+        const found = await store.findCommit({ idempotencyKey });
+        if (found === undefined || found.lastPosition >= store.head) {
+          wrong.push(idempotencyKey);
+        }
+      };
+      const calls = Array.from({ length: 100 }, (_, index) => {
+        const idempotencyKey = `k${index}`;
+        const appending = store.append(`s/${index % 3}`, [eventOf(index)], { idempotencyKey });
+        return Promise.all([appending, ask(idempotencyKey)]);
+      });
+      await Promise.all(calls);
+      expect(wrong).toEqual([]);
+    });
+  });
+}
+
 async function errorOf(work: Promise<unknown>): Promise<VarveError> {
   try {
     await work;
