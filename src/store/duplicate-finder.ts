@@ -29,6 +29,26 @@ export type DuplicateAnswer =
   | FoundCommit
   | { readonly restsOn: number; readonly result: undefined; readonly conflict: VarveError };
 
+/** An event id of a commit that was used before, and where. In the details of a conflict. */
+interface RepeatedId {
+  readonly id: string;
+  readonly position: number;
+}
+
+interface SortedIds {
+  readonly repeatedIds: readonly RepeatedId[];
+  readonly newIds: readonly string[];
+  /** Commits that the repeated ones are of. */
+  readonly commitCount: number;
+}
+
+/** What led to an earlier commit. */
+interface Hit {
+  /** In words. */
+  readonly by: string;
+  readonly isByKey: boolean;
+}
+
 export class DuplicateFinder {
   readonly #log: EventLog;
   readonly #keys: IdempotencyIndex;
@@ -49,22 +69,32 @@ export class DuplicateFinder {
     this.#journal = journal;
   }
 
+  /** Positions given: ids in flight count. */
+  get #appended(): number {
+    return this.#journal?.appended ?? 0;
+  }
+
   /** Undefined if neither the key nor any of the ids was ever used. Throws if that can't be told. */
   find(commit: PreparedCommit): DuplicateAnswer | undefined {
     const { idempotencyScope, idempotencyKey } = commit;
     if (idempotencyKey !== '') {
       const position = this.findKey(idempotencyScope, idempotencyKey);
       if (position !== undefined) {
-        return this.#compare(commit, position, describeKey(idempotencyScope, idempotencyKey));
+        return this.#compare(commit, position, {
+          by: describeKey(idempotencyScope, idempotencyKey),
+          isByKey: true,
+        });
       }
     }
     for (let index = 0; index < commit.eventCount; index += 1) {
       const id = commit.suppliedIdOf(index);
-      const position = id === '' ? undefined : this.findId(id, this.#journal?.appended ?? 0);
+      const position = id === '' ? undefined : this.findId(id, this.#appended);
       if (position !== undefined) {
-        this.readRecord(position);
         const firstPosition = position - this.#record.commitIndex;
-        return this.#compare(commit, firstPosition, `event id ${JSON.stringify(id)}`);
+        return this.#compare(commit, firstPosition, {
+          by: `event id ${JSON.stringify(id)}`,
+          isByKey: false,
+        });
       }
     }
     return undefined;
@@ -127,19 +157,54 @@ export class DuplicateFinder {
     return this.#record;
   }
 
-  #compare(commit: PreparedCommit, firstPosition: number, by: string): DuplicateAnswer {
+  #compare(commit: PreparedCommit, firstPosition: number, how: Hit): DuplicateAnswer {
     const count = this.readRecord(firstPosition).commitCount;
-    const lastPosition = firstPosition + count - 1;
     const differs = this.#findDifference(commit, firstPosition, count);
-    if (differs !== undefined) {
-      const conflict = new VarveError(
-        'IDEMPOTENCY_CONFLICT',
-        `The ${by} was used for another commit, at position ${firstPosition} (${differs}): use a new one for new content.`,
-        { applied: 'no', details: { firstPosition, lastPosition } },
-      );
-      return { restsOn: lastPosition, result: undefined, conflict };
+    return differs === undefined
+      ? this.#resultOf(firstPosition)
+      : this.#conflict(commit, firstPosition, { ...how, count, differs });
+  }
+
+  #conflict(
+    commit: PreparedCommit,
+    firstPosition: number,
+    { by, isByKey, count, differs }: Hit & { readonly count: number; readonly differs: string },
+  ): DuplicateAnswer {
+    const { repeatedIds, newIds, commitCount } = this.#sortIds(commit);
+    const lastPosition = firstPosition + count - 1;
+    // Whoever is told of these events is told of what is durable.
+    const restsOn = repeatedIds.reduce(
+      (highest, { position }) => Math.max(highest, position),
+      lastPosition,
+    );
+    const isMixed = !isByKey && (newIds.length > 0 || commitCount > 1);
+    const message = isMixed
+      ? describeMixed(repeatedIds, newIds)
+      : `The ${by} was used for another commit, at position ${firstPosition} (${differs}): use a new one for new content.`;
+    const conflict = new VarveError('IDEMPOTENCY_CONFLICT', message, {
+      applied: 'no',
+      details: { firstPosition, lastPosition, repeatedIds, newIds },
+    });
+    return { restsOn, result: undefined, conflict };
+  }
+
+  /** Which of the ids that a commit brings along were used before, and in how many commits. */
+  #sortIds(commit: PreparedCommit): SortedIds {
+    const repeatedIds: RepeatedId[] = [];
+    const newIds: string[] = [];
+    const commits = new Set<number>();
+    for (let index = 0; index < commit.eventCount; index += 1) {
+      const id = commit.suppliedIdOf(index);
+      const position = id === '' ? undefined : this.findId(id, this.#appended);
+      if (position !== undefined) {
+        repeatedIds.push({ id, position });
+        // The record that confirmed it is at hand.
+        commits.add(position - this.#record.commitIndex);
+      } else if (id !== '') {
+        newIds.push(id);
+      }
     }
-    return this.#resultOf(firstPosition);
+    return { repeatedIds, newIds, commitCount: commits.size };
   }
 
   #resultOf(firstPosition: number): FoundCommit {
@@ -239,6 +304,24 @@ const commitTexts = Object.entries({
 function describeKey(scope: string, key: string): string {
   const inScope = scope === '' ? '' : ` of the scope ${JSON.stringify(scope)}`;
   return `idempotency key ${JSON.stringify(key)}${inScope}`;
+}
+
+/** Ids that a message names; its details have all. */
+const NAMED_COUNT_MAX = 3;
+
+function describeMixed(repeatedIds: readonly RepeatedId[], newIds: readonly string[]): string {
+  const repeated = repeatedIds.map(({ id, position }) => `${JSON.stringify(id)} at ${position}`);
+  const what =
+    newIds.length === 0
+      ? `repeats event ids of more than one earlier commit (${listOf(repeated)})`
+      : `repeats event ids of earlier commits (${listOf(repeated)}) and has new ones (${listOf(newIds.map((id) => JSON.stringify(id)))})`;
+  return `The commit ${what}: repeat a commit as it was, or give all its events new ids.`;
+}
+
+function listOf(names: readonly string[]): string {
+  const rest = names.length - NAMED_COUNT_MAX;
+  const named = names.slice(0, NAMED_COUNT_MAX).join(', ');
+  return rest > 0 ? `${named} and ${rest} more` : named;
 }
 
 interface Comparison {

@@ -1,7 +1,12 @@
 import type { CommitPart, NewEvent, StoreClient } from '../store/contract.ts';
 import type { TestFunctions } from './file-system-conformance.ts';
 import { codeOfAsync } from './code-of.ts';
-import { findingCommitsConforms, repeatsConform, scopesConform } from './store-once-conformance.ts';
+import {
+  findingCommitsConforms,
+  mixedIdsConform,
+  repeatsConform,
+  scopesConform,
+} from './store-once-conformance.ts';
 import { all, readingConforms } from './store-read-conformance.ts';
 
 /** What one test works on: an open, empty store, and a way to close it and open it again. */
@@ -23,6 +28,7 @@ export function storeClientConformance(
   commitsConform(test, make);
   repeatsConform(test, make);
   scopesConform(test, make);
+  mixedIdsConform(test, make);
   findingCommitsConforms(test, make);
   readingConforms(test, make);
   refusalsConform(test, make);

@@ -246,6 +246,123 @@ export function findingCommitsConforms(
   });
 }
 
+function withId(id: string): NewEvent {
+  return { ...happened, id };
+}
+
+function partsOf(...ids: readonly string[]): CommitPart[] {
+  return ids.map((id, index) => ({ stream: `s/${index % 2}`, events: [withId(id)] }));
+}
+
+export function mixedIdsConform({ describe, it, expect }: TestFunctions, make: MakeClient): void {
+  describe('a commit that mixes ids of earlier events with others', () => {
+    /** What is said of a commit with these ids; `a` and `b` stand at 0 and 1 in one commit, `c` at 2. */
+    const conflictOf = async (
+      store: StoreClient,
+      ids: readonly string[],
+      name = {},
+    ): Promise<object> => {
+      const { code, applied, details, message } = await errorOf(
+        store.commit(partsOf(...ids), name),
+      );
+      const { repeatedIds, newIds, firstPosition } = details;
+      const repeated = (repeatedIds as { id: string; position: number }[]).map(
+        ({ id, position }) => `${id}@${position}`,
+      );
+      expect([code, applied]).toEqual(['IDEMPOTENCY_CONFLICT', 'no']);
+      // Each is named, whether the commit was found by it or by another.
+      expect(ids.every((id) => name !== noName || message.includes(`"${id}"`))).toBe(true);
+      return { repeated: repeated.join(' '), added: (newIds as string[]).join(' '), firstPosition };
+    };
+    const noName = {};
+    const prepare = async (store: StoreClient): Promise<void> => {
+      await store.commit(partsOf('a', 'b'), { idempotencyKey: 'k' });
+      await store.commit(partsOf('c'));
+    };
+
+    it('is a conflict that lists both, in whichever order they stand', async () => {
+      const { store, reopen } = await make();
+      await prepare(store);
+      for (const open of [() => store, reopen]) {
+        const target = await open();
+        expect(await conflictOf(target, ['a', 'x'], noName)).toEqual({
+          repeated: 'a@0',
+          added: 'x',
+          firstPosition: 0,
+        });
+        expect(await conflictOf(target, ['x', 'c', 'y'], noName)).toEqual({
+          repeated: 'c@2',
+          added: 'x y',
+          firstPosition: 2,
+        });
+        expect(await conflictOf(target, ['x', 'b', 'a'], noName)).toEqual({
+          repeated: 'b@1 a@0',
+          added: 'x',
+          firstPosition: 0,
+        });
+        expect(target.head).toBe(3);
+      }
+    });
+
+    it('is one, too, if the ids are of two commits, whatever its key', async () => {
+      const { store } = await make();
+      await prepare(store);
+      const both = { repeated: 'c@2 a@0', added: '', firstPosition: 2 };
+      expect(await conflictOf(store, ['c', 'a'], noName)).toEqual(both);
+      expect(await conflictOf(store, ['c', 'a'], { idempotencyKey: 'new' })).toEqual(both);
+      const more = { repeated: 'a@0 b@1 c@2', added: 'x', firstPosition: 0 };
+      expect(await conflictOf(store, ['a', 'b', 'c', 'x'], { idempotencyKey: 'k' })).toEqual(more);
+      expect(await conflictOf(store, ['c', 'x'], { idempotencyKey: 'k' })).toEqual({
+        repeated: 'c@2',
+        added: 'x',
+        firstPosition: 0,
+      });
+      expect(store.head).toBe(3);
+    });
+
+    it('is told of the same ids under another key or in another order, and is not of those as they were', async () => {
+      const { store } = await make();
+      await prepare(store);
+      const all = { repeated: 'a@0 b@1', added: '', firstPosition: 0 };
+      expect(await conflictOf(store, ['a', 'b'], { idempotencyKey: 'new' })).toEqual(all);
+      expect(await conflictOf(store, ['b', 'a'], { idempotencyKey: 'k' })).toEqual({
+        ...all,
+        repeated: 'b@1 a@0',
+      });
+      const { outcome } = await store.commit(partsOf('a', 'b'), { idempotencyKey: 'k' });
+      expect(outcome).toBe('duplicate');
+      expect(store.head).toBe(3);
+    });
+
+    it('is found out while the others are in flight, and told when those are durable', async () => {
+      const { store } = await make();
+      const calls = [
+        prepare(store),
+        conflictOf(store, ['x', 'b'], noName),
+        store.commit(partsOf('a', 'b'), { idempotencyKey: 'k' }),
+      ] as const;
+      const [, conflict, repeat] = await Promise.all(calls);
+      expect(conflict).toEqual({ repeated: 'b@1', added: 'x', firstPosition: 0 });
+      expect(repeat.outcome).toBe('duplicate');
+      expect(store.head).toBe(3);
+    });
+
+    it('does not count events without an id of their own', async () => {
+      const { store } = await make();
+      await store.append('s', [withId('a'), happened, withId('b')]);
+      const { outcome } = await store.append('s', [withId('a'), happened, withId('b')]);
+      expect(outcome).toBe('duplicate');
+      const { details } = await errorOf(store.append('s', [withId('a'), happened]));
+      expect(details['newIds']).toEqual([]);
+      expect(details['repeatedIds']).toEqual([{ id: 'a', position: 0 }]);
+      const { details: ofKey } = await errorOf(
+        store.append('s', [happened, withId('b'), happened]),
+      );
+      expect([ofKey['firstPosition'], ofKey['lastPosition']]).toEqual([0, 2]);
+    });
+  });
+}
+
 async function errorOf(work: Promise<unknown>): Promise<VarveError> {
   try {
     await work;
