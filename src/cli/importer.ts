@@ -20,6 +20,8 @@ export class Importer {
   readonly #store: EventStore;
   /** Names the input in the keys of commits that bring no key and no id; undefined: there is no name. */
   readonly #source: string | undefined;
+  /** Of keys whose lines name none. */
+  readonly #scope: string | undefined;
   #appended = { events: 0, commits: 0 };
   #duplicates = { events: 0, commits: 0 };
   #erased = 0;
@@ -31,9 +33,10 @@ export class Importer {
   #failure: LineProblem | VarveError | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(store: EventStore, source: string | undefined) {
+  constructor(store: EventStore, source: string | undefined, scope: string | undefined) {
     this.#store = store;
     this.#source = source;
+    this.#scope = scope;
   }
 
   get appended(): ImportCounts {
@@ -52,7 +55,8 @@ export class Importer {
   /** Resolves when the next commit may follow. Throws `LineProblem` if the store refused one, `VarveError` if it failed. */
   async submit(commit: LineCommit): Promise<void> {
     const key = commit.key ?? this.#deriveKey(commit);
-    const names = namesOf(commit, key, commit.scope);
+    const scope = key === undefined ? undefined : this.#scopeOf(commit);
+    const names = namesOf(commit, key, scope);
     while (
       this.#inFlight >= IN_FLIGHT_COUNT_MAX ||
       (this.#inFlight > 0 && this.#inFlightSize + commit.size > IN_FLIGHT_SIZE_MAX) ||
@@ -61,7 +65,7 @@ export class Importer {
       await this.#whenAnswered();
     }
     this.#throwFailure();
-    const options = onlyGiven({ idempotencyKey: key, idempotencyScope: commit.scope });
+    const options = onlyGiven({ idempotencyKey: key, idempotencyScope: scope });
     const answer = this.#run(commit, options, names);
     // A refusal is decided during the call and heard of within one turn of the event loop.
     await new Promise<void>((resolve) => setImmediate(resolve));
@@ -141,6 +145,19 @@ export class Importer {
       );
     }
     return `import:${this.#source}:${firstLine}`;
+  }
+
+  /** Keys of one tenant must not get into the scope of another: a line that names one is held to what was asked for. */
+  #scopeOf({ scope, firstLine, lastLine }: LineCommit): string | undefined {
+    const wanted = this.#scope;
+    if (scope !== undefined && wanted !== undefined && scope !== wanted) {
+      throw new LineProblem(
+        firstLine,
+        `the line has the scope ${JSON.stringify(scope)}, and --scope says ${JSON.stringify(wanted)}`,
+        { lastLine, advice: 'Leave out --scope to keep the scopes that lines have.' },
+      );
+    }
+    return scope ?? wanted;
   }
 
   /** What the store refused, as a problem of lines; other failures stay what they are. */

@@ -254,9 +254,15 @@ function partsOf(...ids: readonly string[]): CommitPart[] {
   return ids.map((id, index) => ({ stream: `s/${index % 2}`, events: [withId(id)] }));
 }
 
+/** Makes `a` and `b` one commit, at 0 and 1, and `c` another, at 2. */
+async function prepare(store: StoreClient): Promise<void> {
+  await store.commit(partsOf('a', 'b'), { idempotencyKey: 'k' });
+  await store.commit(partsOf('c'));
+}
+
 export function mixedIdsConform({ describe, it, expect }: TestFunctions, make: MakeClient): void {
   describe('a commit that mixes ids of earlier events with others', () => {
-    /** What is said of a commit with these ids; `a` and `b` stand at 0 and 1 in one commit, `c` at 2. */
+    /** What is said of a commit with these ids. */
     const conflictOf = async (
       store: StoreClient,
       ids: readonly string[],
@@ -275,10 +281,6 @@ export function mixedIdsConform({ describe, it, expect }: TestFunctions, make: M
       return { repeated: repeated.join(' '), added: (newIds as string[]).join(' '), firstPosition };
     };
     const noName = {};
-    const prepare = async (store: StoreClient): Promise<void> => {
-      await store.commit(partsOf('a', 'b'), { idempotencyKey: 'k' });
-      await store.commit(partsOf('c'));
-    };
 
     it('is a conflict that lists both, in whichever order they stand', async () => {
       const { store, reopen } = await make();
