@@ -1,5 +1,5 @@
 /**
- * Writes test/golden/kv-v2: a key-value store as this code writes it, and test/golden/kv-v2-entries.json: what is in it. Used as
+ * Writes test/golden/kv-v3: a key-value store as this code writes it, and test/golden/kv-v3-entries.json: what is in it. Used as
  * make-golden.js is, after a change of the formats of tables or of the manifest.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { openKv } from 'varve/kv';
 import { SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
 
 const golden = fileURLToPath(new URL('../test/golden/', import.meta.url));
-const version = 'kv-v2';
+const version = 'kv-v3';
 
 /** Makes the store: tables on two levels, deletions and deleted ranges in tables, and a log with writes that are in no table. */
 export async function makeGoldenKv() {

@@ -1,6 +1,6 @@
 /**
- * Writes test/golden/v2: a store as this code writes it, and test/golden/v2-events.json: what is in it. Seed and clock are
- * fixed, so the same code gives the same bytes. Until the first release formats are free: after a change raise their numbers, run
+ * Writes test/golden/v2: a store as this code writes it, and test/golden/v2-events.json: what is in it; test/golden/v2-scopes is another one,
+ * with what the format had kept room for at first. Seed and clock are fixed, so the same code gives the same bytes. Until the first release formats are free: after a change raise their numbers, run
  *
  *     npm run build && node scripts/make-golden.js
  *
@@ -16,8 +16,11 @@ import { SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing
 const golden = fileURLToPath(new URL('../test/golden/', import.meta.url));
 const version = 'v2';
 
+/** What makes each store of the newest format, by its name. */
+export const newest = { [version]: makeGolden, [`${version}-scopes`]: makeScopes };
+
 /** Makes the store: two segments, the first of them sealed, and everything that an event can have. */
-export async function makeGolden() {
+async function makeGolden() {
   let cut;
   let isRotated = false;
   const disk = new SimulatedFileSystem({
@@ -40,6 +43,25 @@ export async function makeGolden() {
   const events = await eventsOf(second);
   await second.close();
   return { disk: cut, events };
+}
+
+/** Keys of scopes: texts and UUIDs, in one commit and in several. */
+async function makeScopes() {
+  const disk = new SimulatedFileSystem();
+  const store = await openGolden(disk, 3);
+  const placed = { type: 'Placed', data: { total: 42.5 }, tags: ['customer:7'] };
+  const idempotencyKey = 'request-1';
+  await store.append('orders/1', [placed], { idempotencyKey });
+  const uuid = '0f8fad5b-d9cb-469f-a165-70867728950e';
+  for (const idempotencyScope of ['shop-3', 'Größe 😀', uuid]) {
+    await store.append('orders/2', [placed], { idempotencyKey, idempotencyScope });
+  }
+  const parts = ['orders/3', 'orders/4'].map((stream) => ({ stream, events: [placed, placed] }));
+  await store.commit(parts, { idempotencyKey: uuid, idempotencyScope: uuid });
+  await store.commit(parts, { idempotencyKey: uuid, idempotencyScope: 'shop-3' });
+  const events = await eventsOf(store);
+  await store.close();
+  return { disk, events };
 }
 
 function openGolden(fileSystem, seed) {
@@ -101,15 +123,14 @@ export async function eventsOf(store) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { disk, events } = await makeGolden();
-  rmSync(join(golden, version), { recursive: true, force: true });
-  for (const path of disk.paths()) {
-    const target = join(golden, path.replace('/store', version));
-    mkdirSync(dirname(target), { recursive: true });
-    writeFileSync(target, disk.readFile(path));
+  for (const [name, make] of Object.entries(newest)) {
+    const { disk, events } = await make();
+    rmSync(join(golden, name), { recursive: true, force: true });
+    for (const path of disk.paths()) {
+      const target = join(golden, path.replace('/store', name));
+      mkdirSync(dirname(target), { recursive: true });
+      writeFileSync(target, disk.readFile(path));
+    }
+    writeFileSync(join(golden, `${name}-events.json`), `${JSON.stringify(events, undefined, 2)}\n`);
   }
-  writeFileSync(
-    join(golden, `${version}-events.json`),
-    `${JSON.stringify(events, undefined, 2)}\n`,
-  );
 }

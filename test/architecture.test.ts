@@ -50,7 +50,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'kv/compaction',
   ],
   'kv/store': ['base', 'io', 'collections', 'radix', 'journal', ...treeOfKv],
-  derived: ['base', 'io', 'collections', 'radix', 'log', 'kv/tree'],
+  derived: ['base', 'io', 'collections', 'radix', 'log', ...treeOfKv],
   idempotency: ['base', 'io', 'collections', 'log', 'derived'],
   'event-index': ['base', 'io', 'collections', 'log', 'derived'],
   store: [

@@ -70,13 +70,20 @@ describe('HalfSipHash', () => {
     }
   });
 
-  it('of a string is that of its UTF-16 code units, whatever they are', () => {
+  it('of a scope and a text is that of the length of the one and the UTF-16 code units of both, whatever they are', () => {
     const hash = new HalfSipHash(1, 2, 1);
+    const units = fc.array(fc.nat(0xffff));
     fc.assert(
-      fc.property(fc.array(fc.nat(0xffff)), (units) => {
-        const text = String.fromCharCode(...units);
-        const expected = hashBytes(hash, Buffer.from(text, 'utf16le'));
-        hash.hashString(text);
+      fc.property(units, units, (scopeUnits, textUnits) => {
+        const scope = String.fromCharCode(...scopeUnits);
+        const text = String.fromCharCode(...textUnits);
+        const size = Buffer.alloc(4);
+        size.writeUInt32LE(scope.length);
+        // To whole words.
+        const padded = scope.length % 2 === 0 ? scope : `${scope}\0`;
+        const message = [size, Buffer.from(padded, 'utf16le'), Buffer.from(text, 'utf16le')];
+        const expected = hashBytes(hash, Buffer.concat(message));
+        hash.hashScoped(scope, text);
         const result = Buffer.alloc(8);
         result.writeUInt32LE(hash.low, 0);
         result.writeUInt32LE(hash.high, 4);

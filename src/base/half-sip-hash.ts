@@ -60,15 +60,30 @@ export class HalfSipHash {
     this.high = (this.#v1 ^ this.#v3) >>> 0;
   }
 
-  /** Hashes a string's UTF-16 code units, two to a word. */
-  hashString(text: string): void {
+  /**
+   * Hashes two strings as one name, by their UTF-16 code units, two to a word. The scope's length goes first, so ("a", "bc") and ("ab", "c")
+   * are two.
+   */
+  hashScoped(scope: string, text: string): void {
     this.start();
-    const { length } = text;
-    const pairsEnd = length & ~1;
+    this.addWord(scope.length);
+    const scopePairsEnd = this.#addPairs(scope);
+    if (scopePairsEnd < scope.length) {
+      this.addWord(scope.charCodeAt(scopePairsEnd));
+    }
+    const pairsEnd = this.#addPairs(text);
+    const wordCount = 1 + ((scope.length + 1) >>> 1);
+    const rest = pairsEnd < text.length ? text.charCodeAt(pairsEnd) : 0;
+    this.finish(wordCount * 4 + text.length * 2, rest);
+  }
+
+  /** Returns where the pairs of code units end. */
+  #addPairs(text: string): number {
+    const pairsEnd = text.length & ~1;
     for (let index = 0; index < pairsEnd; index += 2) {
       this.addWord(text.charCodeAt(index) | (text.charCodeAt(index + 1) << 16));
     }
-    this.finish(length * 2, pairsEnd < length ? text.charCodeAt(pairsEnd) : 0);
+    return pairsEnd;
   }
 
   #mix(rounds: number): void {

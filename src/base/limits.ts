@@ -14,12 +14,11 @@ export interface Limits {
   readonly streamSizeMax: number;
   readonly typeSizeMax: number;
   readonly idSizeMax: number;
+  readonly idempotencyScopeSizeMax: number;
   readonly idempotencyKeySizeMax: number;
   readonly tagSizeMax: number;
   readonly tagCountMax: number;
-  /** Streams of a store whose index is in memory: a JavaScript map ends at 2^24 entries. */
-  readonly streamCountMax: number;
-  /** Events of such a store: 32-bit positions. */
+  /** Events of a store: a persisted 48-bit number. */
   readonly positionCountMax: number;
   /** The canonical header of one record: a persisted 16-bit number. */
   readonly headerSizeMax: number;
@@ -43,11 +42,12 @@ export const limits: Limits = Object.freeze({
   streamSizeMax: 1_024,
   typeSizeMax: 256,
   idSizeMax: 128,
+  // 128, as ids: a scope names a tenant, and its size is persisted as one byte.
+  idempotencyScopeSizeMax: 128,
   idempotencyKeySizeMax: 1_024,
   tagSizeMax: 256,
   tagCountMax: 64,
-  streamCountMax: 16_000_000,
-  positionCountMax: 2 ** 32,
+  positionCountMax: 2 ** 48 - 1,
   headerSizeMax: 65_535,
   segmentSizeFirst: 1 * MiB,
   segmentSizeMax: 1_024 * MiB,
@@ -62,6 +62,7 @@ assert(
   limits.streamSizeMax +
     limits.typeSizeMax +
     3 * limits.idSizeMax +
+    limits.idempotencyScopeSizeMax +
     limits.idempotencyKeySizeMax +
     limits.tagCountMax * (limits.tagSizeMax + 2) +
     1_024 <=

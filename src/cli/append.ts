@@ -25,6 +25,10 @@ export const appendCommand: Command = {
     tag: { value: 'tag', multiple: true, help: 'A tag' },
     id: { value: 'id', help: 'Unique id; made by the store if left out' },
     key: { value: 'key', help: 'Idempotency key: a repeat with the same key appends nothing' },
+    scope: {
+      value: 'scope',
+      help: 'Whose key it is, such as a tenant: in another scope the same key is another',
+    },
     'expected-revision': {
       value: 'n|none|exists',
       help: "Only if this is the revision of the stream's last event",
@@ -43,18 +47,24 @@ export const appendCommand: Command = {
   examples: [
     'varve append ./my-store orders/42 --type OrderPlaced --data \'{"total":42}\'',
     'varve append ./my-store orders/42 --type OrderPaid --expected-revision 0 \\',
-    '    --key payment-8f1c --tag customer:7',
+    '    --key payment-8f1c --scope shop-3 --tag customer:7',
     'varve append ./my-store photos/7 --type PhotoTaken --data @photo.jpg --bytes',
   ],
   async run({ positionals, options, terminal }) {
     const [directory, stream] = positionals as [string, string];
     const event = eventFrom(options);
+    if (options.has('scope') && !options.has('key')) {
+      throw new CommandError('--scope says whose --key it is, and there is no --key.');
+    }
     const expectedRevision = expectedFrom(options.text('expected-revision'));
     const store = await open(directory, {}, storeComponents(terminal));
     try {
       const result = await store.append(stream, [event], {
         expectedRevision,
-        ...onlyGiven({ idempotencyKey: options.text('key') }),
+        ...onlyGiven({
+          idempotencyKey: options.text('key'),
+          idempotencyScope: options.text('scope'),
+        }),
       });
       const { outcome, revision, firstPosition } = result;
       if (options.isOn('json')) {

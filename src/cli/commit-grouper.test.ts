@@ -9,6 +9,7 @@ function line(number: number, fields: Partial<ParsedLine> = {}): ParsedLine {
     stream: 'a',
     event: { type: 'T' },
     key: undefined,
+    scope: undefined,
     group: undefined,
     commit: undefined,
     isErased: false,
@@ -70,10 +71,19 @@ describe('CommitGrouper', () => {
     expect(() => group([exported(1, 0, 2), line(2)])).toThrow(/is not complete/);
   });
 
-  it('refuses a commit with two keys, and one with too many events', () => {
+  it('refuses a commit with two keys or scopes, and one with too many events', () => {
     expect(() =>
       group([line(1, { group: 'x', key: 'a' }), line(2, { group: 'x', key: 'b' })]),
     ).toThrow(/key "b" instead of "a"/);
+    expect(() =>
+      group([
+        line(1, { group: 'x', key: 'a', scope: 's' }),
+        line(2, { group: 'x', key: 'a', scope: 't' }),
+      ]),
+    ).toThrow(/scope "t" instead of "s"/);
+    expect(() =>
+      group([line(1, { group: 'x', key: 'a' }), line(2, { group: 'x', key: 'a', scope: 't' })]),
+    ).toThrow(/scope "t" instead of none/);
     const many = Array.from({ length: 65_536 }, (_, index) => line(index + 1, { group: 'x' }));
     expect(() => group(many)).toThrow(
       expect.objectContaining({ line: 65_536, code: 'LIMIT_EXCEEDED' }),

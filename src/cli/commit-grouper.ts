@@ -9,6 +9,7 @@ export interface LineCommit {
   readonly firstLine: number;
   readonly lastLine: number;
   readonly key: string | undefined;
+  readonly scope: string | undefined;
   readonly size: number;
 }
 
@@ -89,11 +90,9 @@ export class CommitGrouper {
 
   #push(line: ParsedLine): void {
     const first = this.#lines[0];
-    if (first !== undefined && line.key !== undefined && line.key !== first.key) {
-      throw new LineProblem(
-        line.number,
-        `the line belongs to the commit that begins in line ${first.number}, but has the key ${JSON.stringify(line.key)} instead of ${first.key === undefined ? 'none' : JSON.stringify(first.key)}`,
-      );
+    if (first !== undefined) {
+      rejectAnother('key', line.number, line.key, first.number, first.key);
+      rejectAnother('scope', line.number, line.scope, first.number, first.scope);
     }
     this.#lines.push(line);
     this.#size += line.size;
@@ -124,7 +123,24 @@ export class CommitGrouper {
     this.#lines = [];
     this.#size = 0;
     const lastLine = lines.at(-1)!.number;
-    return { lines, firstLine: first.number, lastLine, key: first.key, size };
+    return { lines, firstLine: first.number, lastLine, key: first.key, scope: first.scope, size };
+  }
+}
+
+/** A line may leave out what the first one of its commit says of all. */
+function rejectAnother(
+  what: 'key' | 'scope',
+  number: number,
+  given: string | undefined,
+  firstNumber: number,
+  first: string | undefined,
+): void {
+  if (given !== undefined && given !== first) {
+    const expected = first === undefined ? 'none' : JSON.stringify(first);
+    throw new LineProblem(
+      number,
+      `the line belongs to the commit that begins in line ${firstNumber}, but has the ${what} ${JSON.stringify(given)} instead of ${expected}`,
+    );
   }
 }
 

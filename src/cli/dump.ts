@@ -116,13 +116,15 @@ function frameFacts(row: RowOf<'frame'>): string[] {
 }
 
 function recordFacts(row: RowOf<'record'>): string[] {
-  const { position, stream, revision, type, idempotencyKey, isErased, content, preview } = row;
+  const { position, stream, revision, type, isErased, content, preview } = row;
+  const { idempotencyKey, idempotencyScope } = row;
   const size = `${content}, ${formatCount(row.payloadSize)} B`;
   return [
     `  ${position}`,
     `${stream}@${revision}`,
     type,
     ...(idempotencyKey === undefined ? [] : [`key ${idempotencyKey}`]),
+    ...(idempotencyScope === undefined ? [] : [`scope ${idempotencyScope}`]),
     isErased === true ? 'erased' : (preview ?? size),
   ];
 }

@@ -41,13 +41,15 @@ describe('a line of an export', () => {
           correlationId: maybe(text),
           causationId: maybe(text),
           occurredAt: maybe(fc.maxSafeInteger()),
-          key: maybe(text),
+          names: maybe(fc.tuple(text, maybe(text))),
         }),
-        ({ key, ...fields }) => {
+        ({ names, ...fields }) => {
+          const [key, scope] = names ?? [undefined, undefined];
           const event = {
             ...stored,
             ...fields,
             ...(key === undefined ? {} : { idempotencyKey: key }),
+            ...(scope === undefined ? {} : { idempotencyScope: scope }),
           };
           const line = parse(encodeEventLine(event as StoredEvent));
           const { tags, ...others } = fields;
@@ -60,7 +62,7 @@ describe('a line of an export', () => {
           const given = Object.entries(expected).filter(([, value]) => value !== undefined);
           // The store writes JSON too: what JSON doesn't tell apart (0 and -0) isn't either.
           expect(parseData(line.event)).toEqual(parseData(Object.fromEntries(given)));
-          expect(line).toMatchObject({ stream: stored.stream, commit: stored.commit, key });
+          expect(line).toMatchObject({ stream: stored.stream, commit: stored.commit, key, scope });
         },
       ),
     );
@@ -136,6 +138,7 @@ describe('a line of another make', () => {
     [{ stream: 'a', type: 'T', foo: 1, bar: 2 }, /no place in an event for "foo", "bar"/],
     [{ stream: 'a', type: 'T', occurredAt: '2026-01-31T12:00:00' }, /"occurredAt" is neither/],
     [{ stream: 'a', type: 'T', data: 1, dataBase64: '' }, /both/],
+    [{ stream: 'a', type: 'T', idempotencyScope: 's' }, /has "idempotencyScope" and no key/],
     [{ stream: 'a', type: 'T', dataBase64: 'A' }, /not Base64/],
     ['{"stream":"a","type":"T","data":9007199254740993}', /can't be kept exactly/],
     ['{"stream":"a","type":"T","metadata":{"n":1e400}}', /the line holds the number 1e400/],

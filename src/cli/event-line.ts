@@ -23,6 +23,8 @@ export interface ParsedLine {
   readonly stream: string;
   readonly event: NewEvent;
   readonly key: string | undefined;
+  /** Of the key. */
+  readonly scope: string | undefined;
   /** Lines one after the other with the same value are one commit; undefined: this line alone is one. */
   readonly group: string | undefined;
   /** In lines that `export` wrote: its commit. */
@@ -44,6 +46,7 @@ export function encodeEventLine(event: StoredEvent): string {
     causationId: event.causationId,
     commit: event.commit,
     idempotencyKey: event.idempotencyKey,
+    idempotencyScope: event.idempotencyScope,
     tags: tags.length === 0 ? undefined : tags,
     ...(data instanceof Uint8Array
       ? { dataBase64: Buffer.from(data.buffer, data.byteOffset, data.length).toString('base64') }
@@ -66,7 +69,14 @@ const eventFields = [
   'causationId',
   'occurredAt',
   'idempotencyKey',
-] as const satisfies readonly (keyof NewEvent | 'stream' | 'dataBase64' | 'idempotencyKey')[];
+  'idempotencyScope',
+] as const satisfies readonly (
+  | keyof NewEvent
+  | 'stream'
+  | 'dataBase64'
+  | 'idempotencyKey'
+  | 'idempotencyScope'
+)[];
 type EventField = (typeof eventFields)[number];
 
 const exportedFields: ReadonlySet<string> = new Set([
@@ -90,12 +100,14 @@ export function parseEventLine(line: Line, mapping: LineMapping): ParsedLine {
   } else {
     reader.rejectUnexported();
   }
+  const key = commit === undefined ? reader.key() : reader.text('idempotencyKey');
   return {
     number: line.number,
     size: line.size,
     stream: reader.requiredText('stream'),
     event: eventOf(reader),
-    key: commit === undefined ? reader.key() : reader.text('idempotencyKey'),
+    key,
+    scope: reader.scopeOf(key),
     group: mapping.groupBy === undefined ? undefined : reader.label(mapping.groupBy),
     commit,
     isErased: commit !== undefined && fields['isErased'] === true,
@@ -240,6 +252,14 @@ class FieldReader {
       throw this.#problem(`the line has no ${JSON.stringify(key)}, which --key names`);
     }
     return value;
+  }
+
+  scopeOf(key: string | undefined): string | undefined {
+    const scope = this.text('idempotencyScope');
+    if (scope !== undefined && key === undefined) {
+      throw this.#problem('the line has "idempotencyScope" and no key, which it would be of');
+    }
+    return scope;
   }
 
   time(): number | undefined {

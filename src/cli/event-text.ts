@@ -63,6 +63,7 @@ export function eventPairs(event: StoredEvent): (readonly [string, string])[] {
     ['occurred', occurredAt === undefined ? undefined : formatTime(occurredAt)],
     ['commit', commit.count === 1 ? undefined : `event ${commit.index + 1} of ${commit.count}`],
     ['key', event.idempotencyKey],
+    ['scope', event.idempotencyScope],
     ['correlation', event.correlationId],
     ['causation', event.causationId],
     ['tags', event.tags.length === 0 ? undefined : event.tags.join(', ')],

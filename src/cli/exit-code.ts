@@ -23,7 +23,7 @@ export const exitCodeHelp: readonly (readonly [ExitCode, string])[] = [
   [ExitCode.conflict, 'somebody else was first, or a key was used before for other content'],
   [ExitCode.unavailable, 'the store is in use, or the disk is full: try later'],
   [ExitCode.damaged, 'the store is damaged and was not opened: see verify, repair'],
-  [ExitCode.notFound, 'get found no such event or key'],
+  [ExitCode.notFound, 'there is no such event or key'],
   [ExitCode.internal, 'a defect of varve: please report it'],
   [ExitCode.interrupted, 'stopped by Ctrl-C'],
 ];

@@ -13,7 +13,7 @@ export const exportCommand: Command = {
   positionals: { min: 1, max: 1 },
   options: { after: { value: 'position', help: 'Only commits after this position; -1: all' } },
   details: [
-    'One event a line, on stdout. Imported into an empty store it gives the same events in the same order, with the same positions, revisions, ids, commits and idempotency keys; recorded times are new. Data that are bytes stand in dataBase64. An event that was erased has "isErased":true and comes back without data.',
+    'One event a line, on stdout. Imported into an empty store it gives the same events in the same order, with the same positions, revisions, ids, commits, idempotency keys and scopes; recorded times are new. Data that are bytes stand in dataBase64. An event that was erased has "isErased":true and comes back without data.',
   ],
   examples: [
     'varve export ./my-store | gzip > my-store.ndjson.gz',

@@ -25,6 +25,10 @@ export const importCommand: Command = {
   positionals: { min: 2, max: 2 },
   options: {
     ...mappingOptions,
+    scope: {
+      value: 'scope',
+      help: 'Idempotency scope of all keys, such as a tenant; lines may have none, or this one',
+    },
     source: {
       value: 'name',
       help: "Name of the input in the keys of lines that have neither key nor id (default: the file's name)",
@@ -35,8 +39,9 @@ export const importCommand: Command = {
     },
   },
   details: [
-    'A line is one event, {"stream":"orders/1","type":"OrderPlaced","data":{…}}, with id, tags, metadata, correlationId, causationId, occurredAt and idempotencyKey if you like, and one commit unless --group-by says otherwise. What varve export wrote comes back as it was: same order, ids, commits and keys.',
+    'A line is one event, {"stream":"orders/1","type":"OrderPlaced","data":{…}}, with id, tags, metadata, correlationId, causationId, occurredAt, idempotencyKey and idempotencyScope if you like, and one commit unless --group-by says otherwise. What varve export wrote comes back as it was: same order, ids, commits, keys and scopes.',
     'It stops at the first bad line. Everything before that line is in the store, nothing of its commit is. Mend the line and run the same command again: what is there already is recognized by key or id and not repeated. Lines that have neither get the key import:<file name>:<line number>.',
+    'With --scope the keys are kept apart from those of other scopes, derived ones included. A line that has another scope is refused. A commit known by its ids alone has no scope: ids are unique in the whole store.',
   ],
   examples: [
     'varve import events.ndjson.gz ./my-store',
@@ -44,6 +49,7 @@ export const importCommand: Command = {
     'varve export ./my-store | varve import - ./copy --compression deflate',
     'varve import history.ndjson ./my-store --group-by correlationId \\',
     '    --key correlationId --occurred-at time',
+    'varve import shop-3.ndjson ./all-shops --scope shop-3',
     'varve import access.ndjson ./my-store --stream path --type method \\',
     '    --occurred-at at --rest-as-data',
   ],
@@ -53,7 +59,11 @@ export const importCommand: Command = {
     const input = openInput(path, signal);
     const settings = onlyGiven({ compression: options.text('compression') });
     const store = await open(directory, settings, storeComponents(terminal));
-    const importer = new Importer(store, options.text('source') ?? input.source);
+    const importer = new Importer(
+      store,
+      options.text('source') ?? input.source,
+      options.text('scope'),
+    );
     const progress = new Progress(terminal, 'importing', 'events');
     try {
       await importLines(input, mapping, importer, progress, signal);

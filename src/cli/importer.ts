@@ -2,7 +2,7 @@
  * Hands commits to the store, many at a time: while one batch is synced the next gathers. Order is kept to the letter: when
  * the store refuses a commit, everything before it is in and nothing behind it is.
  */
-import { type EventStore, VarveError } from '../index.ts';
+import { type CommitOptions, type EventStore, VarveError } from '../index.ts';
 import { type LineCommit, partsOf } from './commit-grouper.ts';
 import type { ParsedLine } from './event-line.ts';
 import { LineProblem } from './line-problem.ts';
@@ -20,6 +20,8 @@ export class Importer {
   readonly #store: EventStore;
   /** Names the input in the keys of commits that bring no key and no id; undefined: there is no name. */
   readonly #source: string | undefined;
+  /** Of keys whose lines name none. */
+  readonly #scope: string | undefined;
   #appended = { events: 0, commits: 0 };
   #duplicates = { events: 0, commits: 0 };
   #erased = 0;
@@ -31,9 +33,10 @@ export class Importer {
   #failure: LineProblem | VarveError | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(store: EventStore, source: string | undefined) {
+  constructor(store: EventStore, source: string | undefined, scope: string | undefined) {
     this.#store = store;
     this.#source = source;
+    this.#scope = scope;
   }
 
   get appended(): ImportCounts {
@@ -52,7 +55,8 @@ export class Importer {
   /** Resolves when the next commit may follow. Throws `LineProblem` if the store refused one, `VarveError` if it failed. */
   async submit(commit: LineCommit): Promise<void> {
     const key = commit.key ?? this.#deriveKey(commit);
-    const names = namesOf(commit, key);
+    const scope = key === undefined ? undefined : this.#scopeOf(commit);
+    const names = namesOf(commit, key, scope);
     while (
       this.#inFlight >= IN_FLIGHT_COUNT_MAX ||
       (this.#inFlight > 0 && this.#inFlightSize + commit.size > IN_FLIGHT_SIZE_MAX) ||
@@ -61,7 +65,8 @@ export class Importer {
       await this.#whenAnswered();
     }
     this.#throwFailure();
-    const answer = this.#run(commit, key, names);
+    const options = onlyGiven({ idempotencyKey: key, idempotencyScope: scope });
+    const answer = this.#run(commit, options, names);
     // A refusal is decided during the call and heard of within one turn of the event loop.
     await new Promise<void>((resolve) => setImmediate(resolve));
     if (this.#isRefused || this.#store.stats().waiting > 0) {
@@ -78,7 +83,7 @@ export class Importer {
     this.#throwFailure();
   }
 
-  async #run(commit: LineCommit, key: string | undefined, names: readonly string[]): Promise<void> {
+  async #run(commit: LineCommit, options: CommitOptions, names: readonly string[]): Promise<void> {
     const { size, lines } = commit;
     this.#inFlight += 1;
     this.#inFlightSize += size;
@@ -86,7 +91,6 @@ export class Importer {
       this.#names.add(name);
     }
     try {
-      const options = key === undefined ? {} : { idempotencyKey: key };
       const { outcome } = await this.#store.commit(partsOf(lines), options);
       const counts = outcome === 'appended' ? this.#appended : this.#duplicates;
       counts.commits += 1;
@@ -143,6 +147,19 @@ export class Importer {
     return `import:${this.#source}:${firstLine}`;
   }
 
+  /** Keys of one tenant must not get into the scope of another: a line that names one is held to what was asked for. */
+  #scopeOf({ scope, firstLine, lastLine }: LineCommit): string | undefined {
+    const wanted = this.#scope;
+    if (scope !== undefined && wanted !== undefined && scope !== wanted) {
+      throw new LineProblem(
+        firstLine,
+        `the line has the scope ${JSON.stringify(scope)}, and --scope says ${JSON.stringify(wanted)}`,
+        { lastLine, advice: 'Leave out --scope to keep the scopes that lines have.' },
+      );
+    }
+    return scope ?? wanted;
+  }
+
   /** What the store refused, as a problem of lines; other failures stay what they are. */
   async #locate(commit: LineCommit, error: unknown): Promise<LineProblem | VarveError> {
     if (!(error instanceof VarveError)) {
@@ -188,8 +205,12 @@ export class Importer {
   }
 }
 
-function namesOf({ lines }: LineCommit, key: string | undefined): string[] {
-  const names = key === undefined ? [] : [`key ${key}`];
+function namesOf(
+  { lines }: LineCommit,
+  key: string | undefined,
+  scope: string | undefined,
+): string[] {
+  const names = key === undefined ? [] : [`key ${JSON.stringify([scope ?? '', key])}`];
   for (const { event } of lines) {
     if (event.id !== undefined) {
       names.push(`id ${event.id}`);

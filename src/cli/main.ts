@@ -9,6 +9,7 @@ import { exportCommand } from './export.ts';
 import { getCommand } from './get.ts';
 import { commandHelp, overviewHelp } from './help.ts';
 import { importCommand } from './import.ts';
+import { keysGroup } from './keys-group.ts';
 import { kvGroup } from './kv-group.ts';
 import { readCommand } from './read.ts';
 import { statsCommand } from './stats.ts';
@@ -32,7 +33,7 @@ const root: CommandGroup = {
     exportCommand,
     dumpCommand,
   ],
-  groups: [kvGroup],
+  groups: [keysGroup, kvGroup],
   firstSteps: [
     'varve append ./my-store orders/1 --type OrderPlaced --data \'{"total":42}\'',
     'varve read ./my-store',

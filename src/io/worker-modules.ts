@@ -12,6 +12,8 @@ export interface WorkerModules {
   readonly kvLog?: URL;
   /** Makes and merges tables: `varve/workers/kv-background`. */
   readonly kvBackground?: URL;
+  /** Makes and merges tables of data that is derived from an event log: `varve/workers/index-background`. */
+  readonly indexBackground?: URL;
 }
 
 /** A thread's program: what it is called, which it says itself when it has started, and where it is. */
@@ -25,6 +27,7 @@ const names: ReadonlySet<string> = new Set<keyof WorkerModules>([
   'eventLog',
   'kvLog',
   'kvBackground',
+  'indexBackground',
 ]);
 
 /** Throws `INVALID_ARGUMENT`. */

@@ -126,12 +126,34 @@ export function recoverJournal(parts: RecoveryParts): RecoveredJournal {
   return repairJournal(parts, inspect(parts));
 }
 
+/** A journal that was looked at, and is still to be repaired. */
+export interface InspectedJournal {
+  readonly found: OpenedJournal;
+  /** First position of the newest segment: everything below it is durable. */
+  readonly newestSegment: number;
+  /** Does what `recoverJournal` does after looking. */
+  readonly repair: () => RecoveredJournal;
+}
+
+/** The first half of `recoverJournal`, for owners who have more to check before anything is changed. Throws the same. */
+export function inspectJournal(parts: RecoveryParts): InspectedJournal {
+  const inspected = inspect(parts);
+  return {
+    found: openedOf(parts, inspected),
+    newestSegment: inspected.scans.at(-1)!.scan.header.firstPosition,
+    repair: () => repairJournal(parts, inspected),
+  };
+}
+
 /**
  * Looks at an existing journal as `recoverJournal` does and changes nothing: what that would cut or mend is left where it is, and not read.
  * Throws the same.
  */
 export function readJournal(parts: InspectedParts): OpenedJournal {
-  const found = inspect(parts);
+  return openedOf(parts, inspect(parts));
+}
+
+function openedOf(parts: InspectedParts, found: Inspected): OpenedJournal {
   const { scans } = found;
   return {
     active: undefined,

@@ -91,6 +91,7 @@ export interface DumpedRecord extends Pick<
   readonly id: string;
   readonly content: 'none' | 'json' | 'bytes';
   readonly idempotencyKey?: string;
+  readonly idempotencyScope?: string;
   readonly isErased?: true;
   /** The beginning of JSON that is stored plainly. */
   readonly preview?: string;
@@ -380,7 +381,7 @@ function recordRow(record: RecordView, offset: number): DumpedRecord {
   if (!record.isErased && !sameBytes(sha256(record.digestInput), record.digest)) {
     problems.push('the payload does not match its digest');
   }
-  const { idempotencyKey, isErased } = record;
+  const { idempotencyScope, idempotencyKey, isErased } = record;
   const isPlainJson = record.contentType === ContentType.json && record.codec === 0 && !isErased;
   return {
     kind: 'record',
@@ -395,6 +396,7 @@ function recordRow(record: RecordView, offset: number): DumpedRecord {
     content: contentNames[record.contentType as 0 | 1 | 2],
     payloadSize: record.payloadSize,
     ...(idempotencyKey === '' ? {} : { idempotencyKey }),
+    ...(idempotencyScope === '' ? {} : { idempotencyScope }),
     ...(isErased ? { isErased: true as const } : {}),
     ...(isPlainJson ? { preview: record.payload.toString('utf8', 0, PREVIEW_LENGTH_MAX) } : {}),
     problems,

@@ -16,6 +16,11 @@ const optionalTexts = Object.keys({
   causationId: true,
 } satisfies Record<OptionalText, true>) as readonly OptionalText[];
 
+const commitTexts = Object.keys({
+  idempotencyKey: true,
+  idempotencyScope: true,
+} satisfies Record<FieldsOf<'commit'>, true>) as readonly FieldsOf<'commit'>[];
+
 /** Copies everything out of a record, which may be overwritten afterwards. Throws `CORRUPT` or `UNSUPPORTED_FORMAT`. */
 export function decodeEvent(record: RecordView, codecs: CodecRegistry): StoredEvent {
   const { occurredAt } = record;
@@ -39,9 +44,11 @@ export function decodeEvent(record: RecordView, codecs: CodecRegistry): StoredEv
   if (occurredAt !== undefined) {
     event.occurredAt = occurredAt;
   }
-  const idempotencyKey = record.commitIndex === 0 ? record.idempotencyKey : '';
-  if (idempotencyKey !== '') {
-    event.idempotencyKey = idempotencyKey;
+  for (const name of commitTexts) {
+    const text = record.commitIndex === 0 ? record[name] : '';
+    if (text !== '') {
+      event[name] = text;
+    }
   }
   if (record.isErased) {
     event.isErased = true;

@@ -52,6 +52,8 @@ export interface StoredFields {
   readonly commit: { readonly index: number; readonly count: number };
   /** Of its commit; on the first event of the commit only. */
   readonly idempotencyKey?: string;
+  /** Of its idempotency key, beside which it stands. */
+  readonly idempotencyScope?: string;
   /** True if data and metadata have been erased. */
   readonly isErased?: true;
 }

@@ -10,23 +10,26 @@ import { ID_DRAW_LIMIT } from './event-id.ts';
 import {
   ContentType,
   DIGEST_AT,
-  encodeRecord,
   HASH_SIZE,
   HEADER_FIXED_SIZE,
   HeaderFlag,
   headerSizeOf,
-  placeRecord,
   POSITION_MAX,
   PREVIOUS_LEAF_AT,
   RECORD_FORMAT_VERSION,
   RECORD_PREFIX_SIZE,
   RecordFlag,
   recordHeaderCrc,
-  recordSizeAt,
-  recordSizeOf,
   SALT_SIZE,
 } from './format.ts';
-import type { RecordContent } from './record-fields.ts';
+import {
+  commitTextsOf,
+  contentOf,
+  encode,
+  headerByDocument,
+  payloadOf,
+  type Spec,
+} from './record-sample.ts';
 import { RecordView } from './record-view.ts';
 
 it('the persisted constants of records have not changed', () => {
@@ -60,32 +63,6 @@ it('the persisted constants of records have not changed', () => {
     headerSizeMax: 65_535,
   });
 });
-
-/** What the caller and the store say about one event, without the sizes. */
-interface Spec {
-  readonly position: number;
-  readonly revision: number;
-  readonly time: number;
-  readonly commitIndex: number;
-  readonly commitCount: number;
-  readonly stream: string;
-  readonly type: string;
-  readonly id: string;
-  readonly correlationId: string;
-  readonly causationId: string;
-  readonly idempotencyKey: string;
-  readonly tags: readonly string[];
-  readonly occurredAt: number | undefined;
-  readonly contentType: number;
-  readonly codec: number;
-  readonly payload: readonly (string | Uint8Array)[];
-  readonly metadataSize: number;
-  readonly plainSize: number;
-  readonly idDraw: number;
-  readonly previousPosition: number;
-  readonly previousLeaf: Uint8Array | undefined;
-  readonly salt: Uint8Array;
-}
 
 /** Without control characters, as `store/names.ts` demands it of callers. */
 function isText(value: string): boolean {
@@ -142,121 +119,24 @@ const specs: fc.Arbitrary<Spec> = fc
     id: idText,
     correlationId: idText,
     causationId: idText,
+    idempotencyScope: idText,
     idempotencyKey: idText,
     tags: fc.uniqueArray(presentText, { maxLength: 5 }),
     occurredAt: fc.option(fc.maxSafeInteger(), { nil: undefined }),
     content: payloads,
     idDraw: fc.integer({ min: 0, max: ID_DRAW_LIMIT - 1 }),
-    previousPosition: fc.integer({ min: -1, max: POSITION_MAX }),
     previousLeaf: fc.constant(undefined),
+    previousPosition: fc.integer({ min: -1, max: POSITION_MAX }),
     salt: fc.uint8Array({ minLength: SALT_SIZE, maxLength: SALT_SIZE }),
   })
-  .map(({ content, commitIndex, commitCount, idempotencyKey, ...spec }) => ({
+  .map(({ content, commitIndex, commitCount, idempotencyScope, idempotencyKey, ...spec }) => ({
     ...spec,
     ...content,
     commitIndex: Math.min(commitIndex, 2 ** 16 - 2),
     commitCount: Math.max(commitCount, Math.min(commitIndex, 2 ** 16 - 2) + 1),
+    idempotencyScope: commitIndex === 0 && idempotencyKey !== '' ? idempotencyScope : '',
     idempotencyKey: commitIndex === 0 ? idempotencyKey : '',
   }));
-
-function contentOf(spec: Spec): RecordContent {
-  return {
-    ...spec,
-    streamSize: Buffer.byteLength(spec.stream),
-    typeSize: Buffer.byteLength(spec.type),
-    suppliedId: spec.id,
-    suppliedIdSize: idSizeOf(spec.id),
-    correlationIdSize: idSizeOf(spec.correlationId),
-    causationIdSize: idSizeOf(spec.causationId),
-    tagsSize: spec.tags.reduce((sum, tag) => sum + Buffer.byteLength(tag), 0),
-    payloadSize: payloadOf(spec).length,
-  };
-}
-
-const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-function idSizeOf(value: string): number {
-  return uuid.test(value) ? 16 : Buffer.byteLength(value);
-}
-
-function payloadOf({ payload }: Pick<Spec, 'payload'>): Buffer {
-  return Buffer.concat(payload.map((part) => Buffer.from(part)));
-}
-
-/** Encodes a record behind and in front of other bytes. */
-function encode(spec: Spec, start = 8): { bytes: Buffer; view: DataView; end: number } {
-  const content = contentOf(spec);
-  const keySize = idSizeOf(spec.idempotencyKey);
-  const size = recordSizeOf(content, keySize);
-  const bytes = Buffer.alloc(start + size + 8, 0xaa);
-  const view = viewOf(bytes);
-  const end = encodeRecord(bytes, view, start, content, spec.idempotencyKey, keySize);
-  placeRecord(bytes, view, start, spec, Buffer.concat([Buffer.of(1, 2), spec.salt]), 2);
-  strictEqual(end, start + size);
-  strictEqual(recordSizeAt(view, start), size);
-  // What the writer fills in.
-  view.setUint32(start, 0, true);
-  bytes.fill(0, start + PREVIOUS_LEAF_AT, start + PREVIOUS_LEAF_AT + 2 * HASH_SIZE);
-  const around = Buffer.concat([bytes.subarray(0, start), bytes.subarray(end)]);
-  strictEqual(
-    around.every((byte) => byte === 0xaa),
-    true,
-  );
-  return { bytes, view, end };
-}
-
-/** The header as docs/formats/event-log.md describes it, made in another way. */
-function headerByDocument(spec: Spec): Buffer {
-  const ids = [spec.id, spec.correlationId, spec.causationId, '', '', spec.idempotencyKey];
-  const isUuid = ids.map((value) => uuid.test(value));
-  const idBytes = ids.map((value, index) =>
-    isUuid[index]! ? Buffer.from(value.replaceAll('-', ''), 'hex') : Buffer.from(value),
-  );
-  const [stream, type] = [Buffer.from(spec.stream), Buffer.from(spec.type)];
-  const tags = spec.tags
-    .map((tag) => Buffer.from(tag))
-    .flatMap((tag) => [Buffer.of(tag.length - 1), tag]);
-  const flags =
-    spec.contentType +
-    (spec.occurredAt === undefined ? 0 : 4) +
-    (spec.metadataSize > 0 ? 8 : 0) +
-    isUuid.reduce((sum, is, index) => sum + (is ? 256 << index : 0), 0);
-  const place = [
-    [2, 1],
-    [spec.id === '' ? spec.idDraw : 0, 3],
-    [spec.commitIndex, 2],
-    [spec.commitCount, 2],
-    [spec.position, 6],
-    [spec.revision, 6],
-    [spec.time, 6],
-    [flags, 2],
-    [payloadOf(spec).length, 4],
-  ];
-  const sizes = [type.length - 1, ...idBytes.slice(0, 5).map(({ length }) => length)];
-  const optional = [
-    [spec.plainSize, spec.codec === 0 ? 0 : 4],
-    [spec.metadataSize, spec.metadataSize === 0 ? 0 : 4],
-    [spec.occurredAt ?? 0, spec.occurredAt === undefined ? 0 : 8],
-  ];
-  return Buffer.concat([
-    ...place.map(([value, size]) => littleEndian(value!, size!)),
-    Buffer.alloc(64),
-    littleEndian(stream.length, 2),
-    littleEndian(idBytes[5]!.length, 2),
-    Buffer.of(...sizes, spec.tags.length, spec.codec),
-    ...optional.map(([value, size]) => littleEndian(value!, size!)),
-    stream,
-    type,
-    ...idBytes,
-    ...tags,
-  ]);
-}
-
-function littleEndian(value: number, size: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigInt64LE(BigInt(value));
-  return bytes.subarray(0, size);
-}
 
 describe('a record', () => {
   it('is read as it was written', () => {
@@ -324,7 +204,7 @@ describe('a record', () => {
         bytes.fill(0, 8 + PREVIOUS_LEAF_AT, 8 + PREVIOUS_LEAF_AT + 2 * HASH_SIZE);
         const header = headerByDocument(spec);
         strictEqual(bytes.subarray(16, 16 + header.length).equals(header), true);
-        strictEqual(headerSizeOf(contentOf(spec), idSizeOf(spec.idempotencyKey)), header.length);
+        strictEqual(headerSizeOf(contentOf(spec), commitTextsOf(spec)), header.length);
         // RFC 6962: the hash of a leaf is that of a zero byte and the leaf.
         const leaf = createHash('sha256').update(Buffer.of(0)).update(header).digest();
         strictEqual(Buffer.from(sha256(record.leafInput)).equals(leaf), true);
@@ -345,6 +225,7 @@ describe('a record', () => {
       id: short,
       correlationId: short,
       causationId: short,
+      idempotencyScope: short,
       idempotencyKey: short,
       tags: fc.array(short, { maxLength: 3 }),
       occurredAt: fc.constantFrom(undefined, 0, 1),
@@ -428,6 +309,7 @@ const ordinary: Spec = {
   id: '',
   correlationId: '',
   causationId: '',
+  idempotencyScope: '',
   idempotencyKey: '',
   tags: [],
   occurredAt: undefined,
@@ -437,8 +319,8 @@ const ordinary: Spec = {
   metadataSize: 0,
   plainSize: 2,
   idDraw: 1,
-  previousPosition: -1,
   previousLeaf: undefined,
+  previousPosition: -1,
   salt: new Uint8Array(SALT_SIZE),
 };
 
@@ -482,6 +364,19 @@ describe('a record that says what no record says', () => {
     }
   });
 
+  it('is refused if it has a key or a scope and is not the first of its commit, or a scope and no key', () => {
+    const key = { idempotencyKey: 'k' };
+    const both = { ...key, idempotencyScope: 's' };
+    const second = { commitIndex: 1, commitCount: 2 };
+    expect(openWith(both)).toBeUndefined();
+    expect(openWith({ ...both, idempotencyScope: 'x'.repeat(128) })).toBeUndefined();
+    expect(openWith({ ...both, idempotencyScope: 'x'.repeat(129) })).toBeTypeOf('string');
+    expect(openWith({ idempotencyScope: 's' })).toBeTypeOf('string');
+    expect(openWith({ ...second, ...key })).toBeTypeOf('string');
+    expect(openWith({ ...second, ...both })).toBeTypeOf('string');
+    expect(openWith({ ...second, idempotencyScope: 's' })).toBeTypeOf('string');
+  });
+
   it('is refused with a codec of a number that is reserved', () => {
     for (let codec = 1; codec < 256; codec += 1) {
       const isKnown = codec <= 2 || codec >= 64;
@@ -492,8 +387,10 @@ describe('a record that says what no record says', () => {
 
 /** Reads every field; true if all lie within the record. */
 function readAll(record: RecordView, end: number): boolean {
-  const { stream, type, suppliedId, correlationId, causationId, idempotencyKey, tags } = record;
-  const texts = [stream, type, suppliedId, correlationId, causationId, idempotencyKey, ...tags];
+  const { stream, type, suppliedId, correlationId, causationId, tags } = record;
+  const { idempotencyScope, idempotencyKey } = record;
+  const ids = [suppliedId, correlationId, causationId, idempotencyScope, idempotencyKey];
+  const texts = [stream, type, ...ids, ...tags];
   const size = record.leafInput.length + record.digestInput.length;
-  return record.end <= end && texts.length >= 6 && size === record.end - 8 - 7;
+  return record.end <= end && texts.length >= 7 && size === record.end - 8 - 7;
 }

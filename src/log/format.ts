@@ -18,7 +18,7 @@ import { limits } from '../base/limits.ts';
 import { putText } from '../base/put-text.ts';
 import { putUuid } from '../base/uuid.ts';
 import { putPayload } from './put-payload.ts';
-import type { RecordContent, RecordPlace } from './record-fields.ts';
+import type { CommitTexts, RecordContent, RecordPlace } from './record-fields.ts';
 import { TEXT_SIZES_SIZE, textFields, uuidFlagOf } from './record-texts.ts';
 
 // Format: persisted; never renumber.
@@ -67,7 +67,8 @@ export const HeaderAt = {
   idSize: 101,
   correlationSize: 102,
   causationSize: 103,
-  reservedSizes: 104,
+  subjectSize: 104,
+  scopeSize: 105,
   tagCount: 106,
   codec: 107,
   end: 108,
@@ -89,14 +90,26 @@ const Uuid = {
   suppliedId: uuidFlagOf(textFields.indexOf('suppliedId')),
   correlationId: uuidFlagOf(textFields.indexOf('correlationId')),
   causationId: uuidFlagOf(textFields.indexOf('causationId')),
+  idempotencyScope: uuidFlagOf(textFields.indexOf('idempotencyScope')),
   idempotencyKey: uuidFlagOf(textFields.indexOf('idempotencyKey')),
 } as const;
-export const UUID_FLAGS: number =
-  Uuid.suppliedId | Uuid.correlationId | Uuid.causationId | Uuid.idempotencyKey;
+export const UUID_FLAGS: number = Object.values(Uuid).reduce((flags, flag) => flags | flag, 0);
 export const KNOWN_FLAGS: number =
   CONTENT_TYPE_MASK | HeaderFlag.occurredAt | HeaderFlag.metadata | UUID_FLAGS;
 
-export function headerSizeOf(content: RecordContent, idempotencyKeySize: number): number {
+/** Of a record that says nothing of its commit: of every one but the first. */
+export const noCommitTexts: CommitTexts = Object.freeze({
+  idempotencyScope: '',
+  idempotencyScopeSize: 0,
+  idempotencyKey: '',
+  idempotencyKeySize: 0,
+});
+
+export function commitTextsSize(commit: CommitTexts): number {
+  return commit.idempotencyScopeSize + commit.idempotencyKeySize;
+}
+
+export function headerSizeOf(content: RecordContent, commit: CommitTexts): number {
   return (
     HEADER_FIXED_SIZE +
     (content.codec === 0 ? 0 : 4) +
@@ -107,16 +120,14 @@ export function headerSizeOf(content: RecordContent, idempotencyKeySize: number)
     content.suppliedIdSize +
     content.correlationIdSize +
     content.causationIdSize +
-    idempotencyKeySize +
+    commitTextsSize(commit) +
     content.tagsSize +
     content.tags.length
   );
 }
 
-export function recordSizeOf(content: RecordContent, idempotencyKeySize: number): number {
-  return (
-    RECORD_PREFIX_SIZE + headerSizeOf(content, idempotencyKeySize) + SALT_SIZE + content.payloadSize
-  );
+export function recordSizeOf(content: RecordContent, commit: CommitTexts): number {
+  return RECORD_PREFIX_SIZE + headerSizeOf(content, commit) + SALT_SIZE + content.payloadSize;
 }
 
 /** Size of the record at `start`, of which prefix and fixed part are there; as large as 2^32 and more if they are damaged. */
@@ -125,21 +136,21 @@ export function recordSizeAt(view: DataView, start: number): number {
   return RECORD_PREFIX_SIZE + view.getUint16(start + 4, true) + SALT_SIZE + payloadSize;
 }
 
-/** Writes a record at `start` that has no place and no hashes; returns where it ends. The key is empty for none. */
+/** Writes a record at `start` that has no place and no hashes; returns where it ends. */
 export function encodeRecord(
   bytes: Buffer,
   view: DataView,
   start: number,
   content: RecordContent,
-  idempotencyKey: string,
-  idempotencyKeySize: number,
+  commit: CommitTexts,
 ): number {
-  const headerSize = headerSizeOf(content, idempotencyKeySize);
+  const headerSize = headerSizeOf(content, commit);
   assert(headerSize <= limits.headerSizeMax, 'a header fits its 16-bit size');
   view.setUint32(start + 4, headerSize, true);
   const header = start + RECORD_PREFIX_SIZE;
   const { suppliedId, suppliedIdSize, correlationId, correlationIdSize } = content;
   const { causationId, causationIdSize, occurredAt, metadataSize, codec, tags } = content;
+  const { idempotencyScope, idempotencyScopeSize, idempotencyKey, idempotencyKeySize } = commit;
   const flags =
     content.contentType |
     (occurredAt === undefined ? 0 : HeaderFlag.occurredAt) |
@@ -147,6 +158,7 @@ export function encodeRecord(
     (suppliedIdSize < suppliedId.length ? Uuid.suppliedId : 0) |
     (correlationIdSize < correlationId.length ? Uuid.correlationId : 0) |
     (causationIdSize < causationId.length ? Uuid.causationId : 0) |
+    (idempotencyScopeSize < idempotencyScope.length ? Uuid.idempotencyScope : 0) |
     (idempotencyKeySize < idempotencyKey.length ? Uuid.idempotencyKey : 0);
   view.setUint16(header + HeaderAt.flags, flags, true);
   view.setUint32(header + HeaderAt.payloadSize, content.payloadSize, true);
@@ -156,7 +168,8 @@ export function encodeRecord(
   bytes[header + HeaderAt.idSize] = suppliedIdSize;
   bytes[header + HeaderAt.correlationSize] = correlationIdSize;
   bytes[header + HeaderAt.causationSize] = causationIdSize;
-  view.setUint16(header + HeaderAt.reservedSizes, 0, true);
+  bytes[header + HeaderAt.subjectSize] = 0;
+  bytes[header + HeaderAt.scopeSize] = idempotencyScopeSize;
   bytes[header + HeaderAt.tagCount] = tags.length;
   bytes[header + HeaderAt.codec] = codec;
   let at = header + HeaderAt.end;
@@ -177,6 +190,7 @@ export function encodeRecord(
   at = putIdText(bytes, at, suppliedId, suppliedIdSize);
   at = putIdText(bytes, at, correlationId, correlationIdSize);
   at = putIdText(bytes, at, causationId, causationIdSize);
+  at = putIdText(bytes, at, idempotencyScope, idempotencyScopeSize);
   at = putIdText(bytes, at, idempotencyKey, idempotencyKeySize);
   for (const tag of tags) {
     const size = bytes.write(tag, at + 1, 'utf8');

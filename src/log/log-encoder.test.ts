@@ -6,6 +6,7 @@ import type { FrameBody } from '../journal/encoder.ts';
 import { OffsetTable } from '../journal/offset-table.ts';
 import {
   encodeRecord,
+  noCommitTexts,
   placeRecord,
   PREVIOUS_LEAF_AT,
   recordSizeAt,
@@ -61,8 +62,8 @@ function draftBody(commit = 0, leaves: (Uint8Array | undefined)[] = []): FrameBo
     leaves[streamNumber] = undefined;
     revisions[streamNumber]! += 1;
     previous[streamNumber] = place.position;
-    const piece = Buffer.alloc(recordSizeOf(content, 0));
-    encodeRecord(piece, viewOf(piece), 0, content, '', 0);
+    const piece = Buffer.alloc(recordSizeOf(content, noCommitTexts));
+    encodeRecord(piece, viewOf(piece), 0, content, noCommitTexts);
     const salt = new Uint8Array(SALT_SIZE).fill(index + 1);
     placeRecord(piece, viewOf(piece), 0, place, salt, 0);
     pieces.push(piece);

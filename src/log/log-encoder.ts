@@ -42,7 +42,6 @@ export class LogEncoder implements FrameEncoder {
   #segmentCount = 0;
   #hasMoved = false;
 
-  /** Without `observe` it can't replay. */
   constructor(observe?: ReplayObserver, leaves: LeafRing = new LeafRing()) {
     this.#observe = observe;
     this.#leaves = leaves;
@@ -99,7 +98,6 @@ export class LogEncoder implements FrameEncoder {
   replay(body: FrameBody, offsets: OffsetTable, isKnown = false): string | undefined {
     const observe = this.#observe;
     assert(!this.#hasMoved, 'a log encoder is not used after it has moved');
-    assert(observe !== undefined, 'a log encoder that replays has an observer');
     const { bytes, view } = body;
     const end = body.start + body.size;
     const record = this.#record;
@@ -111,7 +109,7 @@ export class LogEncoder implements FrameEncoder {
         return problem;
       }
       const fileOffset = body.fileOffset + at - body.start;
-      const refusal = isKnown ? undefined : observe(record, fileOffset);
+      const refusal = isKnown ? undefined : observe?.(record, fileOffset);
       if (refusal !== undefined) {
         return refusal;
       }

@@ -23,6 +23,7 @@ interface FieldKinds {
   readonly causationId: 'text';
   readonly tags: 'fact';
   readonly occurredAt: 'fact';
+  readonly idempotencyScope: 'commit';
   readonly idempotencyKey: 'commit';
   readonly contentType: 'payload';
   readonly codec: 'payload';
@@ -32,7 +33,6 @@ interface FieldKinds {
   readonly previousLeaf: 'hash';
   readonly digest: 'hash';
   readonly subject: 'reserved';
-  readonly idempotencyScope: 'reserved';
   readonly keyId: 'reserved';
   readonly schemaVersion: 'reserved';
 }
@@ -43,7 +43,7 @@ export type FieldsOf<Kind extends FieldKinds[keyof FieldKinds]> = {
 }[keyof FieldKinds];
 
 /** A record's texts. An empty one is absent. */
-export type TextField = FieldsOf<'text' | 'commit'> | 'subject' | 'idempotencyScope';
+export type TextField = FieldsOf<'text' | 'commit'> | 'subject';
 
 /** Everything that a record says. */
 export interface RecordFields
@@ -73,6 +73,12 @@ export interface RecordContent
   readonly tagsSize: number;
   readonly payload: readonly (string | Uint8Array)[];
 }
+
+/** What the first record of a commit says of all of it; each empty in the others. Measured as the rest is. */
+export interface CommitTexts
+  extends
+    Readonly<Record<FieldsOf<'commit'>, string>>,
+    Readonly<Record<`${FieldsOf<'commit'>}Size`, number>> {}
 
 /** Fields that a record gets together with its position. */
 export interface RecordPlace extends Readonly<Record<FieldsOf<'place'>, number>> {

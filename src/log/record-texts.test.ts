@@ -57,6 +57,7 @@ const fields = [
   ['id', limits.idSizeMax],
   ['correlationId', limits.idSizeMax],
   ['causationId', limits.idSizeMax],
+  ['scope', limits.idempotencyScopeSizeMax],
   ['key', limits.idempotencyKeySizeMax],
   ['stream', limits.streamSizeMax],
 ] as const;
@@ -67,7 +68,6 @@ describe('the texts of a record', () => {
       expect(problemOf({ [name]: Buffer.alloc(sizeMax, 'x') }), name).toBeUndefined();
       expect(problemOf({ [name]: Buffer.alloc(sizeMax + 1, 'x') }), name).toBeTypeOf('string');
     }
-    expect(problemOf({ scope: Buffer.from('x') })).toBeTypeOf('string');
     expect(problemOf({ subject: Buffer.from('x') })).toBeTypeOf('string');
     expect(problemOf({ stream: none })).toBeTypeOf('string');
     expect(problemOf({ type: none })).toBeTypeOf('string');
@@ -103,7 +103,7 @@ describe('the texts of a record', () => {
   it('are stored as UUIDs if they are such, and not otherwise', () => {
     const uuid = '0f8fad5b-d9cb-469f-a165-70867728950e';
     const stored = Buffer.from(uuid.replaceAll('-', ''), 'hex');
-    const indexes = { id: 2, correlationId: 3, causationId: 4, key: 7 };
+    const indexes = { id: 2, correlationId: 3, causationId: 4, scope: 6, key: 7 };
     for (const [name, index] of Object.entries(indexes)) {
       const flag = uuidFlagOf(index);
       expect(problemOf({ [name]: stored }, flag), name).toBeUndefined();

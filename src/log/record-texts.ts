@@ -21,7 +21,7 @@ const nameOf: Readonly<Record<TextField, string>> = {
 };
 export const textFields: readonly TextField[] = Object.keys(nameOf) as TextField[];
 const names: readonly string[] = Object.values(nameOf);
-const { streamSizeMax, idSizeMax, idempotencyKeySizeMax } = limits;
+const { streamSizeMax, idSizeMax, idempotencyScopeSizeMax, idempotencyKeySizeMax } = limits;
 
 const UUID_TEXT_SIZE = 36;
 
@@ -40,7 +40,7 @@ const tagStarts = new Int32Array(limits.tagCountMax);
 const tagEnds = new Int32Array(limits.tagCountMax);
 
 /** What stands in the sizes of a record, from the first one on. */
-const SizeAt = { stream: 0, key: 2, type: 4, tagCount: 10 } as const;
+const SizeAt = { stream: 0, key: 2, type: 4, subject: 8, scope: 9, tagCount: 10 } as const;
 export const TEXT_SIZES_SIZE = 11;
 const KEY = 7;
 
@@ -75,22 +75,23 @@ export function textsProblem(
   const idSize = bytes[sizesAt + 5]!;
   const correlationSize = bytes[sizesAt + 6]!;
   const causationSize = bytes[sizesAt + 7]!;
-  // Subject and idempotency scope: nothing makes them yet.
-  const reservedSize = bytes[sizesAt + 8]! + bytes[sizesAt + 9]!;
+  const scopeSize = bytes[sizesAt + SizeAt.scope]!;
   if (
     streamSize === 0 ||
     streamSize > streamSizeMax ||
     idSize > idSizeMax ||
     correlationSize > idSizeMax ||
     causationSize > idSizeMax ||
-    reservedSize > 0 ||
+    // Nothing makes a subject yet.
+    bytes[sizesAt + SizeAt.subject]! > 0 ||
+    scopeSize > idempotencyScopeSizeMax ||
     keySize > idempotencyKeySizeMax
   ) {
     return 'a text of a record is missing, or longer than it may be';
   }
   const typeSize = bytes[sizesAt + SizeAt.type]! + 1;
-  const textsEnd =
-    start + streamSize + typeSize + idSize + correlationSize + causationSize + keySize;
+  const idsSize = idSize + correlationSize + causationSize;
+  const textsEnd = start + streamSize + typeSize + idsSize + scopeSize + keySize;
   if (textsEnd > end) {
     return CONTRADICTION;
   }
@@ -120,6 +121,7 @@ function mayHoldUuid(bytes: Uint8Array, sizesAt: number): boolean {
     bytes[sizesAt + 5] === UUID_TEXT_SIZE ||
     bytes[sizesAt + 6] === UUID_TEXT_SIZE ||
     bytes[sizesAt + 7] === UUID_TEXT_SIZE ||
+    bytes[sizesAt + SizeAt.scope] === UUID_TEXT_SIZE ||
     uint16At(bytes, sizesAt + SizeAt.key) === UUID_TEXT_SIZE
   );
 }

@@ -26,6 +26,7 @@ const CONTENT_TYPE_MAX = 2;
 /** Varve's own codecs end here; up to 63 the numbers are reserved, from 64 on they are the users'. */
 const OWN_CODEC_MAX = 2;
 const USER_CODEC_MIN = 64;
+const SCOPE_INDEX = textFields.indexOf('idempotencyScope');
 const KEY_INDEX = textFields.indexOf('idempotencyKey');
 
 /**
@@ -102,9 +103,12 @@ export class RecordView implements RecordFields {
     if ((flags & ~KNOWN_FLAGS) !== 0 || this.contentType > CONTENT_TYPE_MAX) {
       return 'a record has flags or a content type that this version does not know';
     }
+    const hasKey = view.getUint16(header + HeaderAt.textSizes + 2, true) > 0;
+    const hasScope = view.getUint8(header + HeaderAt.scopeSize) > 0;
     if (
       (this.hasGeneratedId ? this.idDraw >= ID_DRAW_LIMIT : this.idDraw !== 0) ||
-      (this.commitIndex > 0 && view.getUint16(header + HeaderAt.textSizes + 2, true) !== 0)
+      (hasKey && this.commitIndex > 0) ||
+      (hasScope && !hasKey)
     ) {
       return 'a record header is not canonical';
     }
@@ -224,6 +228,14 @@ export class RecordView implements RecordFields {
   get stream(): string {
     return this.#text(0);
   }
+  /** Where the stream's name begins in `bytes`. */
+  get streamStart(): number {
+    return this.#textsStart();
+  }
+  /** Bytes of the stream's name. */
+  get streamSize(): number {
+    return this.view.getUint16(this.#header + HeaderAt.textSizes, true);
+  }
   get type(): string {
     return this.#text(1);
   }
@@ -236,6 +248,9 @@ export class RecordView implements RecordFields {
   }
   get causationId(): string {
     return this.#text(4);
+  }
+  get idempotencyScope(): string {
+    return this.#text(SCOPE_INDEX);
   }
   get idempotencyKey(): string {
     return this.#text(KEY_INDEX);

@@ -12,11 +12,11 @@
  */
 import type { PackedError } from '../base/error-transfer.ts';
 import type { LaneMemory } from '../journal/lane-layout.ts';
-import type { CommitResult } from './contract.ts';
+import type { CommitKey, CommitResult } from './contract.ts';
 import type { ReadPlan } from './event-read.ts';
 import type { ListingPlan } from './stream-listing.ts';
 
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** Client → owner: there are records in a lane, and you were asleep. */
 export const WAKE = 1;
@@ -48,6 +48,7 @@ export interface Hello {
 export type ClientCall =
   | { readonly name: 'get'; readonly position: number }
   | { readonly name: 'getById'; readonly id: string }
+  | { readonly name: 'findCommit'; readonly key: CommitKey }
   | { readonly name: 'streamHead'; readonly stream: string }
   | { readonly name: 'flush' }
   | { readonly name: 'waitFor'; readonly position: number }

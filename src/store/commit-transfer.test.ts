@@ -39,9 +39,13 @@ const part = fc.record({
   ),
 }) as fc.Arbitrary<CommitPart>;
 
-const options = fc.record(
-  { idempotencyKey: text, ack: fc.constantFrom('durable' as const, 'written' as const) },
-  { requiredKeys: [] },
+const ack = fc.constantFrom('durable' as const, 'written' as const);
+const options = fc.oneof(
+  fc.record({ ack }, { requiredKeys: [] }),
+  fc.record(
+    { idempotencyKey: text, idempotencyScope: text, ack },
+    { requiredKeys: ['idempotencyKey'] },
+  ),
 );
 
 describe('a commit on its way through a lane', () => {
@@ -131,7 +135,7 @@ function transfer(commit: PreparedCommit): TransferredCommit {
 
 /** What is decided about, and the records; a signal stays where it is. */
 function comparable(commit: PreparedCommit): object {
-  const { idempotencyKey, bodySize, ack, eventCount } = commit;
+  const { idempotencyScope, idempotencyKey, bodySize, eventCount } = commit;
   const bytes = Buffer.alloc(bodySize);
   const ids: string[] = [];
   let at = 0;
@@ -145,7 +149,8 @@ function comparable(commit: PreparedCommit): object {
     expectedRevision,
     count,
   ]);
-  return { parts, idempotencyKey, bodySize, ack, ids, records: bytes.toString('hex') };
+  const texts = { idempotencyScope, idempotencyKey };
+  return { parts, ...texts, bodySize, ack: commit.ack, ids, records: bytes.toString('hex') };
 }
 
 function hasNoIdTwice(parts: readonly CommitPart[]): boolean {

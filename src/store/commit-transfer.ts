@@ -60,6 +60,7 @@ const record = new RecordView();
 export class TransferredCommit implements PreparedCommit {
   readonly parts: readonly PreparedPart[];
   readonly eventCount: number;
+  readonly idempotencyScope: string;
   readonly idempotencyKey: string;
   readonly bodySize: number;
   readonly ack: 'durable' | 'written';
@@ -97,6 +98,7 @@ export class TransferredCommit implements PreparedCommit {
     this.eventCount = count;
     this.#index = count;
     record.openDraft(bytes, view, this.#start, end);
+    this.idempotencyScope = record.idempotencyScope;
     this.idempotencyKey = record.idempotencyKey;
   }
 

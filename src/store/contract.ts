@@ -20,12 +20,24 @@ export interface CommitOptions {
    */
   readonly idempotencyKey?: string;
   /**
+   * 1 to 128 bytes, with a key only: whose key it is, a tenant's for example. Scope and key together are the commit's identity: the same
+   * key in two scopes, or in one and in none, is two keys.
+   */
+  readonly idempotencyScope?: string;
+  /**
    * `durable` (default): resolve when the commit survives a power cut. `written`: resolve when it is in the file, before
    * the sync that follows at once; until then it is not visible, and a power cut may give its position to another.
    */
   readonly ack?: 'durable' | 'written';
   /** Ends the wait for room. Once the commit has a position it has no effect. */
   readonly signal?: AbortSignal;
+}
+
+/** What a commit was called by whoever made it. */
+export interface CommitKey {
+  readonly idempotencyKey: string;
+  /** Left out, the key of no scope is meant. */
+  readonly idempotencyScope?: string;
 }
 
 export interface AppendOptions extends CommitOptions {
@@ -158,7 +170,31 @@ export interface StoreStats {
   readonly waiting: number;
   /** Clients in other threads. */
   readonly clients: number;
+  readonly index: IndexStats;
   /** Why writing has ended, if it has. */
+  readonly failure: string | undefined;
+}
+
+/** Data derived from the log, in numbers. */
+export interface IndexStats {
+  /** False while it is made again from the log: appends whose answer isn't in memory wait. */
+  readonly isAnswering: boolean;
+  /** Positions below it are in files. */
+  readonly covered: number;
+  /** The rest, in memory. */
+  readonly tail: { readonly events: number; readonly bytes: number };
+  /** Bytes of memory in all, and of it filters and indexes of tables, and blocks. */
+  readonly memory: { readonly bytes: number; readonly tables: number; readonly blocks: number };
+  readonly tables: { readonly count: number; readonly bytes: number };
+  /** Since the store was opened: runs made of the log, merges, bytes written by both. */
+  readonly work: { readonly runs: number; readonly merges: number; readonly bytesWritten: number };
+  /** Since the store was opened: lookups that a table's filter was asked in, those that it answered, and blocks that were read. */
+  readonly reads: {
+    readonly filterChecks: number;
+    readonly filterMisses: number;
+    readonly blockReads: number;
+  };
+  /** Why the rest does not get into files, if that is so. It is tried again. */
   readonly failure: string | undefined;
 }
 
@@ -202,6 +238,11 @@ export interface StoreClient<Event extends NewEvent = NewEvent> {
   get(position: number): Promise<StoredEvent<Event> | undefined>;
   /** The event with this id, or undefined. */
   getById(id: string): Promise<StoredEvent<Event> | undefined>;
+  /**
+   * What a repeat of the commit with this idempotency key would be answered, or undefined if there is none. What was appended before in this thread
+   * is decided first, and a commit in flight is waited for: the answer is of what is durable.
+   */
+  findCommit(key: CommitKey): Promise<CommitResult | undefined>;
   /** Streams in order of their names' UTF-8 bytes. */
   streams(options?: StreamsOptions): AsyncIterableIterator<StreamEntry>;
   streamHead(stream: string): Promise<StreamHead | undefined>;
@@ -230,6 +271,11 @@ export interface EventStore<Event extends NewEvent = NewEvent> extends StoreClie
    */
   verify(options?: VerifyOptions): Promise<AuditReport>;
   stats(): StoreStats;
+  /**
+   * Resolves when what is derived from the log has caught up: everything that is to be in files is there, and nothing is left to merge. Rejects
+   * with `UNAVAILABLE` if that can't be done now; it is tried again later.
+   */
+  settled(): Promise<void>;
   /**
    * A port for one more thread: transfer it there and `attach` to it. Throws `CLOSED`, and `UNSUPPORTED_FORMAT` where there
    * is no shared memory.

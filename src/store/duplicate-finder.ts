@@ -7,7 +7,10 @@ import { assert } from '../base/assert.ts';
 import { viewOf } from '../base/integers.ts';
 import { VarveError } from '../base/errors.ts';
 import { isSameJson } from '../base/same-json.ts';
-import type { IdempotencyIndex } from '../idempotency/contract.ts';
+import type { Answers } from '../derived/answers.ts';
+import type { DerivedIndex } from '../derived/derived-index.ts';
+import { Axis } from '../derived/format.ts';
+import { notInMemory } from '../idempotency/not-in-memory.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
 import { eventIdOf, parseStored, plainPayload } from '../log/event-decoder.ts';
@@ -16,25 +19,54 @@ import type { EventLog } from '../log/event-log.ts';
 import { ContentType } from '../log/format.ts';
 import type { FieldsOf } from '../log/record-fields.ts';
 import { RecordView } from '../log/record-view.ts';
-import type { CommitResult, CommittedStream } from './contract.ts';
+import type { CommitKey, CommitResult, CommittedStream } from './contract.ts';
 import type { PreparedCommit } from './prepared-commit.ts';
 
+/** What a repeat of a commit is answered, as soon as `restsOn` is durable. */
+export interface FoundCommit {
+  readonly restsOn: number;
+  readonly result: CommitResult;
+}
+
 export type DuplicateAnswer =
-  | { readonly restsOn: number; readonly result: CommitResult }
+  | FoundCommit
   | { readonly restsOn: number; readonly result: undefined; readonly conflict: VarveError };
+
+/** An event id of a commit that was used before, and where. In the details of a conflict. */
+interface RepeatedId {
+  readonly id: string;
+  readonly position: number;
+}
+
+interface SortedIds {
+  readonly repeatedIds: readonly RepeatedId[];
+  readonly newIds: readonly string[];
+  /** Commits that the repeated ones are of. */
+  readonly commitCount: number;
+}
+
+/** What led to an earlier commit. */
+interface Hit {
+  /** In words. */
+  readonly by: string;
+  readonly isByKey: boolean;
+}
+
+/** Events that count as new. */
+const RECENT_COUNT = 65_536;
 
 export class DuplicateFinder {
   readonly #log: EventLog;
-  readonly #keys: IdempotencyIndex;
-  readonly #ids: IdempotencyIndex;
+  readonly #index: DerivedIndex;
   readonly #codecs: CodecRegistry;
   readonly #record = new RecordView();
   #journal: Journal | undefined;
+  /** What was read for the question at hand. */
+  #answers: Answers | undefined;
 
-  constructor(log: EventLog, keys: IdempotencyIndex, ids: IdempotencyIndex, codecs: CodecRegistry) {
+  constructor(log: EventLog, index: DerivedIndex, codecs: CodecRegistry) {
     this.#log = log;
-    this.#keys = keys;
-    this.#ids = ids;
+    this.#index = index;
     this.#codecs = codecs;
   }
 
@@ -43,54 +75,97 @@ export class DuplicateFinder {
     this.#journal = journal;
   }
 
-  /** Undefined if neither the key nor any of the ids was ever used. Throws if that can't be told. */
-  find(commit: PreparedCommit): DuplicateAnswer | undefined {
-    if (commit.idempotencyKey !== '') {
-      const position = this.findKey(commit.idempotencyKey);
+  /** Positions given: ids in flight count. */
+  get #appended(): number {
+    return this.#journal?.appended ?? 0;
+  }
+
+  /**
+   * Undefined if neither the key nor any of the ids was ever used. Throws if that can't be told, and `notInMemory` if something has to be read
+   * first: then `answers` (`ColdReads.answersFor`) have it.
+   */
+  find(commit: PreparedCommit, answers?: Answers): DuplicateAnswer | undefined {
+    this.#answers = answers;
+    const { idempotencyScope, idempotencyKey } = commit;
+    if (idempotencyKey !== '') {
+      const position = this.#findKey(idempotencyScope, idempotencyKey);
       if (position !== undefined) {
-        return this.#compare(
-          commit,
-          position,
-          `idempotency key ${JSON.stringify(commit.idempotencyKey)}`,
-        );
+        return this.#compare(commit, position, {
+          by: describeKey(idempotencyScope, idempotencyKey),
+          isByKey: true,
+        });
       }
     }
     for (let index = 0; index < commit.eventCount; index += 1) {
       const id = commit.suppliedIdOf(index);
-      const position = id === '' ? undefined : this.findId(id, this.#journal?.appended ?? 0);
+      const position = id === '' ? undefined : this.#findId(id, this.#appended);
       if (position !== undefined) {
-        this.readRecord(position);
         const firstPosition = position - this.#record.commitIndex;
-        return this.#compare(commit, firstPosition, `event id ${JSON.stringify(id)}`);
+        return this.#compare(commit, firstPosition, {
+          by: `event id ${JSON.stringify(id)}`,
+          isByKey: false,
+        });
       }
     }
     return undefined;
   }
 
-  /** First position of the commit with this key. */
-  findKey(key: string): number | undefined {
-    const candidates = this.#keys.candidates(key);
+  /** The commit with this key, if there is one. Throws as `find`. */
+  findCommit(key: CommitKey, answers?: Answers): FoundCommit | undefined {
+    this.#answers = answers;
+    const { idempotencyScope = '', idempotencyKey } = key;
+    const position = this.#findKey(idempotencyScope, idempotencyKey);
+    return position === undefined ? undefined : this.#resultOf(position);
+  }
+
+  /** First position of the commit with this key of this scope. */
+  #findKey(scope: string, key: string): number | undefined {
+    const candidates = this.#index.candidates(Axis.key, scope, key, this.#answers);
+    if (candidates === undefined) {
+      throw notInMemory;
+    }
     if (candidates.length === 0) {
       return undefined;
     }
     return candidates.find((position) => {
-      this.readRecord(position);
-      return this.#record.idempotencyKey === key;
+      const record = this.#readCandidate(position);
+      return record.idempotencyKey === key && record.idempotencyScope === scope;
     });
   }
 
-  /** Position of the event with this id, of those below a position; in flight or not. */
-  findId(id: string, below: number): number | undefined {
+  /** Position of the event with this id, of those below a position; in flight or not. Throws as `find`. */
+  findId(id: string, below: number, answers?: Answers): number | undefined {
+    this.#answers = answers;
+    return this.#findId(id, below);
+  }
+
+  #findId(id: string, below: number): number | undefined {
+    const candidates = this.#index.candidates(Axis.id, '', id, this.#answers);
+    if (candidates === undefined) {
+      throw notInMemory;
+    }
     const generated = parseEventId(id);
-    const candidates = this.#ids.candidates(id);
     const all = generated === undefined ? candidates : [generated.position, ...candidates];
     return all.find((position) => {
       if (position >= below) {
         return false;
       }
-      this.readRecord(position);
+      this.#readCandidate(position);
       return eventIdOf(this.#record) === id;
     });
+  }
+
+  /** The same for a record that need not be what is looked for: one that is old has been read before, without blocking. */
+  #readCandidate(position: number): RecordView {
+    if (this.#answers === undefined && this.isOld(position)) {
+      throw notInMemory;
+    }
+    return this.readRecord(position);
+  }
+
+  /** The newest records are in the system's memory: they were written just now. */
+  isOld(position: number): boolean {
+    return position < (this.#journal?.durable ?? 0) - RECENT_COUNT;
   }
 
   /** Points the shared record to a position on disk or in flight; valid until the next call. */
@@ -117,20 +192,59 @@ export class DuplicateFinder {
     return this.#record;
   }
 
-  #compare(commit: PreparedCommit, firstPosition: number, by: string): DuplicateAnswer {
-    const stored = this.readRecord(firstPosition);
-    const count = stored.commitCount;
-    const { time } = stored;
-    const lastPosition = firstPosition + count - 1;
+  #compare(commit: PreparedCommit, firstPosition: number, how: Hit): DuplicateAnswer {
+    const count = this.readRecord(firstPosition).commitCount;
     const differs = this.#findDifference(commit, firstPosition, count);
-    if (differs !== undefined) {
-      const conflict = new VarveError(
-        'IDEMPOTENCY_CONFLICT',
-        `The ${by} was used for another commit, at position ${firstPosition} (${differs}): use a new one for new content.`,
-        { applied: 'no', details: { firstPosition, lastPosition } },
-      );
-      return { restsOn: lastPosition, result: undefined, conflict };
+    return differs === undefined
+      ? this.#resultOf(firstPosition)
+      : this.#conflict(commit, firstPosition, { ...how, count, differs });
+  }
+
+  #conflict(
+    commit: PreparedCommit,
+    firstPosition: number,
+    { by, isByKey, count, differs }: Hit & { readonly count: number; readonly differs: string },
+  ): DuplicateAnswer {
+    const { repeatedIds, newIds, commitCount } = this.#sortIds(commit);
+    const lastPosition = firstPosition + count - 1;
+    // Whoever is told of these events is told of what is durable.
+    const restsOn = repeatedIds.reduce(
+      (highest, { position }) => Math.max(highest, position),
+      lastPosition,
+    );
+    const isMixed = !isByKey && (newIds.length > 0 || commitCount > 1);
+    const message = isMixed
+      ? describeMixed(repeatedIds, newIds)
+      : `The ${by} was used for another commit, at position ${firstPosition} (${differs}): use a new one for new content.`;
+    const conflict = new VarveError('IDEMPOTENCY_CONFLICT', message, {
+      applied: 'no',
+      details: { firstPosition, lastPosition, repeatedIds, newIds },
+    });
+    return { restsOn, result: undefined, conflict };
+  }
+
+  /** Which of the ids that a commit brings along were used before, and in how many commits. */
+  #sortIds(commit: PreparedCommit): SortedIds {
+    const repeatedIds: RepeatedId[] = [];
+    const newIds: string[] = [];
+    const commits = new Set<number>();
+    for (let index = 0; index < commit.eventCount; index += 1) {
+      const id = commit.suppliedIdOf(index);
+      const position = id === '' ? undefined : this.#findId(id, this.#appended);
+      if (position !== undefined) {
+        repeatedIds.push({ id, position });
+        // The record that confirmed it is at hand.
+        commits.add(position - this.#record.commitIndex);
+      } else if (id !== '') {
+        newIds.push(id);
+      }
     }
+    return { repeatedIds, newIds, commitCount: commits.size };
+  }
+
+  #resultOf(firstPosition: number): FoundCommit {
+    const { commitCount: count, time } = this.readRecord(firstPosition);
+    const lastPosition = firstPosition + count - 1;
     const result: CommitResult = {
       outcome: 'duplicate',
       firstPosition,
@@ -146,8 +260,10 @@ export class DuplicateFinder {
     firstPosition: number,
     count: number,
   ): string | undefined {
-    if (this.#record.idempotencyKey !== commit.idempotencyKey) {
-      return 'its idempotency key is another one';
+    for (const [name, what] of commitTexts) {
+      if (this.#record[name] !== commit[name]) {
+        return `its ${what} is another one`;
+      }
     }
     if (count !== commit.eventCount) {
       return `it has ${count} events, not ${commit.eventCount}`;
@@ -212,6 +328,35 @@ export class DuplicateFinder {
     }
     return [...found.values()];
   }
+}
+
+/** What a repeat must say again of its commit, in the order in which differences are told. */
+const commitTexts = Object.entries({
+  idempotencyKey: 'idempotency key',
+  idempotencyScope: 'idempotency scope',
+} satisfies Record<FieldsOf<'commit'>, string>) as [FieldsOf<'commit'>, string][];
+
+function describeKey(scope: string, key: string): string {
+  const inScope = scope === '' ? '' : ` of the scope ${JSON.stringify(scope)}`;
+  return `idempotency key ${JSON.stringify(key)}${inScope}`;
+}
+
+/** Ids that a message names; its details have all. */
+const NAMED_COUNT_MAX = 3;
+
+function describeMixed(repeatedIds: readonly RepeatedId[], newIds: readonly string[]): string {
+  const repeated = repeatedIds.map(({ id, position }) => `${JSON.stringify(id)} at ${position}`);
+  const what =
+    newIds.length === 0
+      ? `repeats event ids of more than one earlier commit (${listOf(repeated)})`
+      : `repeats event ids of earlier commits (${listOf(repeated)}) and has new ones (${listOf(newIds.map((id) => JSON.stringify(id)))})`;
+  return `The commit ${what}: repeat a commit as it was, or give all its events new ids.`;
+}
+
+function listOf(names: readonly string[]): string {
+  const rest = names.length - NAMED_COUNT_MAX;
+  const named = names.slice(0, NAMED_COUNT_MAX).join(', ');
+  return rest > 0 ? `${named} and ${rest} more` : named;
 }
 
 interface Comparison {

@@ -1,7 +1,7 @@
 import { checkBoolean, checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { asVarveError, CorruptionError, VarveError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
-import type { StreamIndex } from '../event-index/contract.ts';
+import type { DerivedIndex } from '../derived/derived-index.ts';
 import { FRAME_HEADER_SIZE } from '../journal/format.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent, StoredEvent } from '../log/event.ts';
@@ -16,7 +16,7 @@ import { sourceOf } from './position-source.ts';
 
 export interface ReadParts {
   readonly log: EventLog;
-  readonly streams: StreamIndex;
+  readonly index: DerivedIndex;
   readonly codecs: CodecRegistry;
   readonly clock: Clock;
   /** Throws if the store can't be read any more. */
@@ -130,6 +130,9 @@ export class PlannedRead<Event extends NewEvent> implements EventRead<Event> {
       this.stopped = 'limit';
       return;
     }
+    if (plan.stream !== undefined) {
+      await parts.index.whenAnswering();
+    }
     parts.checkReadable();
     const records = recordsOf(parts, plan);
     let count = 0;
@@ -169,12 +172,12 @@ function* recordsOf(parts: ReadParts, plan: ReadPlan): Generator<RecordView, voi
     if (plan.signal?.aborted === true) {
       throw aborted(plan.signal);
     }
-    const source = sourceOf(plan, parts.streams);
+    const source = sourceOf(plan, parts.index);
     yield* source.isUnbroken
       ? recordsForwards(parts, plan)
       : recordsAt(parts.log, source, plan.checksDigests);
   } catch (error) {
-    throw asVarveError(error, 'The log can not be read');
+    throw asVarveError(parts.index.asReadFailure(error), 'The log can not be read');
   }
 }
 

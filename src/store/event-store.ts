@@ -1,12 +1,21 @@
 /** The store of one folder, open: checks calls, hands commits to the sequencer, reads through the visibility gate. */
 import { checkPath, checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
-import { asFailedWrite, asVarveError, readOnlyError, VarveError } from '../base/errors.ts';
+import {
+  asFailedWrite,
+  asVarveError,
+  readOnlyError,
+  VarveError,
+  withoutApplied,
+} from '../base/errors.ts';
 import { sha256 } from '../base/digest.ts';
 import { Ending } from '../base/ending.ts';
 import type { Logger } from '../base/logger.ts';
-import type { Derived } from '../derived/contract.ts';
-import type { StreamIndex } from '../event-index/contract.ts';
-import type { IdempotencyIndex } from '../idempotency/contract.ts';
+import type { Answers } from '../derived/answers.ts';
+import type { DerivedIndex } from '../derived/derived-index.ts';
+import { Axis } from '../derived/format.ts';
+import { indexStats } from './index-stats.ts';
+import { StreamReader } from '../event-index/stream-reader.ts';
+import { NotInMemory } from '../idempotency/not-in-memory.ts';
 import type { Clock } from '../io/clock.ts';
 import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
 import type { MessagePort } from '../io/message-port.ts';
@@ -20,11 +29,13 @@ import { RecordView } from '../log/record-view.ts';
 import { absolutePath } from '../io/path.ts';
 import { backupStore } from './backup.ts';
 import { checkVerifyOptions } from './audit-folder.ts';
+import type { ColdReads } from './cold-reads.ts';
 import { type Sequencer } from './sequencer.ts';
 import { aborted } from '../base/aborted.ts';
 import type {
   AppendOptions,
   AppendResult,
+  CommitKey,
   CommitOptions,
   CommitPart,
   CommitResult,
@@ -41,7 +52,7 @@ import type {
 } from './contract.ts';
 import type { DuplicateFinder } from './duplicate-finder.ts';
 import { PlannedRead, planRead, type ReadParts } from './event-read.ts';
-import { checkStreamName, checkText } from './names.ts';
+import { checkCommitKey, checkStreamName, checkText } from './names.ts';
 import type { PayloadSettings } from './payload.ts';
 import { PendingAppend, type PendingCommit, PendingParts } from './pending-commit.ts';
 import {
@@ -69,11 +80,8 @@ export interface StoreParts {
   readonly identity: StoreIdentity;
   readonly journal: Journal;
   readonly log: EventLog;
-  /** All that the log was replayed to. */
-  readonly derived: readonly Derived[];
-  readonly streams: StreamIndex;
-  readonly keys: IdempotencyIndex;
-  readonly ids: IdempotencyIndex;
+  readonly index: DerivedIndex;
+  readonly cold: ColdReads;
   readonly codecs: CodecRegistry;
   readonly duplicates: DuplicateFinder;
   readonly sequencer: Sequencer;
@@ -100,12 +108,12 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
-    this.#settings = { ...parts.payloads, streams: parts.streams };
+    this.#settings = { ...parts.payloads, index: parts.index };
     this.recovery = parts.recovery;
-    this.#listing = new StreamListing(parts.streams);
+    this.#listing = new StreamListing(parts.index);
     this.#readParts = {
       log: parts.log,
-      streams: parts.streams,
+      index: parts.index,
       codecs: parts.codecs,
       clock: parts.clock,
       checkReadable: () => this.#checkOpen(),
@@ -173,10 +181,26 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   async getById(id: string): Promise<StoredEvent<Event> | undefined> {
     this.#checkOpen();
     checkText('id', id, limits.idSizeMax);
-    return this.#reading(() => {
-      const position = this.#parts.duplicates.findId(id, this.head);
+    const { head } = this;
+    return this.#asking(Axis.id, '', id, (answers) => {
+      const position = this.#parts.duplicates.findId(id, head, answers);
       return position === undefined ? undefined : this.#eventAt(position);
     });
+  }
+
+  async findCommit(key: CommitKey): Promise<CommitResult | undefined> {
+    this.#checkOpen();
+    const checked = checkCommitKey(key);
+    const { sequencer, duplicates, gate } = this.#parts;
+    await sequencer.waitingDecided();
+    const { idempotencyScope = '', idempotencyKey } = checked;
+    const found = await this.#asking(Axis.key, idempotencyScope, idempotencyKey, (answers) =>
+      duplicates.findCommit(checked, answers),
+    );
+    if (found !== undefined) {
+      await gate.waitFor(found.restsOn, undefined);
+    }
+    return found?.result;
   }
 
   streams(options: StreamsOptions = {}): AsyncIterableIterator<StreamEntry> {
@@ -187,16 +211,19 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   async streamHead(stream: string): Promise<StreamHead | undefined> {
     this.#checkOpen();
     checkStreamName(stream);
-    const { streams, log } = this.#parts;
-    const number = streams.find(stream);
-    const count = number === undefined ? 0 : streams.countBelow(number, this.head);
-    if (number === undefined || count === 0) {
-      return undefined;
-    }
-    const revision = count - 1;
-    const position = streams.positionAt(number, revision);
-    this.#reading(() => log.readRecord(position, this.#record));
-    return { revision, position, leaf: sha256(this.#record.leafInput) };
+    const { index, log } = this.#parts;
+    const { head } = this;
+    await index.whenAnswering();
+    return this.#reading(() => {
+      const reader = new StreamReader(index, stream);
+      const count = reader.countBelow(head);
+      if (count === 0) {
+        return undefined;
+      }
+      const position = reader.positionAt(count - 1, true);
+      log.readRecord(position, this.#record);
+      return { revision: count - 1, position, leaf: sha256(this.#record.leafInput) };
+    });
   }
 
   segments(): readonly SegmentSummaryInfo[] {
@@ -254,19 +281,27 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
   }
 
   stats(): StoreStats {
-    const { journal, log, keys, ids, sequencer, gate } = this.#parts;
+    const { journal, log, index, sequencer, gate } = this.#parts;
+    const { keys, ids } = index.counts;
     const { appended, written, durable, failure } = journal;
     return {
       watermarks: { appended, written, durable, visible: gate.visible },
       streams: this.#listing.count(gate.visible),
       segments: log.segmentCount,
-      idempotencyKeys: keys.count,
-      suppliedIds: ids.count,
+      idempotencyKeys: keys,
+      suppliedIds: ids,
       pending: { commits: journal.pendingCount, bytes: journal.pendingSize },
       waiting: sequencer.waitingCount,
       clients: this.#hub?.clientCount ?? 0,
+      index: indexStats(index),
       failure: failure === undefined ? undefined : String(failure.cause),
     };
+  }
+
+  settled(): Promise<void> {
+    return this.#whileOpen('Derived data can not be brought up to date', () =>
+      this.#parts.index.settled(),
+    );
   }
 
   share(): MessagePort {
@@ -281,6 +316,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
       store: {
         get: (position) => this.get(position),
         getById: (id) => this.getById(id),
+        findCommit: (key) => this.findCommit(key),
         streamHead: (stream) => this.streamHead(stream),
         flush: () => this.flush(),
         waitFor: (position, options) => this.waitFor(position, options),
@@ -318,7 +354,7 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     await ending.attempt(() => journal.close(), 'leave the log at rest');
     gate.close(closed());
     this.#hub?.close();
-    await Promise.all(this.#parts.derived.map((one) => ending.attempt(() => one.close())));
+    await ending.attempt(() => this.#parts.index.close());
     log.close();
     await ending.attempt(() => lock.release());
     ending.throwFirst(
@@ -368,7 +404,31 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     try {
       return read();
     } catch (error) {
-      throw asVarveError(error, 'The log can not be read');
+      if (error instanceof NotInMemory) {
+        throw error;
+      }
+      const failure = this.#parts.index.asReadFailure(error);
+      throw withoutApplied(asVarveError(failure, 'The log can not be read'));
+    }
+  }
+
+  /** Asks about a key or an id, as often as what it takes has to be read first. */
+  async #asking<Result>(
+    axis: typeof Axis.key | typeof Axis.id,
+    scope: string,
+    text: string,
+    ask: (answers: Answers | undefined) => Result,
+  ): Promise<Result> {
+    for (let answers: Answers | undefined; ;) {
+      try {
+        return this.#reading(() => ask(answers));
+      } catch (error) {
+        if (!(error instanceof NotInMemory)) {
+          throw error;
+        }
+      }
+      answers = await this.#parts.cold.answersAbout(axis, scope, text);
+      this.#checkOpen();
     }
   }
 

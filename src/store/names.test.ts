@@ -2,7 +2,8 @@ import { strictEqual } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { systemCode } from '../base/errors.ts';
-import { checkStreamName, checkText, checkWritableStream, compareNames } from './names.ts';
+import { compareTexts } from '../base/compare-texts.ts';
+import { checkStreamName, checkText, checkWritableStream } from './names.ts';
 
 /** Size or code of refusal. */
 function outcomeOf(check: () => number): number | string | undefined {
@@ -100,7 +101,7 @@ describe('the order of names', () => {
     fc.assert(
       fc.property(names, names, (left, right) => {
         const expected = Buffer.compare(Buffer.from(left), Buffer.from(right));
-        strictEqual(Math.sign(compareNames(left, right)), expected);
+        strictEqual(Math.sign(compareTexts(left, right)), expected);
       }),
       { numRuns: 1_000 },
     );
@@ -108,6 +109,6 @@ describe('the order of names', () => {
 
   it('puts what lies beyond 16 bits last', () => {
     const names = ['😀', '\uffee', 'z', '\ue000'];
-    expect(names.sort(compareNames)).toEqual(['z', '\ue000', '\uffee', '😀']);
+    expect(names.sort(compareTexts)).toEqual(['z', '\ue000', '\uffee', '😀']);
   });
 });

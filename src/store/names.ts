@@ -1,6 +1,8 @@
 /** Rules for names that callers choose: streams, types, tags, ids, keys. */
+import { rejectUnknownNames } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import type { CommitKey } from './contract.ts';
 
 const DOLLAR = 0x24;
 const DOT = 0x2e;
@@ -42,6 +44,20 @@ export function checkWritableStream(stream: string): number {
 /** True if callers may write a stream of this name, which must be a valid one. */
 export function isWritable(stream: string): boolean {
   return stream.charCodeAt(0) !== DOLLAR;
+}
+
+const commitKeyNames = new Set(['idempotencyKey', 'idempotencyScope']);
+
+/** A copy of what was given. Throws `INVALID_ARGUMENT` or `LIMIT_EXCEEDED`. */
+export function checkCommitKey(given: CommitKey): CommitKey {
+  rejectUnknownNames(given, commitKeyNames, 'field of a commit to find');
+  const { idempotencyKey, idempotencyScope } = given;
+  checkText('idempotency key', idempotencyKey, limits.idempotencyKeySizeMax);
+  if (idempotencyScope === undefined) {
+    return { idempotencyKey };
+  }
+  checkText('idempotency scope', idempotencyScope, limits.idempotencyScopeSizeMax);
+  return { idempotencyKey, idempotencyScope };
 }
 
 /** Bytes of UTF-8 of a non-empty text without control characters and lone surrogates; throws otherwise. */
@@ -90,22 +106,4 @@ function checkUnusualText(what: string, text: string): number {
 
 export function typeName(value: unknown): string {
   return value === null ? 'null' : typeof value;
-}
-
-/** Order of the UTF-8 bytes of two strings: code points, where `<` compares UTF-16 units. */
-export function compareNames(left: string, right: string): number {
-  const length = Math.min(left.length, right.length);
-  for (let index = 0; index < length; index += 1) {
-    const a = left.charCodeAt(index);
-    const b = right.charCodeAt(index);
-    if (a !== b) {
-      // A surrogate stands for a code point above every other unit.
-      return isSurrogate(a) === isSurrogate(b) ? a - b : isSurrogate(a) ? 1 : -1;
-    }
-  }
-  return left.length - right.length;
-}
-
-function isSurrogate(unit: number): boolean {
-  return unit >= 0xd800 && unit <= 0xdfff;
 }

@@ -1,36 +1,28 @@
 import { checkPath } from '../base/arguments.ts';
 import { asVarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import type { Random } from '../base/random.ts';
-import type { Derived } from '../derived/contract.ts';
-import { MemoryStreamIndex } from '../event-index/memory-stream-index.ts';
-import {
-  idempotencyKeyOf,
-  MemoryIdempotencyIndex,
-  suppliedIdOf,
-} from '../idempotency/memory-index.ts';
 import { type ResolvedComponents, resolveComponents } from '../io/components.ts';
 import { makeFolders } from '../io/folders.ts';
 import { type HeldFolder, holdFolder, readingFolder } from '../io/held-folder.ts';
-import { absolutePath, joinPath } from '../io/path.ts';
+import { absolutePath } from '../io/path.ts';
 import { chooseThreads, type ThreadChoice } from '../io/thread-choice.ts';
 import { inlineWriter } from '../journal/inline-writer.ts';
 import { Journal, type JournalEvents, type JournalParts } from '../journal/journal.ts';
 import type { JournalSettings } from '../journal/options.ts';
 import { startNoWriter } from '../journal/no-writer.ts';
-import { type JournalRecovery, readJournal, recoverJournal } from '../journal/recovery.ts';
+import type { JournalRecovery } from '../journal/recovery.ts';
 import { noRoom, poisoned } from '../journal/write-failure.ts';
 import type { ActiveSegment } from '../journal/writer.ts';
 import { CodecRegistry } from '../log/codecs.ts';
 import type { NewEvent } from '../log/event.ts';
-import { EventLog } from '../log/event-log.ts';
-import type { RecordView } from '../log/record-view.ts';
-import { LogEncoder } from '../log/log-encoder.ts';
+import { oldestLeafFor } from '../log/leaf-ring.ts';
 import { type LogWriterParts, logWriterThread } from '../log/log-writer.ts';
+import { ColdReads } from './cold-reads.ts';
+import { IndexOpening } from './index-opening.ts';
 import { Sequencer } from './sequencer.ts';
 import type { EventStore, StoreRecovery } from './contract.ts';
 import { DuplicateFinder } from './duplicate-finder.ts';
-import { LocalEventStore, type StoreParts } from './event-store.ts';
+import { LocalEventStore } from './event-store.ts';
 import type { StoreIdentity } from './identity.ts';
 import {
   type ResolvedOptions,
@@ -38,14 +30,7 @@ import {
   type StoreComponents,
   type StoreOptions,
 } from './options.ts';
-import {
-  existingIdentity,
-  inspectFolder,
-  LOG_DIRECTORY_NAME,
-  openIdentity,
-  QUARANTINE_DIRECTORY_NAME,
-  renewNames,
-} from './store-folder.ts';
+import { existingIdentity, inspectFolder, openIdentity, renewNames } from './store-folder.ts';
 import { VisibilityGate } from './visibility-gate.ts';
 
 interface Components extends ResolvedComponents {
@@ -100,7 +85,7 @@ async function openFolder<Event extends NewEvent>(
   try {
     const heldParts = { ...parts, fileSystem: folder.fileSystem };
     const { identity, isNew } = openIdentity(heldParts, directory);
-    return assemble<Event>(heldParts, options, directory, folder, identity, isNew);
+    return await assemble<Event>(heldParts, options, { directory, folder, identity, isNew });
   } catch (error) {
     await folder.release();
     throw error;
@@ -116,47 +101,47 @@ function openToRead<Event extends NewEvent>(
   return readingFolder(parts.fileSystem, directory, (folder) => {
     const { fileSystem } = folder;
     const identity = existingIdentity(fileSystem, directory);
-    return assemble<Event>({ ...parts, fileSystem }, options, directory, folder, identity, false);
+    const place = { directory, folder, identity, isNew: false };
+    return assemble<Event>({ ...parts, fileSystem }, options, place);
   });
 }
 
-function assemble<Event extends NewEvent>(
+/** Everything that belongs to one folder. */
+interface Place {
+  readonly directory: string;
+  readonly folder: Pick<HeldFolder, 'held' | 'release'>;
+  readonly identity: StoreIdentity;
+  readonly isNew: boolean;
+}
+
+async function assemble<Event extends NewEvent>(
   parts: Components,
   options: ResolvedOptions,
-  directory: string,
-  folder: Pick<HeldFolder, 'held' | 'release'>,
-  identity: StoreIdentity,
-  isNew: boolean,
-): EventStore<Event> {
-  const { fileSystem, random, codecs, clock, logger } = parts;
-  const logDirectory = joinPath(directory, LOG_DIRECTORY_NAME);
-  const indexes = makeIndexes(random);
-  const { keys, ids } = indexes;
-  let lastTime = 0;
-  const encoder = new LogEncoder((record) => {
-    lastTime = record.time;
-    return replay(indexes.derived, record);
-  });
-  const place = { fileSystem, directory: logDirectory, identity: identity.bytes, encoder };
-  const quarantineDirectory = joinPath(directory, QUARANTINE_DIRECTORY_NAME);
+  place: Place,
+): Promise<EventStore<Event>> {
+  const { directory, identity, folder, isNew } = place;
+  const { fileSystem, codecs, clock, random, logger } = parts;
   const isReadOnly = options.readOnly;
-  const recovered = isReadOnly
-    ? readJournal(place)
-    : recoverJournal({ ...place, quarantineDirectory });
-  const { active, end } = recovered;
-  return closingIfItFails(active, () => {
+  const opening = new IndexOpening({ ...parts, ...place, held: folder.held }, options);
+  return opening.closingIfItFails(async () => {
+    const { recovered, encoder, log, index, lastTime } = await opening.open();
+    const { active, end } = recovered;
     if (active?.position === 0 && !isNew) {
       renewNames(fileSystem, directory);
     }
-    // Order: before the encoder goes to the writer's thread.
-    const leavesFrom = encoder.leavesFrom(end.position);
-    const opening = { isNew, isReadOnly };
-    const recovery = reportRecovery(recovered.recovery, end.position, opening, logger);
-    const log = new EventLog(fileSystem, place, recovered.segments, options.maxOpenFiles);
-    const duplicates = new DuplicateFinder(log, keys, ids, codecs);
+    const recovery = reportRecovery(
+      recovered.recovery,
+      end.position,
+      { isNew, isReadOnly },
+      logger,
+    );
+    const duplicates = new DuplicateFinder(log, index, codecs);
     // The journal speaks only after it has been given work, and by then all parts are there.
     const events: JournalEvents = {
-      durable: (position) => gate.advanced(position),
+      durable: (position) => {
+        gate.advanced(position);
+        index.advanced();
+      },
       roomChanged: () => sequencer.admitWaiting(),
       noSpace: (cause) => sequencer.refuseWaiting(noRoom('append', cause)),
       sealed: (firstPosition) => log.sealed(firstPosition),
@@ -166,12 +151,20 @@ function assemble<Event extends NewEvent>(
       },
     };
     const settings = journalSettings(options);
-    const writers = writersOf({ ...parts, ...place, held: folder.held }, settings, active);
+    const logPlace = { fileSystem, directory: log.directory, identity: identity.bytes, encoder };
+    const writers = writersOf({ ...parts, ...logPlace, held: folder.held }, settings, active);
     const journal = new Journal({ clock, random, logger, ...writers }, settings, end, events);
     duplicates.attach(journal);
     const gate = new VisibilityGate(journal);
-    const state = { log, ...indexes, journal, duplicates };
-    const sequencer = new Sequencer({ ...parts, ...state, isReadOnly }, { lastTime, leavesFrom });
+    const leavesFrom = encoder.leavesFrom(end.position);
+    const oldestLeaf = (position: number): number => oldestLeafFor(position, leavesFrom);
+    const cold = new ColdReads({ index, log, journal, gate, duplicates, oldestLeaf });
+    const state = { log, index, journal, duplicates, cold, oldestLeaf };
+    const sequencer = new Sequencer({ ...parts, ...state, isReadOnly }, lastTime);
+    index.start(log, () => gate.visible, {
+      roomChanged: () => sequencer.admitWaiting(),
+      troubled: (error) => sequencer.refuseWaiting(error),
+    });
     const payloads = {
       codec: codecs.named(options.compression),
       compressionMinBytes: options.compressionMinBytes,
@@ -200,16 +193,6 @@ function writersOf(
   return { startWriter, startInline };
 }
 
-/** The segment to write in is nobody's if the store is not made. */
-function closingIfItFails<Store>(active: ActiveSegment | undefined, make: () => Store): Store {
-  try {
-    return make();
-  } catch (error) {
-    active?.file.close();
-    throw error;
-  }
-}
-
 function journalSettings(options: ResolvedOptions): JournalSettings {
   return {
     segmentSizeMax: options.maxSegmentBytes,
@@ -217,25 +200,6 @@ function journalSettings(options: ResolvedOptions): JournalSettings {
     pendingSizeMax: options.maxPendingBytes,
     maxDelayMs: options.maxDelayMs,
   };
-}
-
-function makeIndexes(random: Random): Pick<StoreParts, 'streams' | 'keys' | 'ids' | 'derived'> {
-  const streams = new MemoryStreamIndex();
-  const keys = new MemoryIdempotencyIndex(random, idempotencyKeyOf);
-  const ids = new MemoryIdempotencyIndex(random, suppliedIdOf);
-  return { streams, keys, ids, derived: [streams, keys, ids] };
-}
-
-/** Gives a record to all that do not cover it. Returns what is wrong with it, if anything is. */
-function replay(all: readonly Derived[], record: RecordView): string | undefined {
-  const { position } = record;
-  for (const derived of all) {
-    const problem = position < derived.covered ? undefined : derived.replay(record);
-    if (problem !== undefined) {
-      return problem;
-    }
-  }
-  return undefined;
 }
 
 function reportRecovery(

@@ -1,7 +1,9 @@
 import {
   checkBoolean,
+  checkCallback,
   checkChoice,
   checkRange,
+  checkSignal,
   rejectUnknownNames,
   withoutUndefined,
 } from '../base/arguments.ts';
@@ -54,6 +56,24 @@ export interface StoreOptions {
   readonly writer?: 'auto' | 'thread' | 'inline';
   /** Files kept open for reading single events. Default 64. */
   readonly maxOpenFiles?: number;
+  /**
+   * Memory for what is derived from the log: the newest events' streams, keys and ids, filters and indexes of tables, and blocks of tables. Default
+   * 64 MiB, at least 16 KiB. Filters take about 1.8 bytes for each key and supplied id that was ever used, 1 to 2 for each stream; where they leave too little, more
+   * is used. docs/derived.md says how it is shared out.
+   */
+  readonly indexMemoryBytes?: number;
+  /** Called now and then while `open` makes derived data from the log, which takes a second for some hundred thousand events. */
+  readonly onProgress?: (progress: OpenProgress) => void;
+  /** Ends an `open` that is making derived data: it rejects with `ABORTED`. What was made is kept, and the next `open` goes on there. */
+  readonly signal?: AbortSignal;
+}
+
+export interface OpenProgress {
+  readonly phase: 'index';
+  /** Positions that derived data covers. */
+  readonly positions: number;
+  /** Positions in the log. */
+  readonly positionsTotal: number;
 }
 
 /** Replaceable parts. */
@@ -71,7 +91,10 @@ export interface StoreComponents {
   readonly workers?: WorkerModules;
 }
 
-export type ResolvedOptions = Readonly<Required<Omit<StoreOptions, 'writer'>>>;
+type Calls = 'onProgress' | 'signal';
+
+export type ResolvedOptions = Readonly<Required<Omit<StoreOptions, 'writer' | Calls>>> &
+  Pick<StoreOptions, Calls>;
 
 const defaults: ResolvedOptions = Object.freeze({
   create: true,
@@ -85,10 +108,16 @@ const defaults: ResolvedOptions = Object.freeze({
   background: 'auto',
   // 64: random reads over 4 GiB of segments without reopening files, far below any process limit.
   maxOpenFiles: 64,
+  // Filters of 10 million keys and a million streams, a dozen generations, and some blocks.
+  indexMemoryBytes: 64 * 1024 * 1024,
 });
 
 export function resolveOptions(given: StoreOptions = {}): ResolvedOptions {
-  rejectUnknownNames(given, new Set([...Object.keys(defaults), 'writer']), 'option');
+  rejectUnknownNames(
+    given,
+    new Set([...Object.keys(defaults), 'writer', 'onProgress', 'signal']),
+    'option',
+  );
   const { writer, ...rest } = withoutUndefined(given);
   if (writer !== undefined && rest.background !== undefined) {
     throw new VarveError(
@@ -111,5 +140,8 @@ export function resolveOptions(given: StoreOptions = {}): ResolvedOptions {
   checkChoice('background', options.background, ['auto', 'thread', 'inline']);
   checkRange('maxDelayMs', options.maxDelayMs, 0, 1_000);
   checkRange('maxOpenFiles', options.maxOpenFiles, 1, 10_000);
+  checkRange('indexMemoryBytes', options.indexMemoryBytes, 16 * 1024, 64 * 1024 ** 3);
+  checkCallback('onProgress', options.onProgress);
+  checkSignal(options.signal);
   return options;
 }

@@ -1,4 +1,5 @@
-import type { StreamIndex } from '../event-index/contract.ts';
+import type { DerivedIndex } from '../derived/derived-index.ts';
+import { StreamReader } from '../event-index/stream-reader.ts';
 import type { ReadPlan } from './event-read.ts';
 
 /** Positions that a read goes through: within the plan's bounds, in its order. */
@@ -7,10 +8,10 @@ export interface PositionSource extends Iterable<number> {
   readonly isUnbroken: boolean;
 }
 
-export function sourceOf(plan: ReadPlan, streams: StreamIndex): PositionSource {
+export function sourceOf(plan: ReadPlan, index: DerivedIndex): PositionSource {
   return plan.stream === undefined
     ? new AllPositions(plan)
-    : new StreamPositions(streams, plan, plan.stream);
+    : new StreamPositions(new StreamReader(index, plan.stream), plan);
 }
 
 class AllPositions implements PositionSource {
@@ -32,27 +33,21 @@ class AllPositions implements PositionSource {
 
 class StreamPositions implements PositionSource {
   readonly isUnbroken = false;
-  readonly #streams: StreamIndex;
+  readonly #stream: StreamReader;
   readonly #plan: ReadPlan;
-  readonly #stream: string;
 
-  constructor(streams: StreamIndex, plan: ReadPlan, stream: string) {
-    this.#streams = streams;
-    this.#plan = plan;
+  constructor(stream: StreamReader, plan: ReadPlan) {
     this.#stream = stream;
+    this.#plan = plan;
   }
 
   *[Symbol.iterator](): Generator<number, void, undefined> {
-    const streams = this.#streams;
+    const stream = this.#stream;
     const { from, to, revisions, isBackwards } = this.#plan;
-    const number = streams.find(this.#stream);
-    if (number === undefined) {
-      return;
-    }
-    const first = Math.max(revisions.from, streams.countBelow(number, from));
-    const last = Math.min(revisions.to, streams.countBelow(number, to) - 1);
+    const first = Math.max(revisions.from, from === 0 ? 0 : stream.countBelow(from));
+    const last = Math.min(revisions.to, stream.countBelow(to) - 1);
     for (let step = 0; step <= last - first; step += 1) {
-      yield streams.positionAt(number, isBackwards ? last - step : first + step);
+      yield stream.positionAt(isBackwards ? last - step : first + step, isBackwards);
     }
   }
 }

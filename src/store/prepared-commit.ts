@@ -9,11 +9,11 @@ import { checkSignal, rejectUnknownNames } from '../base/arguments.ts';
 import { VarveError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { isUuid, UUID_SIZE } from '../base/uuid.ts';
-import type { StreamIndex } from '../event-index/contract.ts';
+import type { DerivedIndex } from '../derived/derived-index.ts';
 import { frameBodySizeMax } from '../journal/format.ts';
 import type { NewEvent } from '../log/event.ts';
-import { encodeRecord, recordSizeOf } from '../log/format.ts';
-import type { RecordContent } from '../log/record-fields.ts';
+import { commitTextsSize, encodeRecord, noCommitTexts, recordSizeOf } from '../log/format.ts';
+import type { CommitTexts, RecordContent } from '../log/record-fields.ts';
 import type { AppendOptions, CommitOptions, CommitPart, ExpectedRevision } from './contract.ts';
 import { checkText, checkWritableStream, isWritable, typeName } from './names.ts';
 import { type PayloadSettings, type PayloadTarget, preparePayload } from './payload.ts';
@@ -26,6 +26,8 @@ export interface PreparedCommit {
   /** What each part expects of its stream, and how many of the events are its own. At least one, with at least one event. */
   readonly parts: readonly PreparedPart[];
   readonly eventCount: number;
+  /** Empty for none. */
+  readonly idempotencyScope: string;
   /** Empty for none. */
   readonly idempotencyKey: string;
   /** Bytes of the frame's body. */
@@ -42,8 +44,6 @@ export interface PreparedPart {
   readonly stream: string;
   readonly expectedRevision: ExpectedRevision;
   readonly count: number;
-  /** The stream's number in the owner's index, if whoever prepared the commit has looked it up there. */
-  readonly streamNumber?: number | undefined;
 }
 
 export type { PayloadSettings } from './payload.ts';
@@ -52,11 +52,13 @@ type Writable<Type> = { -readonly [Field in keyof Type]: Type[Field] };
 type ContentDraft = Writable<RecordContent> & PayloadTarget;
 
 /** A prepared commit that can be filled again once nobody needs what it holds. */
-export class CommitDraft implements PreparedCommit {
+export class CommitDraft implements PreparedCommit, CommitTexts {
   readonly parts: Writable<PreparedPart>[] = [makePart()];
   readonly events: ContentDraft[] = [makeContent()];
+  idempotencyScope = '';
+  /** Bytes in the record, as the next. */
+  idempotencyScopeSize = 0;
   idempotencyKey = '';
-  /** Bytes in the record. */
   idempotencyKeySize = 0;
   bodySize = 0;
   ack: 'durable' | 'written' = 'durable';
@@ -71,9 +73,7 @@ export class CommitDraft implements PreparedCommit {
   }
 
   putRecord(index: number, bytes: Buffer, view: DataView, at: number): number {
-    return index === 0
-      ? encodeRecord(bytes, view, at, this.events[0]!, this.idempotencyKey, this.idempotencyKeySize)
-      : encodeRecord(bytes, view, at, this.events[index]!, '', 0);
+    return encodeRecord(bytes, view, at, this.events[index]!, index === 0 ? this : noCommitTexts);
   }
 
   /** True if the draft may be filled again. What may be large is let go of. */
@@ -88,11 +88,11 @@ export class CommitDraft implements PreparedCommit {
 }
 
 export interface PrepareSettings extends PayloadSettings {
-  /** Streams whose names need no check. */
-  readonly streams?: StreamIndex;
+  /** Knows streams whose names need no check. */
+  readonly index?: Pick<DerivedIndex, 'nameSizeOf'>;
 }
 
-const commitOptionNames = new Set(['idempotencyKey', 'ack', 'signal']);
+const commitOptionNames = new Set(['idempotencyKey', 'idempotencyScope', 'ack', 'signal']);
 const appendOptionNames = new Set([...commitOptionNames, 'expectedRevision']);
 const partNames = new Set(['stream', 'events', 'expectedRevision']);
 const eventNames = new Set(
@@ -156,7 +156,7 @@ export function prepareAppend(
 }
 
 function makePart(): Writable<PreparedPart> {
-  return { stream: '', expectedRevision: 'any', count: 0, streamNumber: undefined };
+  return { stream: '', expectedRevision: 'any', count: 0 };
 }
 
 function makeContent(): ContentDraft {
@@ -186,7 +186,7 @@ function makeContent(): ContentDraft {
 function finishCommit(draft: CommitDraft, options: CommitOptions): CommitDraft {
   const { events } = draft;
   rejectRepeatedIds(events);
-  const { idempotencyKey, ack = 'durable', signal } = options;
+  const { ack = 'durable', signal } = options;
   if (signal !== undefined) {
     checkSignal(signal);
   }
@@ -196,16 +196,26 @@ function finishCommit(draft: CommitDraft, options: CommitOptions): CommitDraft {
       `ack must be "durable" or "written", not ${String(ack)}.`,
     );
   }
-  draft.idempotencyKey = idempotencyKey ?? '';
-  draft.idempotencyKeySize = idTextSize(
-    'idempotency key',
-    idempotencyKey,
-    limits.idempotencyKeySizeMax,
-  );
-  draft.bodySize = measureBody(events, draft.idempotencyKeySize);
+  prepareKey(draft, options);
+  draft.bodySize = measureBody(events, commitTextsSize(draft));
   draft.ack = ack;
   draft.signal = signal;
   return draft;
+}
+
+function prepareKey(draft: CommitDraft, { idempotencyKey, idempotencyScope }: CommitOptions): void {
+  const { idempotencyScopeSizeMax, idempotencyKeySizeMax } = limits;
+  if (idempotencyScope !== undefined && idempotencyKey === undefined) {
+    throw new VarveError('INVALID_ARGUMENT', 'An idempotency scope needs an idempotency key.');
+  }
+  draft.idempotencyScope = idempotencyScope ?? '';
+  draft.idempotencyScopeSize = idTextSize(
+    'idempotency scope',
+    idempotencyScope,
+    idempotencyScopeSizeMax,
+  );
+  draft.idempotencyKey = idempotencyKey ?? '';
+  draft.idempotencyKeySize = idTextSize('idempotency key', idempotencyKey, idempotencyKeySizeMax);
 }
 
 /** Fills in everything but the count of events; returns the size of the stream's name. */
@@ -213,15 +223,12 @@ function preparePart(
   part: Writable<PreparedPart>,
   stream: string,
   expected: ExpectedRevision | undefined,
-  { streams }: PrepareSettings,
+  { index }: PrepareSettings,
 ): number {
-  const known = streams?.find(stream);
+  const known = index?.nameSizeOf(stream);
   const streamSize =
-    known !== undefined && isWritable(stream)
-      ? streams!.nameSizeOf(known)
-      : checkWritableStream(stream);
+    known !== undefined && isWritable(stream) ? known : checkWritableStream(stream);
   part.stream = stream;
-  part.streamNumber = known;
   part.expectedRevision = expected ?? 'any';
   checkExpectedRevision(part.expectedRevision);
   return streamSize;
@@ -272,10 +279,11 @@ function checkExpectedRevision(expected: ExpectedRevision): void {
   }
 }
 
-function measureBody(events: readonly RecordContent[], idempotencyKeySize: number): number {
-  let size = idempotencyKeySize;
+/** `keySize`: bytes of scope and key. */
+function measureBody(events: readonly RecordContent[], keySize: number): number {
+  let size = keySize;
   for (const event of events) {
-    size += recordSizeOf(event, 0);
+    size += recordSizeOf(event, noCommitTexts);
   }
   if (size > frameBodySizeMax) {
     throw new VarveError(
@@ -372,6 +380,7 @@ function checkAppendOptionNames(options: AppendOptions): void {
   for (const name in options) {
     switch (name) {
       case 'idempotencyKey':
+      case 'idempotencyScope':
       case 'expectedRevision':
       case 'ack':
       case 'signal':

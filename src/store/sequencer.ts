@@ -13,27 +13,27 @@ import {
   withApplied,
 } from '../base/errors.ts';
 import { aborted } from '../base/aborted.ts';
-import { sha256 } from '../base/digest.ts';
 import { limits } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import { reached } from '../base/reached.ts';
 import { AdmissionQueue } from '../collections/admission-queue.ts';
-import type { StreamIndex } from '../event-index/contract.ts';
-import type { IdempotencyIndex } from '../idempotency/contract.ts';
+import type { Answers } from '../derived/answers.ts';
+import type { DerivedIndex } from '../derived/derived-index.ts';
+import { Axis } from '../derived/format.ts';
+import { NotInMemory } from '../idempotency/not-in-memory.ts';
 import type { Clock } from '../io/clock.ts';
 import type { FrameSlot, Journal } from '../journal/journal.ts';
 import { poisoned } from '../journal/write-failure.ts';
 import { formatEventId, ID_DRAW_LIMIT } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { placeRecord, SALT_SIZE } from '../log/format.ts';
-import { LEAF_RING_COUNT, oldestLeafFor } from '../log/leaf-ring.ts';
 import type { RecordPlace } from '../log/record-fields.ts';
-import { RecordView } from '../log/record-view.ts';
-import type { CommitResult } from './contract.ts';
+import type { ColdReads } from './cold-reads.ts';
 import type { DuplicateAnswer, DuplicateFinder } from './duplicate-finder.ts';
 import { PendingCommit } from './pending-commit.ts';
 import type { PreparedCommit, PreparedPart } from './prepared-commit.ts';
+import { type StreamState, StreamStates } from './stream-states.ts';
 
 export interface SequencerParts {
   readonly clock: Clock;
@@ -41,29 +41,32 @@ export interface SequencerParts {
   readonly logger: Logger;
   readonly journal: Journal;
   readonly log: EventLog;
-  readonly streams: StreamIndex;
-  readonly keys: IdempotencyIndex;
-  readonly ids: IdempotencyIndex;
+  readonly index: DerivedIndex;
   readonly duplicates: DuplicateFinder;
+  /** Reads what a decision needs and memory doesn't hold. */
+  readonly cold: ColdReads;
+  /** The oldest position whose leaf the writer still has when it finishes the record at a position. */
+  readonly oldestLeaf: (position: number) => number;
   /** Every commit is refused. */
   readonly isReadOnly: boolean;
 }
 
-/** A commit that waits for room. */
+/** A commit that waits for room, or for what is being read for it. */
 interface Waiting {
   readonly commit: PreparedCommit;
   readonly pending: PendingCommit;
+  /** What was read for it. */
+  answers: Answers | undefined;
+  isReading: boolean;
+  /** Why it can't be decided. */
+  failure: VarveError | undefined;
 }
 
-/** Where the log that was found at open leaves off. */
-export interface SequencerStart {
-  /** Recorded time of the last event. */
-  readonly lastTime: number;
-  /** The first position whose leaf the writer has. */
-  readonly leavesFrom: number;
-  /** Leaves that it keeps. */
-  readonly leafCount?: number;
-}
+/** What became of an attempt to decide: it waits for room, or for something to be read. */
+type Verdict = 'decided' | 'room' | 'cold';
+
+/** Commits that are read for at the same time; those behind them wait until they are the first. */
+const READING_COUNT_MAX = 512;
 
 /** A commit's draws from clock and random: one time, a salt for each event, and what makes generated ids unique. */
 interface Draws {
@@ -74,7 +77,9 @@ interface Draws {
 }
 
 const REPORT_INTERVAL_MS = 60_000;
-const noLeaves: (Uint8Array | undefined)[] = [];
+
+/** That so many ids in a row were supplied before is no accident. */
+const ID_ATTEMPTS_MAX = 1_000;
 
 export class Sequencer {
   readonly #parts: SequencerParts;
@@ -92,26 +97,20 @@ export class Sequencer {
     previousPosition: -1,
     previousLeaf: undefined,
   };
-  readonly #leavesFrom: number;
-  readonly #leafCount: number;
-  readonly #record = new RecordView();
+  readonly #streams = new StreamStates();
   #lastTime: number;
   /** The usual draw of generated ids. */
   readonly #idDraw: number;
   readonly #waiting: AdmissionQueue<Waiting> = new AdmissionQueue(
-    ({ commit, pending }) => this.#decide(commit, pending),
+    (waiting) => this.#decideWaiting(waiting),
     ({ pending }, signal) => pending.reject(aborted(signal, 'no')),
   );
   #waitingReportedAt = 0;
+  #readingCount = 0;
 
-  constructor(
-    parts: SequencerParts,
-    { lastTime, leavesFrom, leafCount = LEAF_RING_COUNT }: SequencerStart,
-  ) {
+  constructor(parts: SequencerParts, lastTime: number) {
     this.#parts = parts;
     this.#lastTime = lastTime;
-    this.#leavesFrom = leavesFrom;
-    this.#leafCount = leafCount;
     const draw = new Uint8Array(4);
     parts.random.fill(draw);
     this.#idDraw = new DataView(draw.buffer).getUint32(0) % ID_DRAW_LIMIT;
@@ -130,11 +129,18 @@ export class Sequencer {
       pending.reject(readOnlyError('no'));
       return true;
     }
-    if (this.#waiting.count > 0 || !this.#decide(commit, pending)) {
-      this.#wait(commit, pending);
-      return false;
+    const verdict = this.#waiting.count > 0 ? 'behind' : this.#decide(commit, pending, undefined);
+    if (verdict === 'decided') {
+      return true;
     }
-    return true;
+    const waiting = { commit, pending, answers: undefined, isReading: false, failure: undefined };
+    this.#waiting.push(waiting, commit.signal);
+    if (verdict === 'room') {
+      this.#reportWaiting();
+    } else if (verdict === 'cold' || this.#readingCount > 0) {
+      this.#read(waiting);
+    }
+    return false;
   }
 
   /** Resolves when everyone who waits now has been given a position, or refused. */
@@ -154,12 +160,48 @@ export class Sequencer {
     }
   }
 
-  #wait(commit: PreparedCommit, pending: PendingCommit): void {
-    const isFirst = this.#waiting.count === 0;
-    this.#waiting.push({ commit, pending }, commit.signal);
-    if (isFirst) {
-      this.#reportWaiting();
+  #decideWaiting(waiting: Waiting): boolean {
+    if (waiting.isReading) {
+      return false;
     }
+    if (waiting.failure !== undefined) {
+      waiting.pending.reject(waiting.failure);
+      return true;
+    }
+    const verdict = this.#decide(waiting.commit, waiting.pending, waiting.answers);
+    if (verdict === 'cold') {
+      this.#read(waiting, true);
+    }
+    return verdict === 'decided';
+  }
+
+  /** Reads what a decision needs; then it is attempted again. `isFirst`: nobody else can go on before it. */
+  #read(waiting: Waiting, isFirst = false): void {
+    if (this.#readingCount >= READING_COUNT_MAX && !isFirst) {
+      return;
+    }
+    const reading = this.#parts.cold.answersFor(waiting.commit);
+    if (reading === undefined) {
+      assert(!isFirst, 'what a decision lacks can be read');
+      return;
+    }
+    reached('a decision waited for a read');
+    waiting.isReading = true;
+    this.#readingCount += 1;
+    void this.#keepAnswers(waiting, reading);
+  }
+
+  /** Never rejects. */
+  async #keepAnswers(waiting: Waiting, reading: Promise<Answers>): Promise<void> {
+    try {
+      waiting.answers = await reading;
+    } catch (error) {
+      const failure = asVarveError(error, 'The append can not be decided', 'no');
+      waiting.failure = withApplied(failure, 'no');
+    }
+    waiting.isReading = false;
+    this.#readingCount -= 1;
+    this.admitWaiting();
   }
 
   /** At most once a minute: under load every batch may end with somebody who waits. */
@@ -185,62 +227,86 @@ export class Sequencer {
     });
   }
 
-  /** False if the commit has to wait. Otherwise its promise is settled, now or when the disk has spoken. */
-  #decide(commit: PreparedCommit, pending: PendingCommit): boolean {
-    const { journal, duplicates } = this.#parts;
+  /** Decided: its promise is settled, now or when the disk has spoken. */
+  #decide(commit: PreparedCommit, pending: PendingCommit, answers: Answers | undefined): Verdict {
+    const { journal, duplicates, index } = this.#parts;
     try {
-      const answer = duplicates.find(commit);
+      const answer = duplicates.find(commit, answers);
       if (answer !== undefined) {
         this.#giveWhenDurable(answer, pending);
-        return true;
+        return 'decided';
       }
     } catch (error) {
+      if (error instanceof NotInMemory) {
+        return 'cold';
+      }
       // A question that can't be answered is an error, never a "no".
       pending.reject(asVarveError(error, 'The append can not be decided', 'unknown'));
-      return true;
+      return 'decided';
     }
     let draws: Draws;
-    let oldLeaves: readonly (Uint8Array | undefined)[];
     try {
       // Order: duplicates of durable commits are answered even after a failure, new commits are not.
       if (journal.failure !== undefined) {
         pending.reject(poisoned(journal.failure.cause, 'no'));
-        return true;
+        return 'decided';
+      }
+      if (!this.#lookAtStreams(commit, answers)) {
+        return 'cold';
       }
       if (this.#refuseByRevision(commit, pending)) {
-        return true;
+        return 'decided';
       }
       this.#checkLimits(commit);
-      if (!journal.hasRoom(commit.bodySize) || !this.#leavesReach(commit)) {
-        return false;
+      if (!index.hasRoom || !journal.hasRoom(commit.bodySize)) {
+        return 'room';
       }
-      oldLeaves = this.#oldLeavesOf(commit);
       draws = this.#draw(commit);
       journal.draw(commit.bodySize);
     } catch (error) {
       pending.reject(withApplied(asVarveError(error, 'The append can not be recorded'), 'no'));
-      return true;
+      return 'decided';
     }
     try {
-      this.#accept(commit, pending, draws, oldLeaves);
+      this.#accept(commit, pending, draws);
     } catch (error) {
       // State may be half changed: nothing may be decided on it any more.
       this.#parts.journal.poison(error);
       pending.reject(poisoned(error, 'no'));
     }
+    return 'decided';
+  }
+
+  /** Gathers what is known of the commit's streams. False if something has to be read. */
+  #lookAtStreams({ parts, eventCount }: PreparedCommit, answers: Answers | undefined): boolean {
+    const { index, journal } = this.#parts;
+    const oldestLeaf = this.#parts.oldestLeaf(journal.appended + eventCount - 1);
+    const streams = this.#streams;
+    streams.clear();
+    for (const { stream } of parts) {
+      if (streams.has(stream)) {
+        continue;
+      }
+      if (!index.look(stream, answers)) {
+        return false;
+      }
+      const { headCount, headPosition } = index;
+      const isOld = headPosition >= 0 && headPosition < oldestLeaf;
+      const leaf = isOld ? answers?.leaves.get(headPosition) : undefined;
+      if (isOld && leaf === undefined) {
+        return false;
+      }
+      streams.add(stream, headCount, headPosition, leaf);
+    }
     return true;
   }
 
   /** Order: before anything is changed, for nothing may fail after that. */
-  #checkLimits({ parts, eventCount }: PreparedCommit): void {
-    const { streams, journal } = this.#parts;
-    if (
-      streams.streamCount + parts.length > limits.streamCountMax ||
-      journal.appended + eventCount > limits.positionCountMax
-    ) {
+  #checkLimits({ eventCount }: PreparedCommit): void {
+    if (this.#parts.journal.appended + eventCount > limits.positionCountMax) {
       throw new VarveError(
         'LIMIT_EXCEEDED',
-        `A store holds at most ${limits.streamCountMax} streams and ${limits.positionCountMax} events in this version.`,
+        `A store holds at most ${limits.positionCountMax} events.`,
         { applied: 'no' },
       );
     }
@@ -267,9 +333,7 @@ export class Sequencer {
     if (expectedRevision === 'any') {
       return false;
     }
-    const { streams } = this.#parts;
-    const number = part.streamNumber ?? streams.find(stream);
-    const stored = number === undefined ? 0 : streams.countOf(number);
+    const { count: stored, lastPosition: restsOn } = this.#streams.of(stream);
     const found = stored + before;
     const holds =
       expectedRevision === 'none'
@@ -280,7 +344,6 @@ export class Sequencer {
     if (!holds) {
       const actual = found === 0 ? 'none' : found - 1;
       const error = new RevisionConflictError(stream, expectedRevision, actual);
-      const restsOn = stored === 0 ? -1 : streams.positionAt(number!, stored - 1);
       this.#answerWhenDurable(restsOn, pending, () => pending.reject(error));
     }
     return !holds;
@@ -313,51 +376,6 @@ export class Sequencer {
     pending.reject(poisoned(journal.failure?.cause, 'unknown'));
   }
 
-  /** True if the leaf of everything in flight is still there when the commit is finished. If not, it can wait for the disk. */
-  #leavesReach({ eventCount }: PreparedCommit): boolean {
-    const { journal } = this.#parts;
-    const { appended, durable } = journal;
-    if (journal.pendingCount === 0 || appended + eventCount - durable <= this.#leafCount) {
-      return true;
-    }
-    reached('waited for leaves');
-    journal.publishNow();
-    return false;
-  }
-
-  /**
-   * For each part the leaf of its stream's last event, where the writer doesn't have it any more. Order: before anything is changed, for the
-   * record may be unreadable.
-   */
-  #oldLeavesOf({ parts }: PreparedCommit): readonly (Uint8Array | undefined)[] {
-    const { streams, journal } = this.#parts;
-    let position = journal.appended;
-    let leaves: (Uint8Array | undefined)[] = noLeaves;
-    for (let index = 0; index < parts.length; index += 1) {
-      const part = parts[index]!;
-      const number = part.streamNumber ?? streams.find(part.stream);
-      const last = number === undefined ? -1 : streams.lastPositionOf(number);
-      if (last >= 0 && last < this.#oldestLeafFor(position)) {
-        reached('read an old leaf');
-        leaves = leaves === noLeaves ? [] : leaves;
-        leaves[index] = this.#leafAt(last);
-      }
-      position += part.count;
-    }
-    return leaves;
-  }
-
-  #leafAt(position: number): Uint8Array {
-    const { log, journal } = this.#parts;
-    assert(position < journal.durable, 'what is not durable is recent enough for the writer');
-    log.readRecord(position, this.#record, false);
-    return sha256(this.#record.leafInput);
-  }
-
-  #oldestLeafFor(position: number): number {
-    return oldestLeafFor(position, this.#leavesFrom, this.#leafCount);
-  }
-
   /** What clock and random give. Order: before anything is changed, for both are the caller's and may fail. */
   #draw(commit: PreparedCommit): Draws {
     const { clock, random } = this.#parts;
@@ -375,39 +393,42 @@ export class Sequencer {
    * the next ones. Undefined where nothing was supplied.
    */
   #idDraws(commit: PreparedCommit, time: number): readonly number[] | undefined {
-    const { ids, journal } = this.#parts;
+    const { index, journal } = this.#parts;
     const { eventCount: count } = commit;
-    if (count === 1 && (ids.count === 0 || commit.suppliedIdOf(0) !== '')) {
+    const { hasIds } = index;
+    if (count === 1 && (!hasIds || commit.suppliedIdOf(0) !== '')) {
       return undefined;
     }
     const supplied = new Set<string>();
-    for (let index = 0; index < count; index += 1) {
-      supplied.add(commit.suppliedIdOf(index));
+    for (let nth = 0; nth < count; nth += 1) {
+      supplied.add(commit.suppliedIdOf(nth));
     }
     // An empty one is to be generated.
     const generates = supplied.delete('');
-    if (!generates || (supplied.size === 0 && ids.count === 0)) {
+    if (!generates || (supplied.size === 0 && !hasIds)) {
       return undefined;
     }
     const { appended } = journal;
-    const isTaken = (id: string): boolean => supplied.has(id) || ids.candidates(id).length > 0;
-    return Array.from({ length: count }, (_, index) => {
-      let draw = this.#idDraw;
-      while (isTaken(formatEventId(time, appended + index, draw))) {
+    // Whatever isn't known to be free counts as taken: there are two million others.
+    const isTaken = (id: string): boolean =>
+      supplied.has(id) || index.candidates(Axis.id, '', id)?.length !== 0;
+    return Array.from({ length: count }, (_, nth) => {
+      for (let attempt = 0; attempt < ID_ATTEMPTS_MAX; attempt += 1) {
+        const draw = (this.#idDraw + attempt) % ID_DRAW_LIMIT;
+        if (!isTaken(formatEventId(time, appended + nth, draw))) {
+          return draw;
+        }
         reached('drew again for a generated id');
-        draw = (draw + 1) % ID_DRAW_LIMIT;
       }
-      return draw;
+      throw new VarveError(
+        'UNAVAILABLE',
+        'No id can be generated now, for the index of supplied ids can not be asked: try again later.',
+      );
     });
   }
 
-  #accept(
-    commit: PreparedCommit,
-    pending: PendingCommit,
-    { time, salts, ids }: Draws,
-    oldLeaves: readonly (Uint8Array | undefined)[],
-  ): void {
-    const { journal, log, streams, keys } = this.#parts;
+  #accept(commit: PreparedCommit, pending: PendingCommit, { time, salts, ids }: Draws): void {
+    const { journal, log, index: derived } = this.#parts;
     this.#lastTime = time;
     const slot = journal.reserve(commit.bodySize);
     const { firstPosition } = slot;
@@ -420,74 +441,55 @@ export class Sequencer {
     this.#place.commitCount = count;
     let at = slot.bodyStart;
     let index = 0;
-    for (let partIndex = 0; partIndex < parts.length; partIndex += 1) {
-      const part = parts[partIndex]!;
-      const stream = part.streamNumber ?? streams.intern(part.stream);
+    for (const part of parts) {
+      const stream = this.#streams.of(part.stream);
       for (const end = index + part.count; index < end; index += 1) {
         this.#place.idDraw = ids?.[index] ?? this.#idDraw;
-        this.#placeInStream(firstPosition + index, stream, oldLeaves[partIndex]);
-        at = this.#append(slot, at, commit, index, salts);
-        streams.add(stream, firstPosition + index);
+        at = this.#append(slot, at, commit, index, salts, stream);
       }
     }
     assert(at === slot.bodyStart + commit.bodySize, 'a commit takes what was measured');
     if (commit.idempotencyKey !== '') {
-      keys.add(commit.idempotencyKey, firstPosition);
+      derived.addKey(commit.idempotencyScope, commit.idempotencyKey, firstPosition);
     }
     pending.time = time;
     pending.revision = this.#place.revision;
     if (parts.length > 1) {
-      pending.streams = this.#revisionsOf(parts);
+      pending.streams = this.#streams.committed();
     }
+    derived.commitEnded();
     journal.publish(slot, count, pending);
   }
 
-  /** `oldLeaf`: of the stream's last event before this commit, if the writer doesn't have it. */
-  #placeInStream(position: number, stream: number, oldLeaf: Uint8Array | undefined): void {
-    const { streams } = this.#parts;
-    const place = this.#place;
-    const previous = streams.lastPositionOf(stream);
-    const isOld = previous >= 0 && previous < this.#oldestLeafFor(position);
-    assert(!isOld || oldLeaf !== undefined, 'a leaf that the writer does not have was read');
-    place.revision = streams.countOf(stream);
-    place.previousPosition = previous;
-    place.previousLeaf = isOld ? oldLeaf : undefined;
-  }
-
-  /** Writes one event of a commit at `at` and notes it everywhere but in its stream; returns where it ends. */
+  /** Writes one event of a commit at `at` and notes it everywhere; returns where it ends. */
   #append(
     slot: FrameSlot,
     at: number,
     commit: PreparedCommit,
     index: number,
     salts: Uint8Array,
+    stream: StreamState,
   ): number {
-    const { log, ids } = this.#parts;
+    const { log, index: derived } = this.#parts;
     const { bytes, view } = slot;
     const position = slot.firstPosition + index;
     const place = this.#place;
     place.position = position;
+    place.revision = stream.count;
+    place.previousPosition = stream.lastPosition;
+    place.previousLeaf = stream.leaf;
     place.commitIndex = index;
     const end = commit.putRecord(index, bytes, view, at);
     placeRecord(bytes, view, at, place, salts, index * SALT_SIZE);
     log.addOffset(slot.fileOffset + at - slot.bodyStart);
+    derived.addEvent(stream.name, stream.count);
+    stream.count += 1;
+    stream.lastPosition = position;
+    stream.leaf = undefined;
     const id = commit.suppliedIdOf(index);
     if (id !== '') {
-      ids.add(id, position);
+      derived.addId(id, position);
     }
     return end;
-  }
-
-  /** Called once the parts' events are in the index. */
-  #revisionsOf(parts: readonly PreparedPart[]): CommitResult['streams'] {
-    const { streams } = this.#parts;
-    const counts = new Map<string, number>();
-    for (const { stream, count } of parts) {
-      counts.set(stream, (counts.get(stream) ?? 0) + count);
-    }
-    return Array.from(counts, ([stream, added]) => {
-      const count = streams.countOf(streams.find(stream)!);
-      return { stream, firstRevision: count - added, revision: count - 1 };
-    });
   }
 }

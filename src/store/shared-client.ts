@@ -31,7 +31,7 @@ import type { ListingPlan } from './stream-listing.ts';
 /** What clients may ask of the store. */
 export interface SharedStore extends Pick<
   StoreClient,
-  'get' | 'getById' | 'streamHead' | 'flush' | 'waitFor'
+  'get' | 'getById' | 'findCommit' | 'streamHead' | 'flush' | 'waitFor'
 > {
   read(plan: ReadPlan): PlannedRead<NewEvent>;
   list(plan: ListingPlan): AsyncGenerator<StreamEntry, void, undefined>;
@@ -245,6 +245,8 @@ export class SharedClient {
         return store.get(call.position);
       case 'getById':
         return store.getById(call.id);
+      case 'findCommit':
+        return store.findCommit(call.key);
       case 'streamHead':
         return store.streamHead(call.stream);
       case 'flush':

@@ -15,6 +15,7 @@ import { aborted } from '../base/aborted.ts';
 import type {
   AppendOptions,
   AppendResult,
+  CommitKey,
   CommitOptions,
   CommitPart,
   CommitResult,
@@ -27,7 +28,7 @@ import type {
   StreamsOptions,
 } from './contract.ts';
 import { planRead } from './event-read.ts';
-import { checkStreamName, checkText } from './names.ts';
+import { checkCommitKey, checkStreamName, checkText } from './names.ts';
 import type { PayloadSettings } from './payload.ts';
 import { PortHold } from './port-hold.ts';
 import {
@@ -135,6 +136,15 @@ export class AttachedStore<Event extends NewEvent> implements StoreClient<Event>
     this.#checkOpen();
     checkText('id', id, limits.idSizeMax);
     return this.#calls.ask({ name: 'getById', id });
+  }
+
+  async findCommit(key: CommitKey): Promise<CommitResult | undefined> {
+    this.#checkOpen();
+    const checked = checkCommitKey(key);
+    // Whatever was appended in this thread has been decided then: the lane and the port have no common order.
+    await this.#sender.allAnswered();
+    this.#checkConnected();
+    return this.#calls.ask({ name: 'findCommit', key: checked });
   }
 
   streams(options: StreamsOptions = {}): AsyncIterableIterator<StreamEntry> {

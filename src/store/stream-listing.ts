@@ -1,12 +1,14 @@
-import { firstIndexWhere } from '../base/binary-search.ts';
 import { checkRange, rejectUnknownNames } from '../base/arguments.ts';
 import type { Clock } from '../io/clock.ts';
-import type { StreamIndex } from '../event-index/contract.ts';
+import type { DerivedIndex } from '../derived/derived-index.ts';
+import { type NamePlace, namesFrom } from '../event-index/stream-names.ts';
+import { StreamReader } from '../event-index/stream-reader.ts';
 import type { StreamEntry, StreamsOptions } from './contract.ts';
-import { compareNames } from './names.ts';
+import { compareTexts } from '../base/compare-texts.ts';
 import { VarveError } from '../base/errors.ts';
 
-const PAUSE_COUNT = 4_096;
+/** Names between two turns of others. */
+const PAGE_COUNT = 256;
 
 const optionNames = new Set(['prefix', 'delimiter', 'after', 'limit']);
 
@@ -36,127 +38,94 @@ export function planListing(options: StreamsOptions, visible: number): ListingPl
   return { prefix, delimiter, after, limit, visible };
 }
 
-/** Stream names in order. The order is made when it is asked for, and kept until there are new streams. */
+/** Stream names in order, with what is visible of each. */
 export class StreamListing {
-  readonly #streams: StreamIndex;
-  #sorted: readonly string[] = [];
+  readonly #index: DerivedIndex;
 
-  constructor(streams: StreamIndex) {
-    this.#streams = streams;
+  constructor(index: DerivedIndex) {
+    this.#index = index;
   }
 
   /** Streams with a visible event. */
   count(visible: number): number {
-    const { streamCount } = this.#streams;
-    let count = streamCount;
-    // Streams get their numbers in the order of their first events.
-    while (count > 0 && this.#streams.positionAt(count - 1, 0) >= visible) {
-      count -= 1;
-    }
-    return count;
+    return this.#index.counts.streams - this.#index.tail.streamsBeginningAt(visible);
   }
 
   async *list(
-    { prefix, delimiter, after, limit, visible }: ListingPlan,
+    plan: ListingPlan,
     clock: Clock,
     checkReadable: () => void,
   ): AsyncGenerator<StreamEntry, void, undefined> {
-    checkReadable();
-    const names = this.#inOrder();
-    let index = firstAtOrBehind(names, prefix);
-    if (after !== undefined) {
-      index = Math.max(index, firstBehind(names, after, delimiter, prefix));
-    }
+    const { prefix, delimiter, limit } = plan;
+    let place = startOf(plan);
     let count = 0;
-    while (count < limit && index < names.length && names[index]!.startsWith(prefix)) {
-      const name = names[index]!;
-      const entry = this.#entryOf(name, prefix, delimiter, visible);
-      index = entry?.kind === 'prefix' ? behindPrefix(names, index, entry.prefix) : index + 1;
-      if (entry !== undefined) {
-        count += 1;
-        yield entry;
-      }
-      if (index % PAUSE_COUNT === 0) {
-        await clock.pause();
-      }
+    while (count < limit) {
+      await this.#index.whenAnswering();
       checkReadable();
+      // With a delimiter the next entry may be far away.
+      const wanted = delimiter === undefined ? Math.min(PAGE_COUNT, limit - count) : 1;
+      const names = this.#namesFrom(place, wanted);
+      for (const name of names) {
+        if (!name.startsWith(prefix)) {
+          return;
+        }
+        const entry = this.#entryOf(name, plan);
+        place =
+          entry?.kind === 'prefix'
+            ? { text: entry.prefix, is: 'behind all with it' }
+            : { text: name, is: 'behind' };
+        if (entry !== undefined) {
+          count += 1;
+          yield entry;
+          checkReadable();
+        }
+      }
+      if (names.length < wanted) {
+        return;
+      }
+      await clock.pause();
     }
   }
 
-  #entryOf(
-    name: string,
-    prefix: string,
-    delimiter: string | undefined,
-    visible: number,
-  ): StreamEntry | undefined {
-    const number = this.#streams.find(name)!;
-    if (name.startsWith('$') || this.#streams.positionAt(number, 0) >= visible) {
+  #namesFrom(place: NamePlace, countMax: number): readonly string[] {
+    return this.#reading(() =>
+      namesFrom(this.#index.tail, this.#index.treeToRead, place, countMax),
+    );
+  }
+
+  #entryOf(name: string, { prefix, delimiter, visible }: ListingPlan): StreamEntry | undefined {
+    if (name.startsWith('$')) {
+      return undefined;
+    }
+    const stream = new StreamReader(this.#index, name);
+    const count = this.#reading(() => stream.countBelow(visible));
+    if (count === 0) {
       return undefined;
     }
     const cut = delimiter === undefined ? -1 : name.indexOf(delimiter, prefix.length);
     if (cut >= 0) {
       return { kind: 'prefix', prefix: name.slice(0, cut + delimiter!.length) };
     }
-    const revision = this.#streams.countBelow(number, visible) - 1;
-    const position = this.#streams.positionAt(number, revision);
+    const revision = count - 1;
+    const position = this.#reading(() => stream.positionAt(revision, true));
     return { kind: 'stream', stream: name, revision, position };
   }
 
-  #inOrder(): readonly string[] {
-    const { streamCount } = this.#streams;
-    if (this.#sorted.length !== streamCount) {
-      const known = this.#sorted.length;
-      const added = Array.from({ length: streamCount - known }, (_, index) =>
-        this.#streams.nameOf(known + index),
-      );
-      // A new array: listings under way go on with the one they have.
-      this.#sorted = merge(this.#sorted, added.sort(compareNames));
+  #reading<Result>(read: () => Result): Result {
+    try {
+      return read();
+    } catch (error) {
+      throw this.#index.asReadFailure(error);
     }
-    return this.#sorted;
   }
 }
 
-/** Index of the first name that is not below `target`. */
-function firstAtOrBehind(names: readonly string[], target: string): number {
-  return firstIndexWhere(names.length, (index) => compareNames(names[index]!, target) >= 0);
-}
-
-/** Index behind `after`, and behind everything that is rolled up into it if it is a prefix of a listing. */
-function firstBehind(
-  names: readonly string[],
-  after: string,
-  delimiter: string | undefined,
-  prefix: string,
-): number {
-  const index = firstAtOrBehind(names, after);
+/** Where a listing begins: at its prefix, or behind `after` and everything that is rolled up into it. */
+function startOf({ prefix, delimiter, after }: ListingPlan): NamePlace {
+  if (after === undefined || compareTexts(after, prefix) < 0) {
+    return { text: prefix, is: 'at' };
+  }
   const isRollUp =
     delimiter !== undefined && after.length > prefix.length && after.endsWith(delimiter);
-  if (isRollUp) {
-    return behindPrefix(names, index, after);
-  }
-  return names[index] === after ? index + 1 : index;
-}
-
-/** Index of the first name from `index` on that does not begin with `prefix`: names with one prefix stand together. */
-function behindPrefix(names: readonly string[], index: number, prefix: string): number {
-  const isBehind = (offset: number): boolean => !names[index + offset]!.startsWith(prefix);
-  return index + firstIndexWhere(names.length - index, isBehind);
-}
-
-function merge(left: readonly string[], right: readonly string[]): string[] {
-  const merged: string[] = [];
-  let index = 0;
-  for (const name of right) {
-    const end = firstAtOrBehind(left, name);
-    while (index < end) {
-      merged.push(left[index]!);
-      index += 1;
-    }
-    merged.push(name);
-  }
-  while (index < left.length) {
-    merged.push(left[index]!);
-    index += 1;
-  }
-  return merged;
+  return { text: after, is: isRollUp ? 'behind all with it' : 'behind' };
 }

@@ -1,6 +1,12 @@
 import type { CommitPart, NewEvent, StoreClient } from '../store/contract.ts';
 import type { TestFunctions } from './file-system-conformance.ts';
 import { codeOfAsync } from './code-of.ts';
+import {
+  findingCommitsConforms,
+  mixedIdsConform,
+  repeatsConform,
+  scopesConform,
+} from './store-once-conformance.ts';
 import { all, readingConforms } from './store-read-conformance.ts';
 
 /** What one test works on: an open, empty store, and a way to close it and open it again. */
@@ -21,6 +27,9 @@ export function storeClientConformance(
   expectationsConform(test, make);
   commitsConform(test, make);
   repeatsConform(test, make);
+  scopesConform(test, make);
+  mixedIdsConform(test, make);
+  findingCommitsConforms(test, make);
   readingConforms(test, make);
   refusalsConform(test, make);
   endingConforms(test, make);
@@ -202,99 +211,6 @@ function commitsConform({ describe, it, expect }: TestFunctions, make: MakeClien
   });
 }
 
-function repeatsConform({ describe, it, expect }: TestFunctions, make: MakeClient): void {
-  describe('repeats', () => {
-    it('with a key are answered with the first result, also after reopening', async () => {
-      const { store, reopen } = await make();
-      const options = { idempotencyKey: 'k', expectedRevision: 'none' } as const;
-      const first = await store.append('a', [happened, happened], options);
-      await store.append('a', [happened]);
-      const again = await store.append('a', [happened, happened], options);
-      expect(again).toEqual({ ...first, outcome: 'duplicate' });
-      const reopened = await reopen();
-      expect(await reopened.append('a', [happened, happened], options)).toEqual(again);
-      expect(reopened.head).toBe(3);
-    });
-
-    it('of a commit over streams are answered with all of the first result', async () => {
-      const { store, reopen } = await make();
-      await store.append('a', [happened]);
-      const parts: CommitPart[] = [
-        { stream: 'a', events: [happened, happened] },
-        { stream: 'b', events: [happened] },
-        { stream: 'a', events: [happened] },
-      ];
-      const first = await store.commit(parts, { idempotencyKey: 'k' });
-      expect(first.streams).toEqual([
-        { stream: 'a', firstRevision: 1, revision: 3 },
-        { stream: 'b', firstRevision: 0, revision: 0 },
-      ]);
-      await store.append('b', [happened]);
-      const again = { ...first, outcome: 'duplicate' };
-      expect(await store.commit(parts, { idempotencyKey: 'k' })).toEqual(again);
-      expect(await (await reopen()).commit(parts, { idempotencyKey: 'k' })).toEqual(again);
-    });
-
-    it('of a commit still in flight wait for it', async () => {
-      const { store } = await make();
-      const append = async (): Promise<string> => {
-        const { outcome } = await store.append('a', [happened], { idempotencyKey: 'k' });
-        return outcome;
-      };
-      expect(await Promise.all([append(), append(), append()])).toEqual([
-        'appended',
-        'duplicate',
-        'duplicate',
-      ]);
-      expect(store.head).toBe(1);
-    });
-
-    it('with a key and other content are a conflict', async () => {
-      const { store } = await make();
-      const options = { idempotencyKey: 'k' };
-      await store.append('a', [{ type: 'T', data: { x: 1, y: 2 }, tags: ['t'] }], options);
-      const same = { type: 'T', data: { y: 2, x: 1 }, tags: ['t'] };
-      expect((await store.append('a', [same], options)).outcome).toBe('duplicate');
-      const others: NewEvent[] = [
-        { ...same, data: { x: 1, y: 3 } },
-        { ...same, type: 'U' },
-        { ...same, tags: ['u'] },
-        { ...same, metadata: {} },
-        { ...same, occurredAt: 0 },
-        { ...same, correlationId: 'c' },
-      ];
-      for (const other of others) {
-        const code = await codeOfAsync(() => store.append('a', [other], options));
-        expect(code).toBe('IDEMPOTENCY_CONFLICT');
-      }
-      const elsewhere = codeOfAsync(() => store.append('b', [same], options));
-      expect(await elsewhere).toBe('IDEMPOTENCY_CONFLICT');
-      expect(store.head).toBe(1);
-    });
-
-    it('with an id are answered with the first result, or are a conflict', async () => {
-      const { store, reopen } = await make();
-      const first = await store.append('a', [{ ...happened, id: 'x' }]);
-      const again = await store.append('a', [{ ...happened, id: 'x' }]);
-      expect(again).toEqual({ ...first, outcome: 'duplicate' });
-      const reopened = await reopen();
-      const conflict = codeOfAsync(() => reopened.append('a', [{ type: 'Other', id: 'x' }]));
-      expect(await conflict).toBe('IDEMPOTENCY_CONFLICT');
-      const partly = codeOfAsync(() => reopened.append('a', [{ ...happened, id: 'x' }, happened]));
-      expect(await partly).toBe('IDEMPOTENCY_CONFLICT');
-      expect(reopened.head).toBe(1);
-    });
-
-    it('with an id that the store made are found out', async () => {
-      const { store } = await make();
-      await store.append('a', [happened]);
-      const event = await store.get(0);
-      const again = await store.append('a', [{ ...happened, id: event!.id }]);
-      expect(again.outcome).toBe('duplicate');
-    });
-  });
-}
-
 function refusalsConform({ describe, it, expect }: TestFunctions, make: MakeClient): void {
   describe('bad calls', () => {
     it('are refused with a code and change nothing', async () => {
@@ -318,6 +234,10 @@ function refusalsConform({ describe, it, expect }: TestFunctions, make: MakeClie
         ['a', [happened], { expectedRevison: 0 }],
         ['a', [happened], { expectedRevision: -1 }],
         ['a', [happened], { idempotencyKey: '' }],
+        ['a', [happened], { idempotencyScope: 's' }],
+        ['a', [happened], { idempotencyKey: 'k', idempotencyScope: '' }],
+        ['a', [happened], { idempotencyKey: 'k', idempotencyScope: 'a\u0000' }],
+        ['a', [happened], { idempotencyKey: 'k', idempotencyScope: 7 }],
         ['a', [happened], { ack: 'soon' }],
         [
           'a',
@@ -334,6 +254,8 @@ function refusalsConform({ describe, it, expect }: TestFunctions, make: MakeClie
       expect(await codeOfAsync(() => store.commit([]))).toBe('INVALID_ARGUMENT');
       const long = codeOfAsync(() => store.append('x'.repeat(1_025), [happened]));
       expect(await long).toBe('LIMIT_EXCEEDED');
+      const scoped = { idempotencyKey: 'k', idempotencyScope: 'x'.repeat(129) };
+      expect(await codeOfAsync(() => store.append('a', [happened], scoped))).toBe('LIMIT_EXCEEDED');
       const many = Array.from({ length: 65_536 }, () => happened);
       expect(await codeOfAsync(() => store.append('a', many))).toBe('LIMIT_EXCEEDED');
       expect(store.head).toBe(0);

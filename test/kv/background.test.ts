@@ -47,9 +47,9 @@ function setUp(faults: readonly PlannedFault[] = []): Setup {
   const background = threadBackground({
     directory,
     identity: new Uint8Array(16),
-    source: {
-      module: new URL('../fixtures/table-source.js', import.meta.url),
-      options: { prefix: 'n' },
+    worker: {
+      name: 'tableWorker',
+      locate: () => new URL('../fixtures/table-worker.js', import.meta.url),
     },
     numbers: CountedTableNumbers.startingAt(1, true).words,
     threads: { goInline: undefined, workers: {}, namedFileSystem: disk.component as never },

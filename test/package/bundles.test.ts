@@ -35,6 +35,7 @@ const bundlers: Readonly<Record<string, Bundler>> = {
 const program = join(import.meta.dirname, '..', 'fixtures', 'bundled-program.js');
 const entries = {
   eventLog: 'varve/workers/event-log',
+  indexBackground: 'varve/workers/index-background',
   kvLog: 'varve/workers/kv-log',
   kvBackground: 'varve/workers/kv-background',
 } as const;

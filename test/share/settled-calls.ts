@@ -43,6 +43,7 @@ export const laterFates: readonly string[] = [
   'CLOSED',
   'CLOSED',
   'CLOSED',
+  'CLOSED',
 ];
 
 export function laterCalls(client: StoreClient): Promise<unknown>[] {
@@ -51,6 +52,7 @@ export function laterCalls(client: StoreClient): Promise<unknown>[] {
     client.commit([{ stream: 'a', events: [event] }]),
     client.get(0),
     client.getById('x'),
+    client.findCommit({ idempotencyKey: 'k' }),
     client.streamHead('a'),
     client.flush(),
     client.waitFor(0),

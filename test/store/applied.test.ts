@@ -145,8 +145,11 @@ describe.each(['the owner', 'a client'])('an event store, by %s', (who) => {
     await store.append('a', [event]);
     await spacePrepared();
     isArmed = true;
-    await expectEach({ append: () => store.append('a', [event]) }, 'POISONED', 'unknown');
+    const key = { idempotencyKey: 'lost' };
+    await expectEach({ append: () => store.append('a', [event], key) }, 'POISONED', 'unknown');
     await expectEach(appends(store, [event]), 'POISONED', 'no');
+    const lost = { findCommit: () => store.findCommit(key) };
+    await expectEach(lost, 'POISONED', undefined);
     await store.close();
     await owner.close();
   });
@@ -160,7 +163,8 @@ describe.each(['the owner', 'a client'])('an event store, by %s', (who) => {
     const bytes = Buffer.from(fileSystem.readFile(path));
     fileSystem.writeFile(path, bytes.fill(0, 128, 600));
     await expectEach(appends(store, [event], key), 'CORRUPT', 'unknown');
-    await expectEach({ get: () => store.get(0) }, 'CORRUPT', undefined);
+    const asks = { get: () => store.get(0), findCommit: () => store.findCommit(key) };
+    await expectEach(asks, 'CORRUPT', undefined);
     await store.close();
     await owner.close();
   });
@@ -176,6 +180,10 @@ describe.each(['the owner', 'a client'])('an event store, by %s', (who) => {
         get: () => store.get(-1),
         getById: () => store.getById(''),
         streams: () => readAll(store.streams({ limit: -1 })),
+        findCommit: () => store.findCommit({ idempotencyKey: '' }),
+        'findCommit without a key': () => store.findCommit({ idempotencyScope: 's' } as never),
+        'findCommit of nothing': () => store.findCommit(nothing),
+        'findCommit of more': () => store.findCommit({ idempotencyKey: 'k', key: 'k' } as never),
         streamHead: () => store.streamHead(''),
         waitFor: () => store.waitFor(-2),
       },

@@ -187,6 +187,56 @@ describe('answers that rest on a commit in flight', () => {
   });
 });
 
+describe('a question for a commit by its key', () => {
+  const name = { idempotencyKey: 'key', idempotencyScope: 'scope' };
+
+  it('is answered when the commit is durable, also if that still waits for room', async () => {
+    const bench = new Bench();
+    const store = await bench.open({ maxPendingBytes: 200_000 });
+    const settling = new Settling();
+    bench.disk.holdSyncs();
+    const fill = [1, 2].map(() => store.append('b', [{ type: 'Fill', data: large }]));
+    const sent = settling.watch('append', store.append('a', [{ type: 'Second' }], name));
+    expect(store.stats().waiting).toBeGreaterThan(0);
+    const asked = settling.watch('findCommit', store.findCommit(name));
+    await bench.turns();
+    expect(settling.order).toEqual([]);
+    bench.disk.releaseSyncs();
+    const { firstRevision, revision, ...others } = await sent;
+    const streams = [{ stream: 'a', firstRevision, revision }];
+    expect(await asked).toEqual({ ...others, outcome: 'duplicate', streams });
+    expect(settling.order).toEqual(['append', 'findCommit']);
+    await Promise.all(fill);
+    await store.close();
+  });
+
+  it('fails if the commit is lost, and is answered by the store that is opened next', async () => {
+    const bench = new Bench();
+    const store = await bench.open();
+    const kept = await store.append('b', [{ type: 'Kept' }], { idempotencyKey: 'kept' });
+    bench.disk.holdWrites();
+    bench.failing = 'write';
+    const lost = store.append('a', [{ type: 'Second', data: large }], name);
+    const asked = store.findCommit(name);
+    const settled = Promise.allSettled([lost, asked]);
+    await bench.turns();
+    bench.failing = undefined;
+    bench.disk.releaseWrites();
+    const [, answer] = await settled;
+    expect(answer).toMatchObject({ reason: { code: 'POISONED' } });
+    expect((answer as PromiseRejectedResult).reason).not.toHaveProperty('applied');
+    const later = await store.findCommit(name).catch((error: unknown) => error);
+    expect(later).toMatchObject({ code: 'POISONED' });
+    expect(later).not.toHaveProperty('applied');
+    const { firstPosition } = kept;
+    expect(await store.findCommit({ idempotencyKey: 'kept' })).toMatchObject({ firstPosition });
+    await store.close();
+    const reopened = await bench.reopen(bench.disk);
+    expect(await reopened.findCommit(name)).toBeUndefined();
+    await reopened.close();
+  });
+});
+
 describe('a commit in flight', () => {
   it('is not visible by any way of reading, then whole by all', async () => {
     const bench = new Bench();

@@ -66,6 +66,9 @@ describe('an event store that is opened for reading', () => {
     const store = await read(fileSystem);
     expect(textOf(await eventsOf(store))).toBe(text);
     expect((await store.getById('last'))?.type).toBe('Returned');
+    const request = { idempotencyKey: 'request-1', idempotencyScope: 'tenant-1' };
+    expect((await store.findCommit(request))?.streams).toMatchObject([{ stream: 'stock/é' }]);
+    expect(await store.findCommit({ ...request, idempotencyScope: 'tenant-2' })).toBeUndefined();
     expect((await store.streamHead('orders/1'))?.revision).toBe(3);
     expect((await store.verify({ payloads: true })).ok).toBe(true);
     expect(store.recovery).toMatchObject({ wasClosed: true, quarantined: undefined });

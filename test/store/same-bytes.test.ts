@@ -5,7 +5,7 @@
  * link in the next segment's header, each with the CRC over them.
  */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EventStore, open } from 'varve';
 import { dumpSegment } from 'varve/inspect';
@@ -88,8 +88,11 @@ function pictureOf(directory: string): Picture {
   const plain = new Map<string, string>();
   let frameCount = 0;
   const names = readdirSync(directory, { recursive: true, encoding: 'utf8' }).toSorted();
-  for (const name of names.filter((one) => one !== 'log')) {
+  for (const name of names) {
     const path = join(directory, name);
+    if (statSync(path).isDirectory()) {
+      continue;
+    }
     const bytes = readFileSync(path);
     plain.set(name, sha256(bytes));
     if (name.endsWith('.seg')) {

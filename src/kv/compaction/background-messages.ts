@@ -1,5 +1,4 @@
 /** Messages between the owner and the background: calls in one thread, messages between two. */
-import type { SentComponent } from '../../io/component.ts';
 import type { WorkerFiles } from '../../io/worker-host.ts';
 import type { Job, JobResult } from './job.ts';
 
@@ -8,8 +7,6 @@ export interface BackgroundThreadData {
   readonly directory: string;
   readonly identity: Uint8Array;
   readonly files: WorkerFiles;
-  /** What build jobs read. */
-  readonly source: SentComponent | undefined;
   /** The word that table numbers are counted in. */
   readonly numbers: Int32Array;
 }

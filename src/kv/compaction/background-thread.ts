@@ -1,5 +1,4 @@
 /** The background on a thread of its own: steps block it, and between them it looks for new orders. */
-import { loadComponent, receiveComponent } from '../../io/component.ts';
 import type { ThreadStarter } from '../../io/thread.ts';
 import { receiveFiles, runWorker } from '../../io/worker-host.ts';
 import type { BackgroundOrder, BackgroundThreadData } from './background-messages.ts';
@@ -9,16 +8,16 @@ import type { JobParts } from './table-jobs.ts';
 import { CountedTableNumbers } from './table-numbers.ts';
 import type { TableSource } from './table-source.ts';
 
-/** Waits for orders, by the thread's event loop, until the thread is ended. Never rejects. */
-export function runBackgroundThread(starter: ThreadStarter): Promise<void> {
-  const { files, source, directory, identity, numbers } = starter.data as BackgroundThreadData;
+/** Waits for orders, by the thread's event loop, until the thread is ended. `source`: what build jobs read. Never rejects. */
+export function runBackgroundThread(starter: ThreadStarter, source?: TableSource): Promise<void> {
+  const { files, directory, identity, numbers } = starter.data as BackgroundThreadData;
   const prepare = async (): Promise<JobParts> => ({
     fileSystem: await receiveFiles(files),
     directory,
     identity,
     numbers: new CountedTableNumbers(numbers),
     failedSyncs: { count: 0 },
-    source: source && (await loadComponent<TableSource>(receiveComponent(source))),
+    source,
   });
   return runWorker(starter, prepare, (parts) => listen(starter, parts));
 }

@@ -2,8 +2,8 @@ import type { FileSystem } from '../../io/file-system.ts';
 import type { IngestEntry } from './ingest-pieces.ts';
 
 /**
- * Source of the entries of new tables, in the background: it reads them, the owner's thread doesn't. A thread makes its own, by a module's name
- * (`ComponentModule`); inline it may be any object.
+ * Source of the entries of new tables, in the background: it reads them, the owner's thread doesn't. A thread's program
+ * brings its own.
  */
 export interface TableSource {
   /**

@@ -3,11 +3,10 @@
  * where it can't be started they are all done in the owner's event loop, if the store's owner agrees. If it can't, or if it dies, its
  * jobs fail and a later one starts another.
  */
-import { type ComponentModule, sendComponent } from '../../io/component.ts';
 import type { HeldDirectory } from '../../io/file-system.ts';
 import type { ThreadChoice } from '../../io/thread-choice.ts';
 import { sendFiles, type Worker, WorkerHost } from '../../io/worker-host.ts';
-import { workerFile } from '../../io/worker-modules.ts';
+import { type WorkerFile, workerFile } from '../../io/worker-modules.ts';
 import type { Background } from './background.ts';
 import type {
   BackgroundOrder,
@@ -26,28 +25,29 @@ export interface ThreadBackgroundParts {
   readonly held?: HeldDirectory | undefined;
   /** In shared memory: `CountedTableNumbers.words`. */
   readonly numbers: Int32Array;
-  /** What build jobs read. */
-  readonly source?: ComponentModule | undefined;
+  /** The thread's program, if it is one with a source of its own for build jobs. */
+  readonly worker?: WorkerFile | undefined;
   readonly threads: Omit<ThreadChoice, 'usesThreads'>;
   /** What does the jobs if there can't be a thread, where that is wanted. */
   readonly startInline: StartJobs;
 }
 
 export function threadBackground(parts: ThreadBackgroundParts): Background {
-  const { directory, identity, held, numbers, source, threads, startInline } = parts;
+  const { directory, identity, held, numbers, threads, startInline } = parts;
   const data: BackgroundThreadData = {
     directory,
     // A view would take all the memory that it lies in along.
     identity: identity.slice(),
     files: sendFiles(threads.namedFileSystem, held),
-    source: source && sendComponent(source),
     numbers,
   };
-  const file = workerFile(
-    'kvBackground',
-    threads.workers,
-    () => new URL('./kv-background.worker.js', import.meta.url),
-  );
+  const file =
+    parts.worker ??
+    workerFile(
+      'kvBackground',
+      threads.workers,
+      () => new URL('./kv-background.worker.js', import.meta.url),
+    );
   const { goInline } = threads;
   return new JobSender((sender) => {
     const hear = (report: BackgroundReport): void => sender.hear(report);

@@ -43,6 +43,7 @@ const states: fc.Arbitrary<ManifestState> = fc
     flushedSequence: fc.nat(1_000),
     flushedPosition: fc.maxSafeNat(),
     flushedMark: bytesOf(32),
+    ownerData: fc.uint8Array({ maxLength: 40 }),
     hasLog: fc.boolean(),
     cursors: fc.array(fc.option(fc.uint8Array({ maxLength: 5 }), { nil: undefined }), {
       minLength: LEVEL_COUNT,
@@ -169,7 +170,7 @@ describe('a manifest', () => {
     );
   });
 
-  it.each([1, 3])('of another version (%i) says so, and only then', (version) => {
+  it.each([1, 2, 4])('of another version (%i) says so, and only then', (version) => {
     const bytes = encodeManifest(small);
     bytes[4] = version;
     expect(decodeManifest(bytes)).not.toHaveProperty('version');
@@ -202,6 +203,12 @@ describe('a manifest', () => {
       'a number is larger than any that is written',
     ],
     ['a flag without meaning', 72, [3], 'a flag is set that has no meaning'],
+    [
+      "more of the owner's bytes than there are",
+      112,
+      [255, 255, 255, 255],
+      'the manifest ends in the middle of a field',
+    ],
     ['no edit', 24, [0], 'the number of the edit is not positive'],
     ['more flushed than written', 48, [91], 'more is flushed than was ever written'],
     ['a table number not given out', 32, [8], 'table 8 has a number that was not given out yet'],
@@ -295,6 +302,24 @@ describe('a manifest', () => {
     });
   });
 
+  it("with too many of the owner's bytes is neither written nor believed", () => {
+    const most = { ...small, ownerData: new Uint8Array(1_024).fill(3) };
+    const bytes = encodeManifest(most);
+    expect(decodeManifest(bytes)).toMatchObject({ ownerData: most.ownerData });
+    expect(codeOf(() => encodeManifest({ ...small, ownerData: new Uint8Array(1_025) }))).toBe(
+      'INTERNAL',
+    );
+    const longer = Uint8Array.of(
+      ...bytes.slice(0, MANIFEST_HEADER_SIZE),
+      3,
+      ...bytes.slice(MANIFEST_HEADER_SIZE),
+    );
+    viewOf(longer).setUint32(112, 1_025, true);
+    expect(decodeManifest(sealed(longer))).toMatchObject({
+      reason: "the owner's bytes are more than a manifest keeps",
+    });
+  });
+
   it('that contradicts itself is not written', () => {
     expect(codeOf(() => encodeManifest({ ...small, lastSequence: 79 }))).toBe('INTERNAL');
     expect(codeOf(() => encodeManifest({ ...small, flushedSequence: 91 }))).toBe('INTERNAL');
@@ -306,7 +331,7 @@ describe('a manifest', () => {
   it('of this format version is always these bytes', () => {
     const digest = Buffer.from(sha256(encodeManifest(small))).toString('hex');
     expect(digest).toMatchInlineSnapshot(
-      `"fd3f8f5fec0143a944d46fe234cee75463bb59dccee6e69ff68c617026079cd2"`,
+      `"16ac8c717120819728eca5b297dc8cd9979c0ade1fdf19732ac1e380054e458e"`,
     );
   });
 });

@@ -1,7 +1,7 @@
 /**
  * Bytes of the manifest: one file, replaced as a whole. See docs/formats/manifest.md.
  *
- *   header (112) | level 0 | … | level 6 | SHA-256 of what is before (32) | CRC of what is before (4)
+ *   header (116) | the owner's bytes | level 0 | … | level 6 | SHA-256 of what is before (32) | CRC of what is before (4)
  *   level   table count | cursor | table | table | …
  *
  * All numbers are little-endian. A 64-bit number is always a safe integer. One state has one encoding.
@@ -18,9 +18,9 @@ import { ByteReader } from './byte-reader.ts';
 import { LEVEL_COUNT, Levels, levelsProblem, newestSequence } from './levels.ts';
 
 // Format: persisted; never renumber.
-export const MANIFEST_FORMAT_VERSION = 2;
+export const MANIFEST_FORMAT_VERSION = 3;
 
-export const MANIFEST_HEADER_SIZE = 112;
+export const MANIFEST_HEADER_SIZE = 116;
 export const MANIFEST_TRAILER_SIZE: number = DIGEST_SIZE + 4;
 /** What a table takes beside its two keys. */
 export const TABLE_RECORD_SIZE = 132;
@@ -31,6 +31,9 @@ export const MANIFEST_SIZE_MAX: number = 512 * 1024 * 1024;
 const IDENTITY_SIZE = 16;
 const MARK_SIZE = 32;
 const MARK_AT = 80;
+const OWNER_SIZE_AT = 112;
+/** What a tree's owner may keep in the manifest. */
+export const OWNER_DATA_SIZE_MAX = 1_024;
 export const NO_MARK: Uint8Array = new Uint8Array(MARK_SIZE);
 
 // Format: persisted. Read as little-endian ASCII: 'VMAN'.
@@ -63,6 +66,8 @@ export interface ManifestState {
   readonly flushedPosition: number;
   /** What binds that position to that very log: 32 bytes, zeros if it isn't known. */
   readonly flushedMark: Uint8Array;
+  /** Bytes of the owner's, given when the store was made: 1,024 at most, which nothing here interprets. */
+  readonly ownerData: Uint8Array;
   readonly hasLog: boolean;
   readonly levels: Levels;
   /** For each level, the greatest key of what was compacted last: the next compaction begins behind it. */
@@ -91,6 +96,7 @@ export function emptyManifest(
     flushedSequence: 0,
     flushedPosition: 0,
     flushedMark: NO_MARK,
+    ownerData: new Uint8Array(0),
     levels: Levels.empty,
     cursors: Array.from({ length: LEVEL_COUNT }, () => undefined),
     ...given,
@@ -126,7 +132,8 @@ export function encodeManifest(state: ManifestState): Uint8Array {
   const bytes = new Uint8Array(size);
   const view = viewOf(bytes);
   encodeHeader(bytes, view, state);
-  let at = MANIFEST_HEADER_SIZE;
+  bytes.set(state.ownerData, MANIFEST_HEADER_SIZE);
+  let at = MANIFEST_HEADER_SIZE + state.ownerData.length;
   for (let level = 0; level < LEVEL_COUNT; level += 1) {
     const tables = state.levels.tables(level);
     view.setUint32(at, tables.length, true);
@@ -185,6 +192,9 @@ function stateProblem(state: ManifestState): string | undefined {
   if (state.hasLog && state.flushedPosition > state.flushedSequence) {
     return 'more of the log is in tables than was flushed';
   }
+  if (state.ownerData.length > OWNER_DATA_SIZE_MAX) {
+    return "the owner's bytes are more than a manifest keeps";
+  }
   if (state.cursors.some((cursor) => cursor !== undefined && cursor.length > BOUND_SIZE_MAX)) {
     return 'a cursor is longer than keys may be';
   }
@@ -230,7 +240,7 @@ function tableProblem(table: TableMeta): string | undefined {
 }
 
 function encodedSize(state: ManifestState): number {
-  let size = MANIFEST_HEADER_SIZE + MANIFEST_TRAILER_SIZE;
+  let size = MANIFEST_HEADER_SIZE + state.ownerData.length + MANIFEST_TRAILER_SIZE;
   for (let level = 0; level < LEVEL_COUNT; level += 1) {
     size += LEVEL_HEADER_SIZE + (state.cursors[level]?.length ?? 0);
   }
@@ -259,6 +269,7 @@ function encodeHeader(bytes: Uint8Array, view: DataView, state: ManifestState): 
   view.setUint32(72, state.hasLog ? ManifestFlag.hasLog : 0, true);
   view.setUint32(76, state.levels.tableCount, true);
   bytes.set(flushedMark, MARK_AT);
+  view.setUint32(OWNER_SIZE_AT, state.ownerData.length, true);
 }
 
 interface Header extends Omit<ManifestState, 'cursors' | 'levels'> {
@@ -277,6 +288,7 @@ function decodeHeader(reader: ByteReader): Header {
   const flags = reader.flags32(MANIFEST_FLAGS);
   const tableCount = reader.uint32();
   const flushedMark = reader.bytes(MARK_SIZE);
+  const ownerData = reader.bytes(reader.uint32());
   return {
     identity,
     edit,
@@ -285,6 +297,7 @@ function decodeHeader(reader: ByteReader): Header {
     flushedSequence,
     flushedPosition,
     flushedMark,
+    ownerData,
     hasLog: (flags & ManifestFlag.hasLog) !== 0,
     tableCount,
   };

@@ -7,7 +7,12 @@ import { codeOf } from '../../testing/code-of.ts';
 import { FaultPlan, SimulatedFileSystem } from '../../testing/simulated-file-system.ts';
 import { encodeHeader, TablePlace } from '../sstable/format.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
-import { emptyManifest, encodeManifest, type ManifestState } from './format.ts';
+import {
+  emptyManifest,
+  encodeManifest,
+  MANIFEST_FORMAT_VERSION,
+  type ManifestState,
+} from './format.ts';
 import { Levels } from './levels.ts';
 import { checkFolder, discardTables, readManifest, tidyFolder } from './manifest-store.ts';
 
@@ -76,7 +81,7 @@ function refusalOf(fileSystem: SimulatedFileSystem, log = true): VarveError {
 }
 
 function newerManifest(bytes: Uint8Array): Uint8Array {
-  const newer = bytes.with(4, 3);
+  const newer = bytes.with(4, MANIFEST_FORMAT_VERSION + 1);
   const crcAt = newer.length - 4;
   new DataView(newer.buffer).setUint32(crcAt, crc32(newer, 0, crcAt), true);
   return newer;

@@ -21,7 +21,7 @@ import {
   MANIFEST_SIZE_MAX,
   type ManifestState,
 } from './format.ts';
-import { type OrphanPlan, planOrphans, reclaimOrphans } from './orphans.ts';
+import { type OrphanPlan, planOrphans, reclaimOrphans, type Strangers } from './orphans.ts';
 
 export interface FolderOptions {
   /** Whether the store keeps a log of its own. */
@@ -30,6 +30,8 @@ export interface FolderOptions {
   readonly readOnly?: boolean;
   /** Whether the log in this folder, if there is one, holds any write. */
   readonly logHoldsWrites?: (logDirectory: string) => boolean;
+  /** Tables that are not of this store; default: refused. */
+  readonly strangers?: Strangers | undefined;
 }
 
 export type FolderCheck =
@@ -73,7 +75,7 @@ export function checkFolder(
       return checkWithoutManifest(fileSystem, directory, options);
     }
     checkLogOption(directory, state, options);
-    return checkTables(fileSystem, directory, state);
+    return checkTables(fileSystem, directory, state, options);
   } catch (error) {
     // A log is a store's own: what has one can't be made again from elsewhere.
     const hasLog = fileSystem.stat(joinPath(directory, LOG_NAME)) !== undefined;
@@ -86,13 +88,23 @@ export function checkFolder(
 }
 
 /**
- * Removes a discarded store's manifest, then its tables, which count as the store's if they all carry the same identity. Throws `FOREIGN_FILE`
- * before anything is removed.
+ * Removes a discarded store's manifest, then its tables: those of its identity, or if that isn't known, if they all carry the same. Throws
+ * `FOREIGN_FILE` for others before anything is removed, unless they are to be set aside.
  */
-export function discardTables(fileSystem: FileSystem, directory: string): void {
+export function discardTables(
+  fileSystem: FileSystem,
+  directory: string,
+  {
+    identity,
+    strangers,
+  }: {
+    readonly identity?: Uint8Array | undefined;
+    readonly strangers?: Strangers | undefined;
+  } = {},
+): void {
   inspectKvNames(fileSystem, directory);
   const found = listTables(fileSystem, directory);
-  const plan = planOrphans(fileSystem, directory, [...found.keys()], undefined);
+  const plan = planOrphans(fileSystem, directory, [...found.keys()], identity, strangers);
   // Order: without its manifest first, or a power cut leaves a manifest that names tables which are gone.
   removeIfThere(fileSystem, joinPath(directory, MANIFEST_NAME));
   removeIfThere(fileSystem, joinPath(directory, MANIFEST_COPY_NAME));
@@ -206,6 +218,7 @@ function checkTables(
   fileSystem: FileSystem,
   directory: string,
   state: ManifestState,
+  { strangers }: FolderOptions,
 ): Extract<FolderCheck, { outcome: 'intact' }> {
   const found = listTables(fileSystem, directory);
   for (const table of state.levels) {
@@ -213,7 +226,7 @@ function checkTables(
   }
   const named = new Set([...state.levels].map(({ number }) => number));
   const orphans = [...found.keys()].filter((number) => !named.has(number));
-  const plan = planOrphans(fileSystem, directory, orphans, state.identity);
+  const plan = planOrphans(fileSystem, directory, orphans, state.identity, strangers);
   const nextTableNumber = plan.removable
     // The name of an empty file proves nothing.
     .filter((number) => found.get(number) !== 0)

@@ -4,7 +4,7 @@
  *
  *   an empty file                        removed: there is nothing in it
  *   a header of zeros, or not all of it  a power cut before the first sync, most likely: set aside, for it can't say whose it is
- *   anything else                        not ours: nothing is touched
+ *   anything else                        not ours: nothing is touched; or set aside, in a folder of data that is made again from elsewhere
  */
 import type { FileSystem } from '../../io/file-system.ts';
 import { joinPath } from '../../io/path.ts';
@@ -22,15 +22,19 @@ export interface OrphanPlan {
   readonly unidentified: readonly number[];
 }
 
+/** What is done with tables that are not of this store, or can't say that they are. */
+export type Strangers = 'refused' | 'set aside';
+
 /**
  * Sorts tables out and changes nothing. Without an identity, the tables are taken for ours if they all have the same. Throws
- * `FOREIGN_FILE` if one isn't ours.
+ * `FOREIGN_FILE` if one isn't ours and strangers are refused.
  */
 export function planOrphans(
   fileSystem: FileSystem,
   directory: string,
   numbers: readonly number[],
   identity: Uint8Array | undefined,
+  strangers: Strangers = 'refused',
 ): OrphanPlan {
   const removable: number[] = [];
   const unidentified: number[] = [];
@@ -42,17 +46,28 @@ export function planOrphans(
       removable.push(number);
     } else if (header === 'absent') {
       unidentified.push(number);
-    } else if (header === 'unreadable') {
-      throw foreignFile(path);
-    } else {
+    } else if (isOurs(header, number, owner)) {
       owner ??= header.identity;
-      if (header.number !== number || !isSame(header.identity, owner)) {
-        throw foreignFile(path);
-      }
       removable.push(number);
+    } else if (strangers === 'set aside') {
+      unidentified.push(number);
+    } else {
+      throw foreignFile(path);
     }
   }
   return { removable, unidentified };
+}
+
+function isOurs(
+  header: TableHeader | 'unreadable',
+  number: number,
+  owner: Uint8Array | undefined,
+): header is TableHeader {
+  return (
+    header !== 'unreadable' &&
+    header.number === number &&
+    (owner === undefined || isSame(header.identity, owner))
+  );
 }
 
 /** Carries a plan out, durably. */

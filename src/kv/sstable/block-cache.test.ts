@@ -113,6 +113,42 @@ describe('a block cache', () => {
     }
   });
 
+  it('gives room back when it gets less, and uses it again when it gets more', () => {
+    const random = new SeededRandom(SEED);
+    const most = 300_000;
+    const cache = new BlockCache(most);
+    const tables = Array.from({ length: 3 }, () => new BlockPlaces(200));
+    const numbers = [0, 1, 2];
+    const sizes = new Map<string, number>();
+    let fullest = 0;
+    for (let round = 0; round < 120; round += 1) {
+      const capacity = random.chance(0.1) ? 0 : random.below(most * 1.3);
+      cache.resize(capacity);
+      checkContent(cache, tables, numbers, sizes);
+      for (let step = random.below(400); step > 0; step -= 1) {
+        const at = random.below(3);
+        const index = random.below(200);
+        if (isKept(tables[at]!, index)) {
+          tables[at]!.marks[index] = 1;
+        } else {
+          const size = 2 + random.below(1_500);
+          insert(cache, tables[at]!, index, payloadOf(at, index, size), headsOf(index));
+          sizes.set(`${at} ${index}`, size);
+        }
+      }
+      const memory = cache.segments.reduce((sum, { bytes }) => sum + bytes.length, 0);
+      ok(memory <= capacity, `${memory} of ${capacity}`);
+      strictEqual(cache.capacity, capacity);
+      fullest = Math.max(fullest, cache.size);
+      checkContent(cache, tables, numbers, sizes);
+    }
+    expect(fullest).toBeGreaterThan(most / 2);
+    for (const table of tables) {
+      cache.dropAll(table);
+    }
+    deepStrictEqual([cache.size, cache.count], [0, 0]);
+  });
+
   it('drops what was not used before what was', () => {
     const cache = new BlockCache(32 * KiB);
     const places = new BlockPlaces(500);

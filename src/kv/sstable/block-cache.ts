@@ -47,6 +47,14 @@ export class BlockPlaces {
   }
 }
 
+/** A block in a segment, which ends at `end` there and takes `cost` bytes. */
+interface HeldBlock {
+  readonly places: BlockPlaces;
+  readonly index: number;
+  readonly cost: number;
+  readonly end: number;
+}
+
 export class CacheSegment {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly words: Uint32Array;
@@ -70,14 +78,13 @@ export class CacheSegment {
 }
 
 export class BlockCache {
-  /** In bytes; 0 keeps nothing. */
-  readonly capacity: number;
   /** Those made so far. `slot >>> slotShift` is the index of a slot's segment, `slot & slotMask` the place in it. */
   readonly segments: CacheSegment[] = [];
   readonly slotShift: number;
   readonly slotMask: number;
   readonly #segmentSize: number;
-  readonly #segmentCountMax: number;
+  #capacity: number;
+  #segmentCountMax: number;
   /** Being filled. */
   #head: CacheSegment | undefined;
   /** Once all have been made one of them is kept for what survives. */
@@ -93,11 +100,61 @@ export class BlockCache {
   constructor(capacity: number, blockSize: number = 0) {
     assert(capacity >= 0, 'a cache has no negative capacity');
     assert(capacity <= BLOCK_CACHE_SIZE_MAX, 'slots reach all of a cache');
-    this.capacity = capacity;
-    this.#segmentSize = segmentSizeFor(this.capacity, blockSize);
-    this.#segmentCountMax = Math.floor(this.capacity / this.#segmentSize);
+    this.#capacity = capacity;
+    this.#segmentSize = segmentSizeFor(capacity, blockSize);
+    this.#segmentCountMax = Math.floor(capacity / this.#segmentSize);
     this.slotShift = Math.log2(this.#segmentSize) - UNIT_LOG2;
     this.slotMask = 2 ** this.slotShift - 1;
+  }
+
+  /** In bytes; 0 keeps nothing. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /**
+   * Gives the cache another capacity; blocks that there is no room for go at once, and their memory with them. Segments stay as large as
+   * the first capacity has made them, so less than two of them keep nothing, and a cache that began small is not worth enlarging.
+   */
+  resize(capacity: number): void {
+    assert(capacity >= 0, 'a cache has no negative capacity');
+    assert(capacity <= BLOCK_CACHE_SIZE_MAX, 'slots reach all of a cache');
+    this.#capacity = capacity;
+    const count = Math.floor(capacity / this.#segmentSize);
+    this.#segmentCountMax = count < 2 ? 0 : count;
+    while (this.segments.length > this.#segmentCountMax) {
+      this.#evict(this.segments.at(-1)!);
+      const segment = this.segments.pop();
+      this.#empty.splice(this.#empty.indexOf(segment!), 1);
+    }
+    // Invariant: once all segments have been made, one of them is kept for what survives.
+    if (this.segments.length === this.#segmentCountMax && this.#empty.length === 0) {
+      const [first] = this.segments;
+      if (first !== undefined) {
+        this.#evict(this.#emptiest(first));
+      }
+    }
+  }
+
+  #emptiest(first: CacheSegment): CacheSegment {
+    return this.segments.reduce((one, other) => (other.live < one.live ? other : one), first);
+  }
+
+  /** Makes a segment an empty one. */
+  #evict(segment: CacheSegment): void {
+    if (segment === this.#head) {
+      this.#head = undefined;
+    }
+    if (this.#empty.includes(segment)) {
+      return;
+    }
+    for (const { places, index } of this.#blocksIn(segment)) {
+      this.#drop(places, index);
+    }
+    if (!this.#empty.includes(segment)) {
+      // It held no block that was still wanted.
+      this.#makeEmpty(segment);
+    }
   }
 
   /** Bytes of all blocks that are kept, with what keeping them costs. Never more than the capacity. */
@@ -235,6 +292,20 @@ export class BlockCache {
   /** `isClock`: only blocks that were used since they were put there survive, and not so many that no room is left. */
   #moveOn(segment: CacheSegment, target: CacheSegment, isClock: boolean): void {
     const usedMax = this.#segmentSize * (1 - 1 / PART_MAX);
+    for (const { places, index, cost, end } of this.#blocksIn(segment)) {
+      const { marks } = places;
+      this.#drop(places, index);
+      if (!isClock || (marks[index] === 1 && target.used + cost <= usedMax)) {
+        target.bytes.set(new Uint8Array(segment.buffer, end - cost, cost), target.used);
+        this.#note(target, places, index, cost);
+      }
+      marks[index] = isClock ? 0 : marks[index]!;
+    }
+    assert(segment.live === 0, 'nothing is left in a segment that is reclaimed');
+  }
+
+  /** The blocks in a segment that the cache still has, from the last one on. They may be dropped meanwhile. */
+  *#blocksIn(segment: CacheSegment): Generator<HeldBlock, void, undefined> {
     let end = segment.used;
     while (end > 0) {
       const footer = end - FOOTER_SIZE;
@@ -244,17 +315,10 @@ export class BlockCache {
       const index = segment.words[at + 3]!;
       // Footers stay when blocks go.
       if (places?.slots[index] === slotOf(segment, footer)) {
-        const { marks } = places;
-        this.#drop(places, index);
-        if (!isClock || (marks[index] === 1 && target.used + cost <= usedMax)) {
-          target.bytes.set(new Uint8Array(segment.buffer, end - cost, cost), target.used);
-          this.#note(target, places, index, cost);
-        }
-        marks[index] = isClock ? 0 : marks[index]!;
+        yield { places, index, cost, end };
       }
       end -= cost;
     }
-    assert(segment.live === 0, 'nothing is left in a segment that is reclaimed');
   }
 
   /** What ends `cost` bytes further on in the segment is the block. */

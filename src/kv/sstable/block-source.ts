@@ -14,7 +14,9 @@ import {
 } from './format.ts';
 import type { ReadCounters } from './read-counters.ts';
 import type { TableIndex } from './table-index.ts';
-import { readTable } from './read-table.ts';
+import { readTable, readTableAsync } from './read-table.ts';
+
+const nothing = new Uint8Array(0);
 
 export class BlockSource {
   readonly index: TableIndex;
@@ -25,6 +27,8 @@ export class BlockSource {
   readonly #cache: BlockCache;
   /** Whichever block of the cache a point read looks at. */
   readonly #block: Block;
+  /** Reads under way that nobody blocks for, by block. */
+  readonly #reads = new Map<number, Promise<Block>>();
 
   constructor(
     file: File,
@@ -52,9 +56,14 @@ export class BlockSource {
    * stay only until the cache changes.
    */
   load(index: number): Block {
+    return this.loadCached(index) ?? this.#readKept(index);
+  }
+
+  /** The same from the cache alone: undefined if it doesn't have the block. */
+  loadCached(index: number): Block | undefined {
     const slot = this.#places.slots[index]!;
     if (slot === 0) {
-      return this.#readKept(index);
+      return undefined;
     }
     const block = this.#block;
     this.#places.marks[index] = 1;
@@ -68,6 +77,25 @@ export class BlockSource {
     block.headWords = words;
     block.headsAt = headsAt;
     return block;
+  }
+
+  isCached(index: number): boolean {
+    return this.#places.slots[index] !== 0;
+  }
+
+  /** The block in memory of its own, from the cache or read without blocking. The source must not be closed before it is there. */
+  async loadAsync(index: number): Promise<Block> {
+    const block = this.makeBlock();
+    if (this.copyCached(index, nothing, block) !== undefined) {
+      return block;
+    }
+    const underWay = this.#reads.get(index);
+    if (underWay !== undefined) {
+      return underWay;
+    }
+    const read = this.#readAsync(index, block).finally(() => this.#reads.delete(index));
+    this.#reads.set(index, read);
+    return read;
   }
 
   /** Copies the block's payload to `target`, grown if need be, and makes `block` that one. Undefined: the cache doesn't have it. */
@@ -104,9 +132,24 @@ export class BlockSource {
     return block;
   }
 
+  async #readAsync(index: number, block: Block): Promise<Block> {
+    const offset = this.index.offsets[index]!;
+    const bytes = new Uint8Array(this.index.offsets[index + 1]! - offset);
+    this.#checkWhole(bytes, offset, await readTableAsync(this.#file, bytes, offset));
+    this.decode(bytes, 0, index, block);
+    // Somebody who doesn't wait may have read it meanwhile.
+    if (!this.isCached(index)) {
+      this.keep(block);
+    }
+    return block;
+  }
+
   /** Fills `bytes` from the file, or throws. */
   fill(bytes: Uint8Array, offset: number): void {
-    const count = readTable(this.#file, bytes, offset);
+    this.#checkWhole(bytes, offset, readTable(this.#file, bytes, offset));
+  }
+
+  #checkWhole(bytes: Uint8Array, offset: number, count: number): void {
     if (count !== bytes.length) {
       throw new CorruptionError(this.#file.path, offset + count, 'the table is cut short');
     }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { assert } from '../../base/assert.ts';
 import { commonPrefixSize, compareKeys } from '../../base/compare-bytes.ts';
 import type { File } from '../../io/file-system.ts';
-import { type Work, writeAll } from '../../io/steps.ts';
+import { pause, type Work, writeAll } from '../../io/steps.ts';
 import type { TableSettings } from './table-settings.ts';
 import { EntryKind } from '../entries/cursor.ts';
 import type { RangeTombstone } from '../entries/range-tombstones.ts';
@@ -223,8 +223,11 @@ export class TableBuilder {
     const rangeTombstones = this.#endPart(
       this.#rangeTombstones.length === 0 ? undefined : encodeRangeTombstones(this.#rangeTombstones),
     );
+    // A filter of a large table takes ms to make: others may go first.
+    yield pause;
     const filterBytes = this.#filter.finish();
     const filter = this.#endPart(filterBytes);
+    yield pause;
     const indexBytes = this.#index.finish();
     const index = this.#endPart(indexBytes);
     const propertiesPart = this.#endPart(encodeProperties(properties));

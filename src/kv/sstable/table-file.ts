@@ -27,7 +27,7 @@ import {
   type TableOrigin,
   type TableProperties,
 } from './table-properties.ts';
-import { readTable } from './read-table.ts';
+import { readTable, readTableAsync } from './read-table.ts';
 
 export interface TableParts {
   readonly place: TablePlace;
@@ -69,12 +69,17 @@ export function partsOf(image: TableImage, meta: TableMeta): TableParts {
     image.filter && new TableFilter(image.filter, properties.settings.filter, identity);
   const index = new TableIndex(image.index);
   const place = new TablePlace(identity, footer.number);
-  const memorySize = memorySizeOf(index, footer);
+  const memorySize = memorySizeOf(index.count, footer);
   return { place, footer, properties, index, filter, rangeTombstones, meta, memorySize };
 }
 
-function memorySizeOf(index: TableIndex, { index: { size }, filter }: TableFooter): number {
-  return index.memorySize + size + filter.size;
+/** Bytes of index and filter of a table that is opened with its image. */
+export function imageMemorySize({ index, footer }: TableImage): number {
+  return memorySizeOf(index.sequences.length, footer);
+}
+
+function memorySizeOf(blockCount: number, { index, filter }: TableFooter): number {
+  return TableIndex.memorySizeOf(blockCount) + index.size + filter.size;
 }
 
 /** Opens the file of a table; one that isn't there is damage. */
@@ -89,22 +94,63 @@ export function openTableFile(fileSystem: FileSystem, path: string): File {
   }
 }
 
+/** One step of reading a table's parts: bytes that are read, or undefined: a good moment for others to go first. */
+type PartsStep = { readonly target: Uint8Array; readonly offset: number } | undefined;
+
 /** Throws `CORRUPT`, or `UNSUPPORTED_FORMAT` if a newer version wrote the table. */
 export function readTableParts(file: File, identity: Uint8Array): TableParts {
+  const reading = partsOfFile(file, identity);
+  for (;;) {
+    const { done, value } = reading.next();
+    if (done === true) {
+      return value;
+    }
+    if (value !== undefined) {
+      const { target, offset } = value;
+      checkWhole(file, target, offset, readTable(file, target, offset));
+    }
+  }
+}
+
+/** Does what `readTableParts` does without blocking, and calls `pause` between the parts that it decodes. */
+export async function readTablePartsAsync(
+  file: File,
+  identity: Uint8Array,
+  pause: () => Promise<void>,
+): Promise<TableParts> {
+  const reading = partsOfFile(file, identity);
+  for (;;) {
+    const { done, value } = reading.next();
+    if (done === true) {
+      return value;
+    }
+    if (value === undefined) {
+      await pause();
+    } else {
+      const { target, offset } = value;
+      checkWhole(file, target, offset, await readTableAsync(file, target, offset));
+    }
+  }
+}
+
+function* partsOfFile(
+  file: File,
+  identity: Uint8Array,
+): Generator<PartsStep, TableParts, undefined> {
   const { path } = file;
   const size = file.size();
   const footerOffset = size - FOOTER_SIZE;
   if (footerOffset < HEADER_SIZE) {
     throw new CorruptionError(path, size, 'the file is too short for a table');
   }
-  const header = decodeHeader(readExactly(file, 0, HEADER_SIZE));
+  const header = decodeHeader(yield* bytesAt(0, HEADER_SIZE));
   if (isRefusal(header)) {
     throw refused(path, 0, header);
   }
   if (compareKeys(header.identity, identity) !== 0) {
     throw new CorruptionError(path, 8, 'the table belongs to another store');
   }
-  const footer = decodeFooter(readExactly(file, footerOffset, FOOTER_SIZE), footerOffset);
+  const footer = decodeFooter(yield* bytesAt(footerOffset, FOOTER_SIZE), footerOffset);
   if (isRefusal(footer)) {
     throw refused(path, footerOffset, footer);
   }
@@ -113,17 +159,19 @@ export function readTableParts(file: File, identity: Uint8Array): TableParts {
   }
   const place = new TablePlace(identity, header.number);
   const tailStart = footer.rangeTombstones.offset;
-  const tail = readExactly(file, tailStart, footerOffset - tailStart);
+  const tail = yield* bytesAt(tailStart, footerOffset - tailStart);
   const payload = (extent: PartExtent): Uint8Array =>
     payloadOf(path, tail, tailStart, extent, place);
 
   const properties = expect(path, footer.properties, decodeProperties(payload(footer.properties)));
+  yield undefined;
   const index = expect(
     path,
     footer.index,
     TableIndex.decode(payload(footer.index), HEADER_SIZE, tailStart),
   );
   const { filter: rule } = properties.settings;
+  yield undefined;
   const filter = optional(footer.filter, (extent) =>
     expect(path, extent, TableFilter.decode(payload(extent), rule, identity)),
   );
@@ -151,7 +199,7 @@ export function readTableParts(file: File, identity: Uint8Array): TableParts {
     filter,
     rangeTombstones,
     meta: metaOf(properties, size, footer.digest),
-    memorySize: memorySizeOf(index, footer),
+    memorySize: memorySizeOf(index.count, footer),
   };
 }
 
@@ -222,11 +270,20 @@ export function checkMeta(path: string, meta: TableMeta, actual: TableMeta): voi
 
 export function readExactly(file: File, offset: number, size: number): Uint8Array {
   const bytes = new Uint8Array(size);
-  const count = readTable(file, bytes, offset);
-  if (count !== size) {
+  checkWhole(file, bytes, offset, readTable(file, bytes, offset));
+  return bytes;
+}
+
+function* bytesAt(offset: number, size: number): Generator<PartsStep, Uint8Array, undefined> {
+  const target = new Uint8Array(size);
+  yield { target, offset };
+  return target;
+}
+
+function checkWhole(file: File, { length }: Uint8Array, offset: number, count: number): void {
+  if (count !== length) {
     throw new CorruptionError(file.path, offset + count, 'the table is cut short');
   }
-  return bytes;
 }
 
 function payloadOf(

@@ -160,9 +160,9 @@ export class TableIndex {
     return { offsets, sequences: this.#sequences, keys: this.#keys, keyStarts: this.#keyStarts };
   }
 
-  /** Of what is kept in memory, apart from the payload. */
-  get memorySize(): number {
-    return this.count * (8 + 8 + 4 + 4);
+  /** Bytes in memory of an index of so many blocks, apart from the payload. */
+  static memorySizeOf(count: number): number {
+    return count * (8 + 8 + 4 + 4);
   }
 
   /** The first block that may hold an entry at or behind the place (`key`, `sequence`); `count` if there is none. */

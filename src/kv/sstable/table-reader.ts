@@ -1,11 +1,11 @@
 /** Reads one table. */
 import { assert } from '../../base/assert.ts';
 import { CorruptionError } from '../../base/errors.ts';
-import type { FileSystem } from '../../io/file-system.ts';
+import type { File, FileSystem } from '../../io/file-system.ts';
 import type { Found } from '../entries/cursor.ts';
 import type { RangeTombstone } from '../entries/range-tombstones.ts';
 import type { TableMeta } from './table-meta.ts';
-import { findInBlock } from './block.ts';
+import { type Block, findInBlock } from './block.ts';
 import type { BlockCache } from './block-cache.ts';
 import { BlockSource } from './block-source.ts';
 import type { FilterAnswer, SoughtHash, TableFilter } from './filter-part.ts';
@@ -18,12 +18,19 @@ import {
   openTableFile,
   partsOf,
   readTableParts,
+  readTablePartsAsync,
   type TableImage,
   type TableParts,
 } from './table-file.ts';
 import type { TableIndex } from './table-index.ts';
 import type { TableOrigin } from './table-properties.ts';
 import { verifyTable } from './table-verifier.ts';
+
+/** Blocks of a table, from `first` on and before `end`. */
+export interface BlockRange {
+  readonly first: number;
+  readonly end: number;
+}
 
 /**
  * An open table. Reads throw `CORRUPT` with file and offset where bytes are not what was written. Index and filter are in
@@ -85,15 +92,31 @@ export class TableReader {
   ): TableReader {
     const file = openTableFile(fileSystem, path);
     try {
-      const size = file.size();
-      if (size !== meta.size) {
-        throw new CorruptionError(
-          path,
-          Math.min(size, meta.size),
-          `the table has ${size} bytes instead of ${meta.size}`,
-        );
-      }
+      checkSize(file, meta);
       const parts = image === undefined ? readTableParts(file, identity) : partsOf(image, meta);
+      checkMeta(path, meta, parts.meta);
+      const source = new BlockSource(file, parts.index, parts.place, cache, counters);
+      return new TableReader(fileSystem, path, meta, parts, source);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /** Does what `open` does without blocking, a part of the table at a time. */
+  static async openAsync(
+    fileSystem: FileSystem,
+    path: string,
+    meta: TableMeta,
+    identity: Uint8Array,
+    cache: BlockCache,
+    counters: ReadCounters,
+    pause: () => Promise<void>,
+  ): Promise<TableReader> {
+    const file = openTableFile(fileSystem, path);
+    try {
+      checkSize(file, meta);
+      const parts = await readTablePartsAsync(file, identity, pause);
       checkMeta(path, meta, parts.meta);
       const source = new BlockSource(file, parts.index, parts.place, cache, counters);
       return new TableReader(fileSystem, path, meta, parts, source);
@@ -128,6 +151,51 @@ export class TableReader {
     }
     if (ingestSequence >= 0) {
       found.sequence = ingestSequence;
+    }
+    return true;
+  }
+
+  /** The block that holds the newest version of `key`, if the table has any; undefined if filter or index rule it out. Reads nothing. */
+  blockOf(key: Uint8Array, hash: SoughtHash): number | undefined {
+    assert(this.#isOpen, 'a table is asked only while it is open');
+    this.#counters.tableGets += 1;
+    if (this.#filter !== undefined && this.#denies(this.#filter.ask(key, hash))) {
+      return undefined;
+    }
+    const index = this.#index.find(key, Number.MAX_SAFE_INTEGER);
+    return index === this.#index.count ? undefined : index;
+  }
+
+  /** The blocks that hold all keys from `start` up to `end`; undefined: to the last one. Reads nothing, and asks no filter. */
+  blocksOf(start: Uint8Array, end: Uint8Array | undefined): BlockRange {
+    assert(this.#isOpen, 'a table is asked only while it is open');
+    const { count } = this.#index;
+    const first = this.#index.find(start, Number.MAX_SAFE_INTEGER);
+    const last = end === undefined ? count : this.#index.find(end, Number.MAX_SAFE_INTEGER);
+    return { first, end: Math.min(count, last + 1) };
+  }
+
+  /** A block that the cache has, until the cache changes. */
+  cachedBlock(index: number): Block | undefined {
+    return this.#source.loadCached(index);
+  }
+
+  isCached(index: number): boolean {
+    return this.#source.isCached(index);
+  }
+
+  /** Any block, read without blocking if need be, in memory of its own. The table must stay open until it is there. */
+  blockAsync(index: number): Promise<Block> {
+    return this.#source.loadAsync(index);
+  }
+
+  /** Finds the newest version of `key` in the block that `blockOf` has named. */
+  findIn(block: Block, key: Uint8Array, found: Found): boolean {
+    if (!findInBlock(block, key, Number.MAX_SAFE_INTEGER, found)) {
+      return false;
+    }
+    if (this.#ingestSequence >= 0) {
+      found.sequence = this.#ingestSequence;
     }
     return true;
   }
@@ -186,6 +254,17 @@ export class TableReader {
     assert(this.#isOpen, 'a table is closed once');
     this.#isOpen = false;
     this.#source.close();
+  }
+}
+
+function checkSize(file: File, meta: TableMeta): void {
+  const size = file.size();
+  if (size !== meta.size) {
+    throw new CorruptionError(
+      file.path,
+      Math.min(size, meta.size),
+      `the table has ${size} bytes instead of ${meta.size}`,
+    );
   }
 }
 

@@ -27,7 +27,10 @@ interface Setup {
 }
 
 function setUp(): Setup {
-  const state = new ReadState([], new TableSet({ open: none, unused: none }, Levels.empty, 1));
+  const state = new ReadState(
+    [],
+    new TableSet({ open: none, openAsync: none, unused: none }, Levels.empty, 1),
+  );
   const options = { sizeTarget: 1024 * 1024, isShared: false };
   const tree = {
     memtables: new MemtableQueue(state, options, () => {}),

@@ -25,7 +25,10 @@ class Setup<Value> {
   readonly #state: ReadState;
 
   constructor(codec: ValueCodec<Value>) {
-    this.#state = new ReadState([], new TableSet({ open: none, unused: none }, Levels.empty, 1));
+    this.#state = new ReadState(
+      [],
+      new TableSet({ open: none, openAsync: none, unused: none }, Levels.empty, 1),
+    );
     const options = { sizeTarget: 8 * 1024 * 1024, isShared: false };
     const isStopped = (): boolean => this.isStopped;
     const tree = {

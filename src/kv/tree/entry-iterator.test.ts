@@ -43,7 +43,7 @@ function none(): never {
 }
 
 function noTables(): TableSet {
-  return new TableSet({ open: none, unused: none }, Levels.empty, 1);
+  return new TableSet({ open: none, openAsync: none, unused: none }, Levels.empty, 1);
 }
 
 /** Applies the writes; the states of the model are by sequence. */

@@ -58,7 +58,11 @@ function stateOf(rules: readonly FilterRule[], axis = POSTING) {
   const levels = Levels.from([metas.slice(1), metas.slice(0, 1)]);
   const open = (meta: TableMeta) =>
     openSample(fileSystem, meta, { path: `/${meta.number}.tbl`, cache, counters });
-  const tables = new TableSet({ open, unused: () => {} }, levels, 100);
+  const tables = new TableSet(
+    { open, openAsync: async (meta) => open(meta), unused: () => {} },
+    levels,
+    100,
+  );
   return { state: new ReadState([], tables), counters };
 }
 

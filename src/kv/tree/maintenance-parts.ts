@@ -24,6 +24,11 @@ export interface TreeOwner {
   flushed(sequence: number): void;
   /** Writers may find room now, or hear why there is none. */
   progress(): void;
+  /**
+   * A merge has met damage: what it would have merged stays as it is, for good, and other work goes on. For an owner who can make the tree again.
+   * May be told again and again.
+   */
+  damaged?(error: VarveError): void;
   /** The folder is lost, and nothing can be written to it any more. May be told again and again. */
   lost(error: VarveError): void;
 }

@@ -210,14 +210,15 @@ export class Maintenance {
 
   /**
    * Adds such tables, as written with `sequence`: every older write is in tables, and no newer one anywhere. `position`: of a store without
-   * a log, what its owner's own log is covered up to then. `installed` is called in the turn in which they show. Rejects with
-   * `applied: 'no'` if they surely never will, and removes them.
+   * a log, what its owner's own log is covered up to then, also where that gave no tables; `mark` binds it to that very log (`TreeOwner.markAt`).
+   * `installed` is called in the turn in which they show. Rejects with `applied: 'no'` if they surely never will, and removes them.
    */
   async addIngested(
     made: JobResult,
     sequence: number,
     position: number | undefined,
     installed: () => void,
+    mark?: Uint8Array,
   ): Promise<void> {
     const tables = made.tables.map((table) => ({ ...table, ingestSequence: sequence }));
     // Order: nothing is planned between choosing a level and its being known, or a merge could span the same place.
@@ -225,7 +226,7 @@ export class Maintenance {
     const change = (state: ManifestState): ManifestState => {
       const running = this.#running?.inputs.flat() ?? [];
       const level = levelForNew(this.#settings.compaction, state.levels, tables, running);
-      return arrived(state, tables, { level, sequence, position: position ?? 0 });
+      return arrived(state, tables, { level, sequence, position: position ?? 0, mark });
     };
     try {
       await this.#edit(made, change, installed, tables);
@@ -392,20 +393,14 @@ export class Maintenance {
   async #compact(plan: CompactionPlan): Promise<void> {
     const { background, snapshots, hidden } = this.#parts;
     const { inputs, outputLevel, deeper, grandparents } = plan;
+    const places = { inputs, outputLevel, deeper, grandparents };
+    const { tables: settings } = this.#settings;
     const sequences = snapshots.sequences();
     this.#running = plan;
     try {
       const made: JobResult = plan.isTrivialMove
         ? { ...NOTHING_MADE, tables: inputs.flat() }
-        : await background.run({
-            kind: 'compact',
-            settings: this.#settings.tables,
-            snapshots: sequences,
-            inputs,
-            outputLevel,
-            deeper,
-            grandparents,
-          });
+        : await background.run({ kind: 'compact', settings, snapshots: sequences, ...places });
       const change: ManifestChange = (state) => compacted(state, plan, made.tables);
       await this.#edit(made, change, () => {}, plan.isTrivialMove ? [] : made.tables);
       this.#manual.made(plan, made.tables);
@@ -418,11 +413,10 @@ export class Maintenance {
       }
       this.#compacting.succeeded();
     } catch (error) {
-      if (error instanceof VarveError && error.code === 'CORRUPT') {
-        this.#noteDamage(plan, error);
-        return;
+      if (!(error instanceof VarveError) || error.code !== 'CORRUPT') {
+        throw error;
       }
-      throw error;
+      this.#noteDamage(plan, error);
     } finally {
       this.#running = undefined;
     }
@@ -435,6 +429,7 @@ export class Maintenance {
     }
     this.#damage = error;
     this.#compactionFailed(error, 'final');
+    this.#parts.owner.damaged?.(error);
   }
 
   /** Changes what the store consists of; nothing of it shows before it is durable. `disposable`: tables that nobody wants if it fails. */

@@ -17,7 +17,10 @@ class Filling {
   #sequence = 0;
 
   constructor(sizeTarget: number) {
-    const state = new ReadState([], new TableSet({ open: none, unused: none }, Levels.empty, 1));
+    const state = new ReadState(
+      [],
+      new TableSet({ open: none, openAsync: none, unused: none }, Levels.empty, 1),
+    );
     this.queue = new MemtableQueue(state, { sizeTarget, isShared: false }, () => {});
   }
 

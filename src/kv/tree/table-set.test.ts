@@ -41,7 +41,11 @@ describe('the deleted ranges of all tables', () => {
     };
     const given = [table(1, 1), table(2, 0), table(3, 2)];
     const levels = Levels.empty.apply({ added: [{ level: 0, tables: given }], removed: [] });
-    const tables = new TableSet({ open, unused: () => {} }, levels, 10);
+    const tables = new TableSet(
+      { open, openAsync: async (meta) => open(meta), unused: () => {} },
+      levels,
+      10,
+    );
     const state = new ReadState([], tables);
     const ranges = tables.rangeTombstonesOf(tables.current);
     expect(new Set(read)).toEqual(new Set([1, 3]));
@@ -67,7 +71,11 @@ describe('the deleted ranges of all tables', () => {
       added: [{ level: 0, tables: [table(1, 1)] }],
       removed: [],
     });
-    const tables = new TableSet({ open, unused: () => {} }, before, 10);
+    const tables = new TableSet(
+      { open, openAsync: async (meta) => open(meta), unused: () => {} },
+      before,
+      10,
+    );
     const state = new ReadState([], tables);
     const pinned = state.pin(true);
     tables.install(before.apply({ added: [{ level: 0, tables: [table(2, 1)] }], removed: [1] }));
@@ -103,7 +111,11 @@ function scannedOften(levels: Levels): { readonly tables: TableSet; readonly tol
   const scanned = (): void => {
     told.push(charged);
   };
-  const tables = new TableSet({ open: openNothing, unused: () => {}, scanned }, levels, 10);
+  const tables = new TableSet(
+    { open: openNothing, openAsync: async () => openNothing(), unused: () => {}, scanned },
+    levels,
+    10,
+  );
   for (charged = 1; charged <= 100; charged += 1) {
     tables.chargeLevelZero(1);
   }

@@ -7,7 +7,7 @@ import { assert } from '../../base/assert.ts';
 import { closedError } from '../../base/errors.ts';
 import { LEVEL_COUNT, type Levels } from '../manifest/levels.ts';
 import { RangeTombstones } from '../entries/range-tombstones.ts';
-import type { TableImage } from '../sstable/table-file.ts';
+import { imageMemorySize, type TableImage } from '../sstable/table-file.ts';
 import type { TableReader } from '../sstable/table-reader.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 
@@ -25,6 +25,8 @@ export class TableHandle {
   /** Views that hold it. */
   viewCount = 0;
   rangeTombstones: RangeTombstones | undefined;
+  /** Being opened without blocking. */
+  opening: Promise<void> | undefined;
 
   constructor(meta: TableMeta) {
     this.meta = meta;
@@ -38,6 +40,8 @@ export class TableView {
   /** The deepest level that holds anything, plus one. */
   readonly depth: number;
   readonly hasRangeTombstones: boolean;
+  /** Deletions of single keys or of ranges. */
+  readonly hasDeletions: boolean;
   /** Bytes that merging level 0 would read, about; 0 if scans would gain nothing by it. */
   readonly mergeSize: number;
   /** Of all its tables, once they have been asked for. */
@@ -54,6 +58,9 @@ export class TableView {
     this.hasRangeTombstones = handles.some((level) =>
       level.some(({ meta }) => meta.rangeDeleteCount > 0),
     );
+    this.hasDeletions =
+      this.hasRangeTombstones ||
+      handles.some((level) => level.some(({ meta }) => meta.deleteCount > 0));
   }
 }
 
@@ -65,6 +72,8 @@ const BLOCK_CHARGE = 16 * 1024;
 
 export interface TableSetParts {
   readonly open: (meta: TableMeta, image?: TableImage) => TableReader;
+  /** The same without blocking. */
+  readonly openAsync: (meta: TableMeta) => Promise<TableReader>;
   /** The table is in no view any more, and its reader is closed. */
   readonly unused: (meta: TableMeta) => void;
   /** `isScanned` has become true. */
@@ -82,6 +91,7 @@ export class TableSet {
   #isClosed = false;
   /** What scans have cost since level 0 last changed. */
   #charge = 0;
+  #version = 0;
 
   constructor(parts: TableSetParts, levels: Levels, openCountMax: number) {
     this.#parts = parts;
@@ -91,6 +101,20 @@ export class TableSet {
 
   get current(): TableView {
     return this.#current;
+  }
+
+  /** Grows by one whenever tables are installed. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Bytes of filters and indexes in memory, of open tables and of those whose images are there. */
+  get memorySize(): number {
+    return this.#opened.reduce(
+      (sum, { reader, image }) =>
+        sum + (reader?.memorySize ?? (image === undefined ? 0 : imageMemorySize(image))),
+      0,
+    );
   }
 
   get openCount(): number {
@@ -108,6 +132,7 @@ export class TableSet {
   install(levels: Levels, images: readonly TableImage[] = []): void {
     const before = this.#current;
     this.#current = this.#makeView(levels);
+    this.#version += 1;
     for (const image of images) {
       const handle = this.handle(image.footer.number);
       this.#makeRoom();
@@ -161,6 +186,39 @@ export class TableSet {
   reader(handle: TableHandle): TableReader {
     handle.isRecent = true;
     return handle.reader ?? this.#open(handle);
+  }
+
+  /** The same if nothing of the table has to be read for it. */
+  readerInMemory(handle: TableHandle): TableReader | undefined {
+    return handle.reader === undefined && handle.image === undefined
+      ? undefined
+      : this.reader(handle);
+  }
+
+  /** Opens a table of a pinned view without blocking. It stays open if the caller counts as a cursor on it. */
+  async openAhead(handle: TableHandle): Promise<void> {
+    if (handle.reader === undefined && handle.image === undefined) {
+      handle.opening ??= this.#openAsync(handle).finally(() => {
+        handle.opening = undefined;
+      });
+      await handle.opening;
+    }
+  }
+
+  async #openAsync(handle: TableHandle): Promise<void> {
+    this.checkOpen();
+    const reader = await this.#parts.openAsync(handle.meta);
+    assert(this.#isClosed || handle.viewCount > 0, 'who waits for a table has pinned its view');
+    if (this.#isClosed || handle.reader !== undefined) {
+      // Somebody who doesn't wait has opened it meanwhile, or nobody is to read it any more.
+      reader.close();
+      this.checkOpen();
+      return;
+    }
+    this.#makeRoom();
+    handle.reader = reader;
+    handle.isRecent = true;
+    this.#opened.push(handle);
   }
 
   /** Deleted ranges of a table. */

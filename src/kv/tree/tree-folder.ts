@@ -10,7 +10,7 @@ import {
   type FolderOptions,
   replaceManifest,
 } from '../manifest/manifest-store.ts';
-import type { OrphanPlan } from '../manifest/orphans.ts';
+import type { OrphanPlan, Strangers } from '../manifest/orphans.ts';
 import { tablesDirectory } from '../sstable/names.ts';
 
 export interface OpenedFolder {
@@ -23,6 +23,7 @@ export interface OpenedFolder {
   readonly plan: OrphanPlan | undefined;
   /** Why a tree that is made again from elsewhere was emptied. */
   readonly discarded: string | undefined;
+  readonly strangers: Strangers | undefined;
 }
 
 /** A log in the tree's own folder. A tree that has one is never emptied: nothing else could fill it again. */
@@ -33,25 +34,31 @@ export interface FolderLog {
   check(): void;
 }
 
-export interface TreeFolderOptions extends Pick<FolderOptions, 'readOnly' | 'logHoldsWrites'> {
+export interface TreeFolderOptions extends Pick<
+  FolderOptions,
+  'readOnly' | 'logHoldsWrites' | 'strangers'
+> {
   /** Make a tree where there is none. */
   readonly create: boolean;
   readonly log?: FolderLog;
+  /** What the manifest of a tree that is made now keeps for its owner: at most `OWNER_DATA_SIZE_MAX` bytes. */
+  readonly ownerData?: Uint8Array;
 }
 
 /** The folder must be locked. Throws what `checkFolder` throws, and `NOT_A_STORE`. */
 export function openTreeFolder(
   { fileSystem, random }: { readonly fileSystem: FileSystem; readonly random: Random },
   directory: string,
-  { create, log, ...options }: TreeFolderOptions,
+  { create, log, ownerData = new Uint8Array(0), ...options }: TreeFolderOptions,
 ): OpenedFolder {
   const check = checkFolder(fileSystem, directory, { ...options, log: log !== undefined });
+  const { strangers } = options;
   let discarded: string | undefined;
   switch (check.outcome) {
     case 'intact': {
       const { state, nextTableNumber, plan } = check;
       log?.check();
-      return { directory, state, nextTableNumber, isNew: false, plan, discarded };
+      return { directory, state, nextTableNumber, isNew: false, plan, discarded, strangers };
     }
     case 'new':
       if (!create || options.readOnly === true) {
@@ -63,7 +70,7 @@ export function openTreeFolder(
       }
       break;
     case 'discarded':
-      discardTables(fileSystem, directory);
+      discardTables(fileSystem, directory, { strangers });
       reached('discarded a store without a log');
       discarded = check.reason.message;
       break;
@@ -74,8 +81,8 @@ export function openTreeFolder(
   log?.create(identity);
   fileSystem.makeDirectory(tablesDirectory(directory));
   fileSystem.syncDirectory(directory);
-  const state = emptyManifest({ identity, hasLog: log !== undefined });
+  const state = emptyManifest({ identity, ownerData, hasLog: log !== undefined });
   replaceManifest(fileSystem, directory, encodeManifest(state));
   const { nextTableNumber } = state;
-  return { directory, state, nextTableNumber, isNew: true, plan: undefined, discarded };
+  return { directory, state, nextTableNumber, isNew: true, plan: undefined, discarded, strangers };
 }

@@ -13,6 +13,7 @@ import { tablesDirectory } from '../sstable/names.ts';
 import type { EntryBounds } from './entry-iterator.ts';
 import type { TreeOwner } from './maintenance-parts.ts';
 import { openTree, type Tree, type TreeSettings } from './tree.ts';
+import type { TreeFolderOptions } from './tree-folder.ts';
 
 const DIRECTORY = '/store/derived';
 const everything: EntryBounds = { start: new Uint8Array(0), end: undefined };
@@ -57,6 +58,7 @@ function open(
   fileSystem: SimulatedFileSystem,
   owner: Partial<TreeOwner> = {},
   changed: Partial<TreeSettings> = {},
+  options: Omit<TreeFolderOptions, 'readOnly'> = { create: true },
 ): Tree {
   const parts = {
     fileSystem,
@@ -64,7 +66,7 @@ function open(
     clock: new SimulatedClock(),
     random: new SeededRandom(1),
     logger: () => {},
-    source: { inline: { entries: postings }, named: undefined },
+    source: { inline: { entries: postings }, worker: undefined },
     threads: {
       usesThreads: false,
       goInline: undefined,
@@ -72,7 +74,8 @@ function open(
       namedFileSystem: undefined,
     },
   };
-  return openTree(parts, DIRECTORY, { ...settings, ...changed }, { ...silent, ...owner });
+  const given = { ...settings, ...changed };
+  return openTree(parts, DIRECTORY, given, { ...silent, ...owner }, options);
 }
 
 /** Opens a tree that has nothing to be given back. */
@@ -265,6 +268,28 @@ describe('a tree', () => {
     }
   });
 
+  it("keeps its owner's bytes in the manifest, whatever else changes there", async () => {
+    const fileSystem = disk();
+    const ownerData = Uint8Array.of(1, 2, 3);
+    const tree = open(fileSystem, {}, {}, { create: true, ownerData });
+    tree.start();
+    expect(tree.state.ownerData).toEqual(ownerData);
+    fill(tree);
+    await tree.maintenance.flush();
+    await tree.maintenance.settled();
+    expect(tree.state.edit).toBeGreaterThan(3);
+    await tree.close();
+    const other = Uint8Array.of(9);
+    const again = open(fileSystem, {}, {}, { create: true, ownerData: other });
+    expect(again.state.ownerData).toEqual(ownerData);
+    again.start();
+    await again.discard();
+    // One that is made again is made with what is given then.
+    const third = open(fileSystem, {}, {}, { create: true, ownerData: other });
+    expect(third.state.ownerData).toEqual(other);
+    await third.close();
+  });
+
   it('takes tables made from sorted entries, as written at a given sequence and position', async () => {
     const fileSystem = disk();
     const tree = started(fileSystem);
@@ -294,6 +319,39 @@ describe('a tree', () => {
       expect(await one.verify()).toMatchObject({ ok: true, entries: 202 });
     }
     expect(get(tree, 8, 'k100')).toBe('newest');
+    await again.close();
+    await tree.close();
+  });
+
+  it('says with tables that are added which log they are of, and goes on where a stretch of it gives none', async () => {
+    const fileSystem = disk();
+    const tree = started(fileSystem);
+    const mark = new Uint8Array(32).fill(7);
+    const build = { from: 0, to: 20 };
+    const made = await tree.maintenance.makeBuilt(build);
+    await tree.maintenance.addIngested(made, 1, 20, () => {}, mark);
+    const stretches = (): unknown[] => [...tree.state.levels].map(({ stretch }) => stretch);
+    expect(stretches()).toEqual([build]);
+    expect(tree.state).toMatchObject({ flushedPosition: 20, flushedMark: mark });
+    const later = Uint8Array.of(9);
+    const padded = new Uint8Array(32);
+    padded[0] = 9;
+    const nothing = await tree.maintenance.makeBuilt({ from: 20, to: 20 });
+    expect(nothing.tables).toEqual([]);
+    await tree.maintenance.addIngested(nothing, 2, 45, () => {}, later);
+    const again = open(fileSystem.clone());
+    for (const { state } of [tree, again]) {
+      expect(state).toMatchObject({ flushedPosition: 45, flushedMark: padded });
+      expect(state.levels.tableCount).toBe(1);
+    }
+    // A failure leaves both as they were, or takes them back.
+    fileSystem.faults.failAt(fileSystem.operations + 2, 'EIO');
+    const failed = tree.maintenance.addIngested(nothing, 3, 60, () => {}, mark);
+    await expect(failed).rejects.toMatchObject({ applied: 'no' });
+    expect(tree.state).toMatchObject({ flushedPosition: 45, flushedMark: padded });
+    const more = await tree.maintenance.makeBuilt({ from: 45, to: 50 });
+    await tree.maintenance.addIngested(more, 4, 50, () => {}, mark);
+    expect(stretches()).toContainEqual({ from: 45, to: 50 });
     await again.close();
     await tree.close();
   });

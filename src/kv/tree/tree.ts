@@ -14,8 +14,8 @@ import type { Logger } from '../../base/logger.ts';
 import type { Random } from '../../base/random.ts';
 import type { Clock } from '../../io/clock.ts';
 import type { FileSystem, HeldDirectory } from '../../io/file-system.ts';
-import type { ComponentModule } from '../../io/component.ts';
 import type { ThreadChoice } from '../../io/thread-choice.ts';
+import type { WorkerFile } from '../../io/worker-modules.ts';
 import type { Background } from '../compaction/background.ts';
 import { inlineBackground, InlineJobs } from '../compaction/inline-background.ts';
 import { CountedTableNumbers } from '../compaction/table-numbers.ts';
@@ -32,12 +32,14 @@ import { ReadCounters } from '../sstable/read-counters.ts';
 import { readKeyCount, type TableImage } from '../sstable/table-file.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
 import { TableReader } from '../sstable/table-reader.ts';
+import { DirectLookups } from './direct-lookups.ts';
 import { type EntryBounds, EntryIterator } from './entry-iterator.ts';
 import { HiddenVersions } from './hidden-versions.ts';
 import { Maintenance } from './maintenance.ts';
 import type { MaintenanceSettings, TreeOwner } from './maintenance-parts.ts';
 import { MemtableQueue } from './memtable-queue.ts';
 import { OpenIterators } from './open-iterators.ts';
+import { openTables, type OpenTablesOptions } from './open-tables.ts';
 import { ReadState } from './read-state.ts';
 import { SnapshotList } from './snapshot-list.ts';
 import { TableSet } from './table-set.ts';
@@ -57,10 +59,10 @@ export interface TreeParts {
   readonly source?: TreeSource;
 }
 
-/** One source in two forms: an object for this thread, and its module's name for another one. */
+/** One source in two forms: an object for this thread, and the program of another one that has such an object. */
 export interface TreeSource {
   readonly inline: TableSource;
-  readonly named: ComponentModule | undefined;
+  readonly worker: WorkerFile | undefined;
 }
 
 export interface TreeSettings extends MaintenanceSettings {
@@ -108,6 +110,8 @@ export class Tree {
   readonly #cache: BlockCache;
   readonly #counters = new ReadCounters();
   readonly #reads: ReadState;
+  /** For an owner who must not read files where it decides. */
+  readonly lookups: DirectLookups;
 
   /** Reads work at once. Nothing is changed on disk, and `owner` is told nothing, before `start`. */
   constructor(parts: TreeParts, settings: TreeSettings, folder: OpenedFolder, owner: TreeOwner) {
@@ -121,11 +125,13 @@ export class Tree {
     const schedule = (): void => this.maintenance.schedule();
     const access = {
       open: (meta: TableMeta, image?: TableImage) => this.#openTable(meta, image),
+      openAsync: (meta: TableMeta) => this.#openTableAsync(meta),
       unused: (meta: TableMeta) => this.maintenance.discard([meta]),
       scanned: schedule,
     };
     this.tables = new TableSet(access, state.levels, settings.openCountMax);
     this.#reads = new ReadState([], this.tables);
+    this.lookups = new DirectLookups(this.#reads, this.tables);
     this.memtables = new MemtableQueue(
       this.#reads,
       { sizeTarget: settings.compaction.memtableSize, isShared: usesThreads },
@@ -196,6 +202,29 @@ export class Tree {
     );
   }
 
+  /** Grows whenever other tables than before are read: answers that name the same one are of the same tables. */
+  get version(): number {
+    return this.tables.version;
+  }
+
+  /** Bytes of filters and indexes in memory. They have no bound but the number of tables that may be open. */
+  get tableMemory(): number {
+    return this.tables.memorySize;
+  }
+
+  /** Gives blocks in memory another bound; those above it are dropped at once. No more than the first one is of use. */
+  resizeCache(size: number): void {
+    this.#cache.resize(size);
+  }
+
+  /**
+   * Opens all tables, so that direct lookups find them in memory, if as many may be open. Rejects with `CORRUPT` where one is not what the manifest
+   * says, with `ABORTED`, and with `CLOSED` if the tree is closed meanwhile.
+   */
+  openTables(options: OpenTablesOptions = {}): Promise<void> {
+    return openTables(this.tables, this.#parts.clock, options);
+  }
+
   /** Reads every table to its end. Rejects with `ABORTED`, and with `CLOSED` if the tree is closed meanwhile. */
   verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     return verifyTables(this.tables, this.#parts.clock, options);
@@ -226,17 +255,25 @@ export class Tree {
   /** Ends what is under way. What is only in memory is lost: `maintenance.flushRest` comes before, for those who want to keep it. */
   async close(): Promise<void> {
     this.iterators.closeAll();
+    const answered = this.lookups.close();
     try {
       await this.maintenance.close();
     } finally {
+      // Order: no file is closed that is being read.
+      await answered;
       this.tables.close();
     }
   }
 
-  /** Closes the tree and removes its files: everything in it can be made again. */
+  /**
+   * Closes the tree and removes its files: everything in it can be made again, in the same folder. Work that is under way ends; files that are gone
+   * are no hindrance, nor are those that can't be known again, if strangers are set aside.
+   */
   async discard(): Promise<void> {
+    const { directory, strangers } = this.folder;
+    const { identity } = this.state;
     await this.close();
-    discardTables(this.#parts.fileSystem, this.folder.directory);
+    discardTables(this.#parts.fileSystem, directory, { identity, strangers });
   }
 
   #readers(): number[] {
@@ -253,6 +290,28 @@ export class Tree {
     const cache = this.#cache;
     try {
       return TableReader.open(fileSystem, path, meta, identity, cache, this.#counters, image);
+    } catch (error) {
+      throw this.isReadOnly ? asReplaced(error, path) : error;
+    }
+  }
+
+  async #openTableAsync(meta: TableMeta): Promise<TableReader> {
+    const { fileSystem, clock } = this.#parts;
+    const { directory, state } = this.folder;
+    const { identity } = state;
+    const path = tablePath(directory, meta.number);
+    const cache = this.#cache;
+    const pause = (): Promise<void> => clock.pause();
+    try {
+      return await TableReader.openAsync(
+        fileSystem,
+        path,
+        meta,
+        identity,
+        cache,
+        this.#counters,
+        pause,
+      );
     } catch (error) {
       throw this.isReadOnly ? asReplaced(error, path) : error;
     }
@@ -290,7 +349,7 @@ function startBackground(
     return new WatchedBackground(inlineBackground(inlineParts, clock), lost);
   }
   const startInline: StartJobs = (report) => new InlineJobs(inlineParts, clock, report);
-  const place = { directory, identity, held, numbers: numbers.words, source: source?.named };
+  const place = { directory, identity, held, numbers: numbers.words, worker: source?.worker };
   const background = threadBackground({ ...place, threads, startInline });
   return new WatchedBackground(background, lost);
 }

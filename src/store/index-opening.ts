@@ -1,0 +1,284 @@
+/** Log and derived data of a folder, opened together: each tells the other how much of it can be believed. */
+import { checkAborted } from '../base/aborted.ts';
+import { CorruptionError, isShortage, VarveError } from '../base/errors.ts';
+import { reached } from '../base/reached.ts';
+import { DerivedIndex } from '../derived/derived-index.ts';
+import type { IndexTree } from '../derived/index-tree.ts';
+import { addRun } from '../derived/indexer.ts';
+import {
+  DERIVED_DIRECTORY_NAME,
+  IndexFolder,
+  type IndexFolderParts,
+} from '../derived/open-index.ts';
+import { type IndexSettings, indexSettings } from '../derived/settings.ts';
+import { SECRET_SIZE } from '../derived/format.ts';
+import { joinPath } from '../io/path.ts';
+import { KnownPositionError } from '../journal/known-position.ts';
+import { inspectJournal, type OpenedJournal } from '../journal/recovery.ts';
+import { EventLog } from '../log/event-log.ts';
+import { LogEncoder } from '../log/log-encoder.ts';
+import { recordsOf } from '../log/log-range.ts';
+import { RecordView } from '../log/record-view.ts';
+import type { StoreIdentity } from './identity.ts';
+import type { ResolvedOptions } from './options.ts';
+import { LOG_DIRECTORY_NAME, QUARANTINE_DIRECTORY_NAME } from './store-folder.ts';
+
+export interface IndexOpeningParts extends Omit<
+  IndexFolderParts,
+  'quarantineDirectory' | 'storeIdentity'
+> {
+  readonly identity: StoreIdentity;
+}
+
+export interface OpenedParts {
+  readonly recovered: OpenedJournal;
+  readonly encoder: LogEncoder;
+  readonly log: EventLog;
+  readonly index: DerivedIndex;
+  /** Of the last event; 0 if there is none. */
+  readonly lastTime: number;
+}
+
+/** The log as it was looked at, before anything is changed. */
+interface LookedAt {
+  readonly encoder: LogEncoder;
+  readonly journal: OpenedJournal;
+  /** First position of the newest segment. */
+  readonly newestSegment: number;
+  readonly repair: () => OpenedJournal;
+  readonly log: EventLog;
+}
+
+/** Memory of an event that isn't in the tree, at most, about. */
+const TAIL_SIZE_PER_EVENT = 160;
+
+export class IndexOpening {
+  readonly #parts: IndexOpeningParts;
+  readonly #options: ResolvedOptions;
+  readonly #settings: IndexSettings;
+  readonly #folder: IndexFolder;
+  #tree: IndexTree | undefined;
+  #index: DerivedIndex | undefined;
+  #isStarted = false;
+  /** What is given back if the store is not made. */
+  readonly #closing: (() => void)[] = [];
+
+  constructor(parts: IndexOpeningParts, options: ResolvedOptions) {
+    const { directory, identity } = parts;
+    this.#parts = parts;
+    this.#options = options;
+    this.#settings = indexSettings(options.indexMemoryBytes, options.readOnly);
+    const quarantineDirectory = joinPath(directory, QUARANTINE_DIRECTORY_NAME);
+    this.#folder = new IndexFolder(
+      { ...parts, quarantineDirectory, storeIdentity: identity.bytes },
+      this.#settings,
+      {
+        lost: () => {
+          // The log's writer notices the same, and ends writing.
+        },
+        damaged: (error) => this.#index?.noteDamage(error),
+      },
+    );
+  }
+
+  /**
+   * Order: everything is checked before the log is changed, and a run is made only of what is durable: of full segments before the log's end is
+   * made so. What the tree doesn't cover then goes into memory.
+   */
+  async open(): Promise<OpenedParts> {
+    this.#tree = await this.#folder.openExisting();
+    const looked = await this.#lookAtLog();
+    const end = looked.journal.end.position;
+    const { generationCount, readOnly } = this.#settings;
+    if (!readOnly && end - (this.#tree?.covered ?? 0) > generationCount) {
+      await this.#catchUp(looked.log, looked.newestSegment, end);
+    }
+    const index = this.#makeIndex();
+    const lastTime = await this.#replay(index, looked.log, end);
+    looked.log.close();
+    const recovered = looked.repair();
+    const log = this.#logOf(recovered);
+    this.#closing.push(() => recovered.active?.file.close());
+    if (!readOnly) {
+      this.#tree ??= this.#folder.make(index.secret);
+      // The catch-up has started it.
+      this.#start(this.#tree);
+      index.adopt(this.#tree);
+    }
+    return { recovered, encoder: looked.encoder, log, index, lastTime };
+  }
+
+  /** Gives back everything that was opened, if the store is not made. */
+  async closingIfItFails<Store>(make: () => Promise<Store>): Promise<Store> {
+    try {
+      return await make();
+    } catch (error) {
+      for (const close of this.#closing) {
+        close();
+      }
+      // What failed first is what the caller hears.
+      await this.#index?.close().catch(() => {});
+      await this.#tree?.tree.close().catch(() => {});
+      throw error;
+    }
+  }
+
+  #makeIndex(): DerivedIndex {
+    const { clock, logger, random } = this.#parts;
+    const secret = this.#tree?.secret ?? new Uint8Array(SECRET_SIZE);
+    if (this.#tree === undefined) {
+      random.fill(secret);
+    }
+    const replace = (tree: IndexTree): Promise<IndexTree> => this.#replaceOpen(tree);
+    const parts = { clock, logger, secret, replace };
+    this.#index = new DerivedIndex(parts, this.#settings, this.#tree);
+    return this.#index;
+  }
+
+  async #lookAtLog(): Promise<LookedAt> {
+    try {
+      return this.#look();
+    } catch (error) {
+      if (!(error instanceof KnownPositionError)) {
+        throw error;
+      }
+      if (error.refusal === 'shorter') {
+        throw this.#lostEvents(error);
+      }
+      reached('derived data of another log was set aside');
+      this.#tree = await this.#folder.replace(this.#tree!, error, undefined);
+      return this.#look();
+    }
+  }
+
+  #look(): LookedAt {
+    const { fileSystem, directory, identity } = this.#parts;
+    const encoder = new LogEncoder();
+    const place = {
+      fileSystem,
+      directory: joinPath(directory, LOG_DIRECTORY_NAME),
+      identity: identity.bytes,
+      encoder,
+      known: this.#tree?.known,
+      // What the tree doesn't cover is read for it, or into memory, with all checks.
+      passesSealed: true,
+      quarantineDirectory: joinPath(directory, QUARANTINE_DIRECTORY_NAME),
+    };
+    const { found, newestSegment, repair } = inspectJournal(place);
+    const log = this.#logOf(found);
+    const looked = { encoder, journal: found, newestSegment, log };
+    return { ...looked, repair: this.#settings.readOnly ? () => found : repair };
+  }
+
+  #logOf({ segments }: OpenedJournal): EventLog {
+    const { fileSystem, directory, identity } = this.#parts;
+    const place = {
+      directory: joinPath(directory, LOG_DIRECTORY_NAME),
+      identity: identity.bytes,
+    };
+    const log = new EventLog(fileSystem, place, segments, this.#options.maxOpenFiles);
+    this.#closing.push(() => log.close());
+    return log;
+  }
+
+  /** A tree is written only from what is durable: events that it knows have been in the log. */
+  #lostEvents(error: KnownPositionError): CorruptionError {
+    const derived = joinPath(this.#parts.directory, DERIVED_DIRECTORY_NAME);
+    const covered = this.#tree!.covered;
+    const { position } = error;
+    return new CorruptionError(
+      error.file ?? this.#parts.directory,
+      error.offset,
+      `the log ends before position ${String(position)}, and derived data was made from events up to position ${covered - 1}: they are lost. Put the log back; or move ${derived} away, to accept the log without them`,
+      error,
+      position,
+    );
+  }
+
+  /** Has runs made of full segments. */
+  async #catchUp(log: EventLog, to: number, end: number): Promise<void> {
+    this.#tree ??= this.#folder.make(undefined);
+    const tree = this.#tree;
+    this.#start(tree);
+    if (tree.covered >= to) {
+      return;
+    }
+    const { runCount, memorySize } = this.#settings;
+    const { onProgress, signal } = this.#options;
+    reached('derived data was made at open');
+    this.#report('Derived data is made from the log.', tree.covered, end);
+    while (tree.covered < to) {
+      checkAborted(signal);
+      const { covered } = tree;
+      const wanted = covered + runCount;
+      try {
+        await addRun(tree, log, covered, wanted >= to ? to : log.borderAtOrBehind(wanted));
+      } catch (error) {
+        const fits = (end - tree.covered) * TAIL_SIZE_PER_EVENT < memorySize / 2;
+        if (!isShortage(error) || !fits) {
+          throw error;
+        }
+        // Memory takes the rest, and it is tried again while the store is open.
+        this.#report('Derived data can not be written now.', tree.covered, end, error);
+        return;
+      }
+      onProgress?.({ phase: 'index', positions: tree.covered, positionsTotal: end });
+    }
+  }
+
+  #start(tree: IndexTree): void {
+    if (!this.#isStarted) {
+      this.#isStarted = true;
+      tree.tree.start();
+    }
+  }
+
+  #report(message: string, position: number, end: number, cause?: unknown): void {
+    const details = { position, end, ...(cause === undefined ? {} : { cause }) };
+    const level = cause === undefined ? 'info' : 'warn';
+    this.#parts.logger({ level, event: 'index-rebuilt', message, details });
+  }
+
+  /** Returns the time of the last event, 0 if there is none. */
+  async #replay(index: DerivedIndex, log: EventLog, end: number): Promise<number> {
+    const { fileSystem, clock } = this.#parts;
+    const from = index.tail.end;
+    let lastTime = 0;
+    for (const record of from < end ? recordsOf(fileSystem, log.rangeOf(from, end)) : []) {
+      if (record === undefined) {
+        await clock.pause();
+        continue;
+      }
+      const problem = index.replay(record);
+      if (problem !== undefined) {
+        throw new CorruptionError(
+          record.file,
+          record.fileOffset,
+          problem,
+          undefined,
+          record.position,
+        );
+      }
+      lastTime = record.time;
+    }
+    if (from === end && end > 0) {
+      const record = new RecordView();
+      log.readRecord(end - 1, record, false);
+      lastTime = record.time;
+    }
+    return lastTime;
+  }
+
+  async #replaceOpen(tree: IndexTree): Promise<IndexTree> {
+    const reason = 'damage was found while it was in use';
+    const replaced = await this.#folder.replace(tree, reason, tree.secret);
+    if (replaced === undefined) {
+      throw new VarveError(
+        'UNAVAILABLE',
+        'Derived data is damaged, and nothing may be written here.',
+      );
+    }
+    replaced.tree.start();
+    return replaced;
+  }
+}
