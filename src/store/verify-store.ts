@@ -1,0 +1,125 @@
+/** What verifying a store means, open or not: the log by itself, and what was derived from it against the log. */
+import { checkAborted } from '../base/aborted.ts';
+import { asVarveError, CorruptionError } from '../base/errors.ts';
+import type { Random } from '../base/random.ts';
+import { DerivedCheck, type DerivedProblem, type DerivedReport } from '../derived/check-derived.ts';
+import type { IndexTree } from '../derived/index-tree.ts';
+import { DERIVED_DIRECTORY_NAME, IndexFolder } from '../derived/open-index.ts';
+import { indexSettings } from '../derived/settings.ts';
+import type { FileSystem } from '../io/file-system.ts';
+import { joinPath } from '../io/path.ts';
+import { type AuditOptions, type AuditParts, auditLog } from '../log/audit.ts';
+import type { StoreReport } from './contract.ts';
+import { defaults } from './options.ts';
+import { QUARANTINE_DIRECTORY_NAME } from './store-folder.ts';
+
+export interface VerifyParts extends AuditParts {
+  readonly random: Random;
+}
+
+/** Derived data to be checked. */
+interface Checked {
+  readonly index: IndexTree;
+  readonly isCurrent: () => boolean;
+}
+
+/** `derived`: read first, as it is at the call; the log then, up to there at least. */
+export async function verifyStore(
+  parts: VerifyParts,
+  options: AuditOptions,
+  derived: Checked | undefined,
+): Promise<StoreReport> {
+  if (derived === undefined) {
+    return { ...(await auditLog(parts, options)), derived: undefined };
+  }
+  const { index, isCurrent } = derived;
+  const checkContinue = (): void => {
+    options.checkContinue?.();
+    checkAborted(options.signal);
+  };
+  const check = new DerivedCheck(index, parts.random, {
+    clock: parts.clock,
+    checkContinue,
+    isCurrent,
+  });
+  await check.walkTables();
+  const report = await auditLog(parts, {
+    ...options,
+    onRecord: (record) => check.addRecord(record),
+  });
+  return { ...report, derived: check.report() };
+}
+
+/** Does the same in a store that nobody has open. */
+export async function verifyClosedStore(
+  parts: VerifyParts,
+  options: AuditOptions,
+  directory: string,
+): Promise<StoreReport> {
+  let problem: DerivedProblem | undefined;
+  const folder = folderToCheck(parts, directory, (cause) => {
+    problem = problemOf(cause, joinPath(directory, DERIVED_DIRECTORY_NAME));
+  });
+  const index = await folder?.openExisting();
+  if (index === undefined) {
+    const report = await auditLog(parts, options);
+    return { ...report, derived: problem && unusable(problem) };
+  }
+  try {
+    return await verifyStore(parts, options, { index, isCurrent: () => true });
+  } finally {
+    await index.tree.close();
+  }
+}
+
+/** Undefined if there is nothing in it. */
+function folderToCheck(
+  parts: VerifyParts,
+  directory: string,
+  unused: (cause: unknown) => void,
+): IndexFolder | undefined {
+  const { fileSystem, identity } = parts;
+  if (isEmpty(fileSystem, joinPath(directory, DERIVED_DIRECTORY_NAME))) {
+    return undefined;
+  }
+  return new IndexFolder(
+    {
+      ...parts,
+      held: undefined,
+      threads: { usesThreads: false, goInline: undefined, workers: {}, namedFileSystem: undefined },
+      logger: ({ details }) => unused(details?.['cause']),
+      directory,
+      quarantineDirectory: joinPath(directory, QUARANTINE_DIRECTORY_NAME),
+      storeIdentity: identity,
+    },
+    indexSettings(defaults.indexMemoryBytes, true),
+    { lost: () => {}, damaged: () => {} },
+  );
+}
+
+/** An open that was interrupted leaves folders without a file. */
+function isEmpty(fileSystem: FileSystem, directory: string): boolean {
+  return (
+    fileSystem.stat(directory)?.kind === 'directory' &&
+    fileSystem
+      .list(directory)
+      .every(
+        ({ name, kind }) =>
+          kind === 'directory' && fileSystem.list(joinPath(directory, name)).length === 0,
+      )
+  );
+}
+
+function problemOf(cause: unknown, directory: string): DerivedProblem {
+  if (cause instanceof CorruptionError) {
+    const { reason, file, offset } = cause;
+    return { what: reason, entries: 'tables', file, ...(offset === undefined ? {} : { offset }) };
+  }
+  const what =
+    typeof cause === 'string' ? cause : asVarveError(cause, 'it can not be read').message;
+  return { what, entries: 'tables', file: directory };
+}
+
+function unusable(problem: DerivedProblem): DerivedReport {
+  return { ok: false, covered: 0, entries: 0, problems: [problem], problemCount: 1 };
+}
