@@ -80,6 +80,29 @@ export class IndexCopy {
   }
 }
 
+/** Copies derived data that nobody has open to a folder where none is, byte by byte. Returns how many bytes that are. */
+export async function copyClosedIndex(
+  fileSystem: FileSystem,
+  source: string,
+  target: string,
+  between: () => Promise<void>,
+): Promise<number> {
+  const state = stateOf(fileSystem, source);
+  if (state === undefined) {
+    return 0;
+  }
+  makeFolders(fileSystem, tablesDirectory(target));
+  let size = 0;
+  for (const { number, size: tableSize } of state.levels) {
+    const path = tablePath(target, number);
+    await linkOrCopy(fileSystem, tablePath(source, number), path, between, false);
+    size += tableSize;
+  }
+  fileSystem.syncDirectory(tablesDirectory(target));
+  replaceManifest(fileSystem, target, encodeManifest(state));
+  return size;
+}
+
 /** Numbers of tables that are there already. What is of no use for this copy is removed. */
 function prepareTarget(
   fileSystem: FileSystem,

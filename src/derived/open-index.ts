@@ -95,6 +95,13 @@ export class IndexFolder {
     }
   }
 
+  /** Removes what is there. What isn't ours is moved away. */
+  discard(): void {
+    if (this.#parts.fileSystem.stat(this.#directory) !== undefined) {
+      this.#setAside();
+    }
+  }
+
   /** An empty tree, where there is none. `secret`: hashes in memory were made with it. */
   make(secret: Uint8Array | undefined): IndexTree {
     const { fileSystem, directory } = this.#parts;

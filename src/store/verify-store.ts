@@ -57,10 +57,12 @@ export async function verifyClosedStore(
   directory: string,
 ): Promise<StoreReport> {
   let problem: DerivedProblem | undefined;
-  const folder = folderToCheck(parts, directory, (cause) => {
-    problem = problemOf(cause, joinPath(directory, DERIVED_DIRECTORY_NAME));
-  });
-  const index = await folder?.openExisting();
+  const derived = joinPath(directory, DERIVED_DIRECTORY_NAME);
+  const index = isEmpty(parts.fileSystem, derived)
+    ? undefined
+    : await closedIndexFolder(parts, directory, true, (cause) => {
+        problem = problemOf(cause, derived);
+      }).openExisting();
   if (index === undefined) {
     const report = await auditLog(parts, options);
     return { ...report, derived: problem && unusable(problem) };
@@ -72,16 +74,13 @@ export async function verifyClosedStore(
   }
 }
 
-/** Undefined if there is nothing in it. */
-function folderToCheck(
-  parts: VerifyParts,
+/** Derived data in the folder of a store that is not open. `unused` hears why it can't be used. */
+export function closedIndexFolder(
+  parts: Pick<VerifyParts, 'fileSystem' | 'clock' | 'random' | 'identity'>,
   directory: string,
+  readOnly: boolean,
   unused: (cause: unknown) => void,
-): IndexFolder | undefined {
-  const { fileSystem, identity } = parts;
-  if (isEmpty(fileSystem, joinPath(directory, DERIVED_DIRECTORY_NAME))) {
-    return undefined;
-  }
+): IndexFolder {
   return new IndexFolder(
     {
       ...parts,
@@ -90,9 +89,9 @@ function folderToCheck(
       logger: ({ details }) => unused(details?.['cause']),
       directory,
       quarantineDirectory: joinPath(directory, QUARANTINE_DIRECTORY_NAME),
-      storeIdentity: identity,
+      storeIdentity: parts.identity,
     },
-    indexSettings(defaults.indexMemoryBytes, true),
+    indexSettings(defaults.indexMemoryBytes, readOnly),
     { lost: () => {}, damaged: () => {} },
   );
 }
