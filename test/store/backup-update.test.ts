@@ -272,6 +272,41 @@ describe('a backup is refused, and changes nothing,', () => {
   });
 });
 
+describe('a power cut during a first backup', () => {
+  it('leaves no store, or all of it, with derived data that is never ahead of its log', async () => {
+    const disk = new SimulatedFileSystem();
+    const random = new SeededRandom(4);
+    const store = await openAt(disk, '/store');
+    await append(store, 4, 400_000);
+    await append(store, 60);
+    await store.settled();
+    const events = await eventsOf(store);
+    const cuts: SimulatedFileSystem[] = [];
+    let count = 0;
+    disk.onBeforeOperation = (operation) => {
+      if (changesDisk(operation)) {
+        count += 1;
+        if (isInStride(count, 2)) {
+          cuts.push(cutPower(disk, random).clone);
+        }
+      }
+    };
+    const backup = store.backup(BACKUP);
+    await append(store, 40);
+    await backup;
+    disk.onBeforeOperation = undefined;
+    await store.close();
+    const none = { keep: 'none', sector: 512, directory: 'ordered' } as const;
+    await checkCopy(disk.crashClone(random, none), events);
+    for (const clone of cuts) {
+      if (clone.stat(`${BACKUP}/store.json`) !== undefined) {
+        await checkCopy(clone, events);
+      }
+    }
+    expect(cuts.length).toBeGreaterThan(10);
+  });
+});
+
 describe('a power cut during a backup into an older one', () => {
   it('leaves a copy with the old events or more of the new ones, and the next backup mends it', async () => {
     const disk = new SimulatedFileSystem();
