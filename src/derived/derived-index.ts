@@ -239,6 +239,18 @@ export class DerivedIndex {
 
   // Reads.
 
+  /** What a question about one key or id needs, read in place. Throws `UNAVAILABLE` while that can't be told. */
+  answersInPlace(axis: number, scope: string, text: string): Answers {
+    const answers = this.newAnswers();
+    const tree = this.treeToRead;
+    if (tree !== undefined) {
+      this.#take(scope, text);
+      const { low, high } = this.#hash;
+      answers.setPositions(axis, low, high, tree.positionsInPlace(axis, low, high));
+    }
+    return answers;
+  }
+
   /** Resolves when the tree answers, if it doesn't; rejects with `UNAVAILABLE` if that takes too long. */
   async whenAnswering(): Promise<void> {
     await this.#holder.whenAnswering();

@@ -121,6 +121,23 @@ export class DirectLookups {
     return 'done';
   }
 
+  /** Visits the same keys, and reads blocks in place. For reads, which may block. */
+  collectInPlace(prefix: Uint8Array, keySize: number, visit: KeyVisitor): void {
+    const tables = this.#tables;
+    this.#wanted.prefixSize = prefix.length;
+    this.#wanted.keySize = keySize;
+    this.#hash.begin(prefix);
+    for (const handle of tablesOfPrefix(this.#view(), prefix)) {
+      const reader = tables.reader(handle);
+      if (reader.mayHoldWanted(prefix, this.#wanted, this.#hash)) {
+        const { first, end } = reader.blocksOf(prefix, successorOfPrefix(prefix));
+        for (let index = first; index < end; index += 1) {
+          visitKeys(reader.block(index), prefix, keySize, this.#scratch, visit);
+        }
+      }
+    }
+  }
+
   /** Visits the same keys, all of them in one turn, having read blocks without blocking. Rejects as `findAsync` does. */
   collectAsync(prefix: Uint8Array, keySize: number, visit: KeyVisitor): Promise<AnswerVersion> {
     const sought = prefix.slice();
