@@ -120,8 +120,16 @@ function prepareTarget(
   // A copy that was interrupted has left tables that nothing names, whole or not.
   removeUnnamed(fileSystem, target, older);
   const sizes = listTables(fileSystem, target);
-  const named = [...older.levels].filter(({ number, size }) => sizes.get(number) === size);
-  return new Set(named.map(({ number }) => number));
+  const kept = new Set<number>();
+  for (const { number, size } of older.levels) {
+    if (sizes.get(number) === size) {
+      kept.add(number);
+    } else if (sizes.has(number)) {
+      // Damaged: its number is wanted for a whole one.
+      fileSystem.remove(tablePath(target, number));
+    }
+  }
+  return kept;
 }
 
 function stateOf(fileSystem: FileSystem, target: string): ManifestState | undefined {

@@ -44,6 +44,8 @@ export class DerivedIndex {
   readonly #settings: IndexSettings;
   readonly #holder: TreeHolder;
   readonly #hash: TextHash;
+  /** What it was taken of. */
+  readonly #taken = { scope: '', text: '' };
   readonly #tail: Tail;
   readonly #indexer: Indexer;
   #events: IndexEvents | undefined;
@@ -160,9 +162,8 @@ export class DerivedIndex {
     text: string,
     answers?: Answers,
   ): readonly number[] | undefined {
-    const hash = this.#hash;
-    hash.take(scope, text);
-    const { low, high } = hash;
+    this.#take(scope, text);
+    const { low, high } = this.#hash;
     const inTail =
       axis === Axis.key
         ? this.#tail.addKeyPositions(low, high, undefined)
@@ -197,13 +198,13 @@ export class DerivedIndex {
   }
 
   addKey(scope: string, key: string, position: number): void {
-    this.#hash.take(scope, key);
+    this.#take(scope, key);
     this.#tail.active.addKey(this.#hash.low, this.#hash.high, position);
   }
 
   addId(id: string, position: number): void {
     this.#hasIds = true;
-    this.#hash.take('', id);
+    this.#take('', id);
     this.#tail.active.addId(this.#hash.low, this.#hash.high, position);
   }
 
@@ -225,9 +226,9 @@ export class DerivedIndex {
   }
 
   async fetchPositions(axis: number, scope: string, text: string, answers: Answers): Promise<void> {
+    this.#take(scope, text);
+    const { low, high } = this.#hash;
     await this.#fetch(async (tree) => {
-      tree.hash.take(scope, text);
-      const { low, high } = tree.hash;
       answers.setPositions(axis, low, high, await tree.readPositions(axis, low, high));
     });
   }
@@ -237,6 +238,18 @@ export class DerivedIndex {
   }
 
   // Reads.
+
+  /** What a question about one key or id needs, read in place. Throws `UNAVAILABLE` while that can't be told. */
+  answersInPlace(axis: number, scope: string, text: string): Answers {
+    const answers = this.newAnswers();
+    const tree = this.treeToRead;
+    if (tree !== undefined) {
+      this.#take(scope, text);
+      const { low, high } = this.#hash;
+      answers.setPositions(axis, low, high, tree.positionsInPlace(axis, low, high));
+    }
+    return answers;
+  }
 
   /** Resolves when the tree answers, if it doesn't; rejects with `UNAVAILABLE` if that takes too long. */
   async whenAnswering(): Promise<void> {
@@ -317,6 +330,15 @@ export class DerivedIndex {
     this.#indexer.stop();
     // Order: a run under way is cancelled by the tree, or the indexer would wait for it.
     await Promise.all([this.#holder.close(), this.#indexer.whenOver()]);
+  }
+
+  /** Whoever adds a text has just looked for it. */
+  #take(scope: string, text: string): void {
+    if (text !== this.#taken.text || scope !== this.#taken.scope) {
+      this.#hash.take(scope, text);
+      this.#taken.scope = scope;
+      this.#taken.text = text;
+    }
   }
 
   #addTexts(position: number, scope: string, key: string, id: string): void {

@@ -128,6 +128,15 @@ export class IndexTree {
 
   // For reads, which read in place.
 
+  positionsInPlace(axis: number, low: number, high: number): readonly number[] {
+    putHashPrefix(this.#prefix, axis, low, high);
+    this.#into = undefined;
+    this.tree.lookups.collectInPlace(this.#prefix, HASH_KEY_SIZE, this.#take);
+    const found = this.#into ?? NONE;
+    this.#into = undefined;
+    return found;
+  }
+
   headOf(name: string): Head | undefined {
     const isFound = this.tree.get(nameKey(Axis.head, name), Number.MAX_SAFE_INTEGER, this.#found);
     return isFound ? this.#foundHead(name) : undefined;

@@ -217,8 +217,8 @@ export interface VerifyOptions {
 /** The report of a log, and of what was derived from it. */
 export interface StoreReport extends AuditReport {
   /**
-   * Derived data compared with the log, in both directions; undefined where there is none. It has no part in `ok`: damage of derived data costs no
-   * event.
+   * Derived data compared with the log, in both directions; undefined where there is none. It has no part in `ok`, for damage of derived data costs no
+   * event, but where it covers more than the log holds: then events are lost.
    */
   readonly derived: DerivedReport | undefined;
 }

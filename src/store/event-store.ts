@@ -21,7 +21,6 @@ import type { DerivedIndex } from '../derived/derived-index.ts';
 import { Axis } from '../derived/format.ts';
 import { indexStats } from './index-stats.ts';
 import { StreamReader } from '../event-index/stream-reader.ts';
-import { NotInMemory } from '../idempotency/not-in-memory.ts';
 import type { Random } from '../base/random.ts';
 import type { Clock } from '../io/clock.ts';
 import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
@@ -35,7 +34,6 @@ import { RecordView } from '../log/record-view.ts';
 import { absolutePath } from '../io/path.ts';
 import { backupStore } from './backup.ts';
 import { checkVerifyOptions } from './audit-folder.ts';
-import type { ColdReads } from './cold-reads.ts';
 import { type Sequencer } from './sequencer.ts';
 import { aborted } from '../base/aborted.ts';
 import type {
@@ -93,7 +91,6 @@ export interface StoreParts {
   readonly journal: Journal;
   readonly log: EventLog;
   readonly index: DerivedIndex;
-  readonly cold: ColdReads;
   readonly codecs: CodecRegistry;
   readonly duplicates: DuplicateFinder;
   readonly sequencer: Sequencer;
@@ -426,32 +423,21 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     try {
       return read();
     } catch (error) {
-      if (error instanceof NotInMemory) {
-        throw error;
-      }
       const failure = this.#parts.index.asReadFailure(error);
       throw withoutApplied(asVarveError(failure, 'The log can not be read'));
     }
   }
 
-  /** Asks about a key or an id, as often as what it takes has to be read first. */
+  /** Asks about a key or an id. */
   async #asking<Result>(
     axis: typeof Axis.key | typeof Axis.id,
     scope: string,
     text: string,
-    ask: (answers: Answers | undefined) => Result,
+    ask: (answers: Answers) => Result,
   ): Promise<Result> {
-    for (let answers: Answers | undefined; ;) {
-      try {
-        return this.#reading(() => ask(answers));
-      } catch (error) {
-        if (!(error instanceof NotInMemory)) {
-          throw error;
-        }
-      }
-      answers = await this.#parts.cold.answersAbout(axis, scope, text);
-      this.#checkOpen();
-    }
+    const { index } = this.#parts;
+    await index.whenAnswering();
+    return this.#reading(() => ask(index.answersInPlace(axis, scope, text)));
   }
 
   #checkOpen(): void {

@@ -67,6 +67,8 @@ type Verdict = 'decided' | 'room' | 'cold';
 
 /** Commits that are read for at the same time; those behind them wait until they are the first. */
 const READING_COUNT_MAX = 512;
+/** How many commits behind one that had to wait for a read are looked at ahead: more where they have to wait, too. */
+const LOOK_AHEAD = 16;
 
 /** A commit's draws from clock and random: one time, a salt for each event, and what makes generated ids unique. */
 interface Draws {
@@ -107,6 +109,7 @@ export class Sequencer {
   );
   #waitingReportedAt = 0;
   #readingCount = 0;
+  #lookAhead = 0;
 
   constructor(parts: SequencerParts, lastTime: number) {
     this.#parts = parts;
@@ -137,7 +140,9 @@ export class Sequencer {
     this.#waiting.push(waiting, commit.signal);
     if (verdict === 'room') {
       this.#reportWaiting();
-    } else if (verdict === 'cold' || this.#readingCount > 0) {
+    } else if (verdict === 'cold') {
+      this.#read(waiting, true);
+    } else if (this.#lookAhead > 0) {
       this.#read(waiting);
     }
     return false;
@@ -183,8 +188,10 @@ export class Sequencer {
     const reading = this.#parts.cold.answersFor(waiting.commit);
     if (reading === undefined) {
       assert(!isFirst, 'what a decision lacks can be read');
+      this.#lookAhead -= 1;
       return;
     }
+    this.#lookAhead = Math.min(READING_COUNT_MAX, this.#lookAhead + LOOK_AHEAD);
     reached('a decision waited for a read');
     waiting.isReading = true;
     this.#readingCount += 1;

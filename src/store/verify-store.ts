@@ -43,11 +43,28 @@ export async function verifyStore(
     isCurrent,
   });
   await check.walkTables();
+  let end = 0;
   const report = await auditLog(parts, {
     ...options,
-    onRecord: (record) => check.addRecord(record),
+    onRecord: (record) => {
+      end = record.position + 1;
+      check.addRecord(record);
+    },
   });
-  return { ...report, derived: check.report() };
+  const withDerived = { ...report, derived: check.report() };
+  return report.ok && end < index.covered ? withLostEvents(withDerived, index, end) : withDerived;
+}
+
+/** A tree is written only from what is durable: the log has lost its end, at the border of a commit, and only the tree knows. */
+function withLostEvents(report: StoreReport, index: IndexTree, end: number): StoreReport {
+  const finding = {
+    severity: 'damage',
+    file: index.tree.folder.directory,
+    position: end,
+    reason: `derived data was made from events up to position ${index.covered - 1}, and the log ends before position ${end}: they are lost`,
+  } as const;
+  const findings = [...report.findings, finding];
+  return { ...report, ok: false, findings, findingCount: report.findingCount + 1 };
 }
 
 /** Does the same in a store that nobody has open. */

@@ -300,6 +300,40 @@ it('damage of the log is no damage of derived data, and what can not be compared
   expect(derived!.problems[0]).toMatchObject({ entries: 'log', firstPosition: 0 });
 });
 
+it('derived data of more than the log holds is evidence of lost events, for open as for verify', async () => {
+  const disk = await filledDisk();
+  const older = disk.clone();
+  const store = await openStore(disk);
+  for (let count = 0; count < 32; count += 1) {
+    await store.append('s/1', [{ type: 'Lost' }]);
+  }
+  await store.settled();
+  await store.close();
+  for (const path of older.paths().filter((each) => each.startsWith('/store/log/'))) {
+    disk.writeFile(path, older.readFile(path));
+  }
+  const report = await audit('/store', {}, { fileSystem: disk });
+  expect(report).toMatchObject({ ok: false, findingCount: 1, derived: { ok: false } });
+  expect(report.findings[0]).toMatchObject({ severity: 'damage', position: EVENT_COUNT });
+  expect(report.findings[0]!.reason).toContain('they are lost');
+  await expect(openStore(disk)).rejects.toMatchObject({ code: 'CORRUPT' });
+});
+
+it('checks of wrong derived data at the same time disturb neither each other nor the store', async () => {
+  const disk = await filledDisk();
+  await buildIndex(disk, [20, 40], removing(Axis.key, 3));
+  const store = await openStore(disk, 64 * 1024 * 1024);
+  const checks = Array.from({ length: 3 }, () => store.verify());
+  checks.push(store.verify({ payloads: true }));
+  await append(store, EVENT_COUNT, EVENT_COUNT + 20);
+  for (const report of await Promise.all(checks)) {
+    expect(report.ok).toBe(true);
+  }
+  await store.settled();
+  expect((await store.verify()).derived).toMatchObject({ ok: true });
+  await store.close();
+});
+
 it('derived data of a copy that went another way is found by its mark', async () => {
   const disk = await filledDisk();
   const other = disk.clone();
