@@ -203,10 +203,19 @@ export class IndexOpening {
     if (tree.covered >= to) {
       return;
     }
+    reached('derived data was made at open');
+    tree.tree.maintenance.holdMerges(true);
+    this.#report('Derived data is made from the log.', tree.covered, end);
+    try {
+      await this.#makeRuns(tree, log, to, end);
+    } finally {
+      tree.tree.maintenance.holdMerges(false);
+    }
+  }
+
+  async #makeRuns(tree: IndexTree, log: EventLog, to: number, end: number): Promise<void> {
     const { runCount, memorySize } = this.#settings;
     const { onProgress, signal } = this.#options;
-    reached('derived data was made at open');
-    this.#report('Derived data is made from the log.', tree.covered, end);
     while (tree.covered < to) {
       checkAborted(signal);
       const { covered } = tree;

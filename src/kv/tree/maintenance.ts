@@ -57,6 +57,7 @@ export class Maintenance {
   #logFailure: VarveError | undefined;
   /** Ingested tables that are about to be added. */
   #placingCount = 0;
+  #holdsMerges = false;
   /** Merges by hand that look for what they are to merge. */
   #lookingCount = 0;
   /** For nothing to be left to do. */
@@ -109,6 +110,12 @@ export class Maintenance {
 
   start(): void {
     this.#isStarted = true;
+    this.schedule();
+  }
+
+  /** While many tables are added one after the other: merging all of them at the end costs less than merging in between. */
+  holdMerges(isHeld: boolean): void {
+    this.#holdsMerges = isHeld;
     this.schedule();
   }
 
@@ -373,20 +380,25 @@ export class Maintenance {
   }
 
   #nextPlan(): CompactionPlan | undefined {
-    if (this.#isClosing || this.#placingCount > 0) {
+    if (this.#isClosing || this.#placingCount > 0 || this.#holdsMerges) {
       return undefined;
     }
     const { levels, cursors } = this.state;
-    const { compaction } = this.#settings;
-    const damaged = this.#damaged;
     const { snapshots, tables, hidden } = this.#parts;
     const kept: Kept = {
       oldestSnapshot: snapshots.sequences()[0] ?? Infinity,
       hiddenIn: (table) => hidden.countIn(table),
     };
     return (
-      this.#manual.nextPlan(levels, damaged, kept, this.#damage) ??
-      pickCompaction(levels, cursors, compaction, damaged, kept, tables.isScanned)
+      this.#manual.nextPlan(levels, this.#damaged, kept, this.#damage) ??
+      pickCompaction(
+        levels,
+        cursors,
+        this.#settings.compaction,
+        this.#damaged,
+        kept,
+        tables.isScanned,
+      )
     );
   }
 
