@@ -35,6 +35,8 @@ import { WorkLoop } from './work-loop.ts';
 export class Maintenance {
   readonly counts: WorkCounts = noWork();
   pressure: Pressure;
+  /** Set while many tables are added one after the other: to merge all of them at the end costs less. `schedule` comes after it. */
+  holdsMerges = false;
   readonly #parts: MaintenanceParts;
   readonly #settings: MaintenanceSettings;
   readonly #manifest: ManifestKeeper;
@@ -57,7 +59,6 @@ export class Maintenance {
   #logFailure: VarveError | undefined;
   /** Ingested tables that are about to be added. */
   #placingCount = 0;
-  #holdsMerges = false;
   /** Merges by hand that look for what they are to merge. */
   #lookingCount = 0;
   /** For nothing to be left to do. */
@@ -110,12 +111,6 @@ export class Maintenance {
 
   start(): void {
     this.#isStarted = true;
-    this.schedule();
-  }
-
-  /** While many tables are added one after the other: merging all of them at the end costs less than merging in between. */
-  holdMerges(isHeld: boolean): void {
-    this.#holdsMerges = isHeld;
     this.schedule();
   }
 
@@ -380,25 +375,20 @@ export class Maintenance {
   }
 
   #nextPlan(): CompactionPlan | undefined {
-    if (this.#isClosing || this.#placingCount > 0 || this.#holdsMerges) {
+    if (this.#isClosing || this.#placingCount > 0 || this.holdsMerges) {
       return undefined;
     }
     const { levels, cursors } = this.state;
     const { snapshots, tables, hidden } = this.#parts;
+    const damaged = this.#damaged;
+    const settings = this.#settings.compaction;
     const kept: Kept = {
       oldestSnapshot: snapshots.sequences()[0] ?? Infinity,
       hiddenIn: (table) => hidden.countIn(table),
     };
     return (
-      this.#manual.nextPlan(levels, this.#damaged, kept, this.#damage) ??
-      pickCompaction(
-        levels,
-        cursors,
-        this.#settings.compaction,
-        this.#damaged,
-        kept,
-        tables.isScanned,
-      )
+      this.#manual.nextPlan(levels, damaged, kept, this.#damage) ??
+      pickCompaction(levels, cursors, settings, damaged, kept, tables.isScanned)
     );
   }
 
