@@ -120,7 +120,9 @@ export class DerivedIndex {
   /** From now on the tail gets into the tree by itself, as far as it is visible. */
   start(log: EventLog, visible: () => number, events: IndexEvents): void {
     this.#events = events;
-    this.#indexer.begin(log, visible);
+    if (!this.#settings.readOnly) {
+      this.#indexer.begin(log, visible);
+    }
   }
 
   /** More has become visible. */

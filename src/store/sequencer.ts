@@ -30,6 +30,7 @@ import type { EventLog } from '../log/event-log.ts';
 import { placeRecord, SALT_SIZE } from '../log/format.ts';
 import type { RecordPlace } from '../log/record-fields.ts';
 import type { ColdReads } from './cold-reads.ts';
+import type { Waiting } from './waiting.ts';
 import type { DuplicateAnswer, DuplicateFinder } from './duplicate-finder.ts';
 import { PendingCommit } from './pending-commit.ts';
 import type { PreparedCommit, PreparedPart } from './prepared-commit.ts';
@@ -49,17 +50,6 @@ export interface SequencerParts {
   readonly oldestLeaf: (position: number) => number;
   /** Every commit is refused. */
   readonly isReadOnly: boolean;
-}
-
-/** A commit that waits for room, or for what is being read for it. */
-interface Waiting {
-  readonly commit: PreparedCommit;
-  readonly pending: PendingCommit;
-  /** What was read for it. */
-  answers: Answers | undefined;
-  isReading: boolean;
-  /** Why it can't be decided. */
-  failure: VarveError | undefined;
 }
 
 /** What became of an attempt to decide: it waits for room, or for something to be read. */
