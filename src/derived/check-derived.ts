@@ -3,7 +3,7 @@
  * tables and one through the log, each compute the same sums (`row-sums.ts`) over the rows that they find; where these differ, axis and stretch are
  * known. Whether a stream's head is its newest event shows in the tables alone.
  */
-import { CorruptionError } from '../base/errors.ts';
+import { CorruptionError, isSystemError } from '../base/errors.ts';
 import { sha256 } from '../base/digest.ts';
 import type { Random } from '../base/random.ts';
 import type { Clock } from '../io/clock.ts';
@@ -28,8 +28,11 @@ import { RowHash, RowSums, STRETCH_COUNT } from './row-sums.ts';
 export interface DerivedProblem {
   /** What is wrong, in a sentence. */
   readonly what: string;
-  /** Which entries: `keys`, `ids`, `heads`, `events` of streams, `counts`; `tables` if files are damaged, `log` if that can't be compared with. */
-  readonly entries: 'keys' | 'ids' | 'heads' | 'events' | 'counts' | 'tables' | 'log';
+  /**
+   * Which entries: `keys`, `ids`, `heads`, `events` of streams, `counts`; `tables` if files are damaged, `unread` if they can't be read
+   * now, `log` if that can't be compared with.
+   */
+  readonly entries: 'keys' | 'ids' | 'heads' | 'events' | 'counts' | 'tables' | 'unread' | 'log';
   /** It is among these positions. */
   readonly firstPosition?: number;
   readonly lastPosition?: number;
@@ -334,10 +337,15 @@ export class DerivedCheck {
   }
 
   #noteFailure(error: unknown): void {
-    if (!(error instanceof CorruptionError)) {
+    if (error instanceof CorruptionError) {
+      this.#addDamage(error);
+    } else if (!isSystemError(error)) {
       throw error;
+    } else {
+      // The log can be verified all the same.
+      const what = `it can not be read: ${String(error)}`;
+      this.#add({ what, entries: 'unread', file: this.#index.tree.folder.directory });
     }
-    this.#addDamage(error);
   }
 
   #checkMark(record: RecordView): void {

@@ -291,9 +291,10 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
         },
         tree && { index: tree, isCurrent: () => index.tree === tree },
       );
-      if (report.ok && report.derived?.ok === false && !this.#parts.isReadOnly) {
+      const wrong = report.derived?.problems.find(({ entries }) => entries !== 'unread');
+      if (report.ok && wrong !== undefined && !this.#parts.isReadOnly) {
         // A whole log, and other answers than it gives: nobody may be answered from there any more.
-        index.noteWrong(tree!, report.derived.problems[0]!.what);
+        index.noteWrong(tree!, wrong.what);
       }
       return report;
     });

@@ -1,6 +1,6 @@
 /** What verifying a store means, open or not: the log by itself, and what was derived from it against the log. */
 import { checkAborted } from '../base/aborted.ts';
-import { asVarveError, CorruptionError } from '../base/errors.ts';
+import { asVarveError, CorruptionError, isSystemError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { DerivedCheck, type DerivedProblem, type DerivedReport } from '../derived/check-derived.ts';
 import type { IndexTree } from '../derived/index-tree.ts';
@@ -75,11 +75,12 @@ export async function verifyClosedStore(
 ): Promise<StoreReport> {
   let problem: DerivedProblem | undefined;
   const derived = joinPath(directory, DERIVED_DIRECTORY_NAME);
+  const unused = (cause: unknown): void => {
+    problem = problemOf(cause, derived);
+  };
   const index = isEmpty(parts.fileSystem, derived)
     ? undefined
-    : await closedIndexFolder(parts, directory, true, (cause) => {
-        problem = problemOf(cause, derived);
-      }).openExisting();
+    : await openClosedIndex(parts, directory, unused);
   if (index === undefined) {
     const report = await auditLog(parts, options);
     return { ...report, derived: problem && unusable(problem) };
@@ -88,6 +89,22 @@ export async function verifyClosedStore(
     return await verifyStore(parts, options, { index, isCurrent: () => true });
   } finally {
     await index.tree.close();
+  }
+}
+
+async function openClosedIndex(
+  parts: VerifyParts,
+  directory: string,
+  unused: (cause: unknown) => void,
+): Promise<IndexTree | undefined> {
+  try {
+    return await closedIndexFolder(parts, directory, true, unused).openExisting();
+  } catch (error) {
+    if (!isSystemError(error)) {
+      throw error;
+    }
+    unused(error);
+    return undefined;
   }
 }
 
@@ -133,7 +150,7 @@ function problemOf(cause: unknown, directory: string): DerivedProblem {
   }
   const what =
     typeof cause === 'string' ? cause : asVarveError(cause, 'it can not be read').message;
-  return { what, entries: 'tables', file: directory };
+  return { what, entries: isSystemError(cause) ? 'unread' : 'tables', file: directory };
 }
 
 function unusable(problem: DerivedProblem): DerivedReport {

@@ -1,7 +1,8 @@
 /** A backup into an older backup of the same store: only what is new is copied, and at every moment the copy opens. */
 import { audit, type BackupResult, type EventStore, open, type StoredEvent } from 'varve';
-import { SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
+import { FaultPlan, SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
+import { seed } from '../seed.ts';
 import { isInStride } from '../stride.ts';
 import { eventsOf, noise, textOf } from './damage.ts';
 import { changesDisk, cutPower } from './oracle.ts';
@@ -270,6 +271,61 @@ describe('a backup is refused, and changes nothing,', () => {
     expect(filesOf(disk).map((path) => [path, Buffer.from(disk.readFile(path))])).toEqual(before);
     await store.close();
   });
+});
+
+describe('a disk that fails during a backup into an older one', () => {
+  it.each(['EIO', 'ENOSPC'] as const)(
+    'by %s: the copy opens, and the next backup mends it',
+    async (kind) => {
+      const made = new SimulatedFileSystem();
+      const store = await openAt(made, '/store');
+      await append(store, 3, 400_000);
+      await append(store, 40);
+      await store.settled();
+      await store.backup(BACKUP);
+      const old = store.head;
+      await append(store, 5, 400_000);
+      await append(store, 60);
+      await store.settled();
+      const events = await eventsOf(store);
+      await store.close();
+      let failures = 0;
+      for (let at = 1 + (seed % 4); ; at += 4) {
+        let count = 0;
+        let isStruck = false;
+        const faults = new FaultPlan({
+          when: (operation) => {
+            count += operation.path.startsWith(BACKUP) && changesDisk(operation) ? 1 : 0;
+            const strikes = !isStruck && count === at;
+            isStruck ||= strikes;
+            return strikes ? { kind, partial: true } : undefined;
+          },
+        });
+        const disk = made.clone({ faults });
+        const source = await openAt(disk, '/store', { readOnly: true });
+        const failure = await source.backup(BACKUP).then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+        if (!isStruck) {
+          expect(failure).toBeUndefined();
+          await source.close();
+          break;
+        }
+        failures += failure === undefined ? 0 : 1;
+        const copy = await openAt(disk.clone({ faults: new FaultPlan() }), BACKUP, {
+          create: false,
+        });
+        expect(copy.head).toBeGreaterThanOrEqual(old);
+        expect(textOf(await eventsOf(copy))).toBe(textOf(events.slice(0, copy.head)));
+        await copy.close();
+        expect((await source.backup(BACKUP)).events).toBe(events.length);
+        await source.close();
+        await checkCopy(disk, events);
+      }
+      expect(failures).toBeGreaterThan(2);
+    },
+  );
 });
 
 describe('a power cut during a first backup', () => {

@@ -1,6 +1,6 @@
 /** Derived data against the log, in both directions: whatever is wrong in the tables is found, and told apart from damage of the log. */
 import { audit, type DerivedReport, type EventStore, open } from 'varve';
-import { SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
+import { FaultPlan, SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
 import { describe, expect, it } from 'vitest';
 import {
   Axis,
@@ -272,6 +272,30 @@ describe('tables that are damaged', () => {
     await store.settled();
     expect((await store.verify()).derived).toMatchObject({ ok: true });
     await store.close();
+  });
+
+  it('that can not be read are reported, and are not taken for damaged', async () => {
+    let fails = false;
+    const faults = new FaultPlan({
+      when: ({ kind, path }) =>
+        fails && kind === 'read' && path.endsWith('.tbl') ? 'EIO' : undefined,
+    });
+    const disk = (await filledDisk()).clone({ faults });
+    const store = await openStore(disk);
+    fails = true;
+    const report = await store.verify();
+    expect(report).toMatchObject({ ok: true, derived: { ok: false } });
+    expect(new Set(report.derived!.problems.map(({ entries }) => entries))).toEqual(
+      new Set(['unread']),
+    );
+    fails = false;
+    expect(await store.verify()).toMatchObject({ ok: true, derived: { ok: true } });
+    expect(store.stats().index.work.runs).toBe(0);
+    await store.close();
+    fails = true;
+    const closed = await audit('/store', {}, { fileSystem: disk });
+    expect(closed).toMatchObject({ ok: true, derived: { ok: false, problemCount: 1 } });
+    expect(closed.derived!.problems[0]).toMatchObject({ entries: 'unread' });
   });
 
   it('that can not be opened are reported with the reason', async () => {
