@@ -4,7 +4,7 @@
  * must be, and an answer that can't be had is an error or has to be waited for, never "not there".
  */
 import { assert } from '../base/assert.ts';
-import { VarveError } from '../base/errors.ts';
+import { CorruptionError, VarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../io/clock.ts';
 import type { EventLog } from '../log/event-log.ts';
@@ -306,6 +306,14 @@ export class DerivedIndex {
   /** The tree's background has met damage. */
   noteDamage(error: VarveError): void {
     this.#holder.noteFailure(error);
+  }
+
+  /** A tree was found to say something else than the log. It is made again, unless that was done already. */
+  noteWrong(tree: IndexTree, reason: string): void {
+    if (tree === this.#holder.current) {
+      const { directory } = tree.tree.folder;
+      this.#holder.noteFailure(new CorruptionError(directory, undefined, reason));
+    }
   }
 
   /** Resolves when everything visible that is full is in the tree, and nothing is left to merge. */

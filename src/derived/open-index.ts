@@ -67,11 +67,18 @@ export class IndexFolder {
     if (found === undefined) {
       return undefined;
     }
-    const tree = found.kind === 'directory' ? this.#openAny() : undefined;
-    const problem = tree && this.#problemOf(tree);
-    if (tree === undefined || problem !== undefined) {
-      await tree?.close();
-      return this.#anew(problem ?? 'it is no tree of this version', undefined);
+    if (found.kind !== 'directory') {
+      return this.#anew('it is no folder', undefined);
+    }
+    const opened = this.#openAny();
+    if (opened instanceof VarveError) {
+      return this.#anew(opened, undefined);
+    }
+    const tree = opened;
+    const problem = this.#problemOf(tree);
+    if (problem !== undefined) {
+      await tree.close();
+      return this.#anew(problem, undefined);
     }
     try {
       await tree.openTables();
@@ -85,6 +92,13 @@ export class IndexFolder {
         throw error;
       }
       return this.#anew(error, undefined);
+    }
+  }
+
+  /** Removes what is there. What isn't ours is moved away. */
+  discard(): void {
+    if (this.#parts.fileSystem.stat(this.#directory) !== undefined) {
+      this.#setAside();
     }
   }
 
@@ -126,8 +140,8 @@ export class IndexFolder {
     return this.#indexOf(this.#make(secret));
   }
 
-  /** Undefined if what is there is no tree of this version. */
-  #openAny(): Tree | undefined {
+  /** An error that says why what is there is no tree of this version. */
+  #openAny(): Tree | VarveError {
     try {
       const tree = this.#make(undefined);
       if (tree.folder.discarded !== undefined) {
@@ -138,7 +152,7 @@ export class IndexFolder {
       if (!isUnusable(error)) {
         throw asVarveError(error, 'Derived data can not be opened');
       }
-      return undefined;
+      return error;
     }
   }
 
