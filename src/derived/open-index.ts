@@ -10,10 +10,10 @@ import { joinPath } from '../io/path.ts';
 import type { ThreadChoice } from '../io/thread-choice.ts';
 import { workerFile } from '../io/worker-modules.ts';
 import type { TreeOwner } from '../kv/tree/maintenance-parts.ts';
-import { discardTables } from '../kv/manifest/manifest-store.ts';
+import { discardTables, readManifest } from '../kv/manifest/manifest-store.ts';
 import { openTree, type Tree } from '../kv/tree/tree.ts';
 import { decodeOwnerData, encodeOwnerData, SECRET_SIZE } from './format.ts';
-import { IndexTree } from './index-tree.ts';
+import { type Coverage, IndexTree } from './index-tree.ts';
 import { RunSource } from './run-source.ts';
 import { type IndexSettings, treeSettings } from './settings.ts';
 import { SecretHash, type TextHash } from './text-hash.ts';
@@ -58,6 +58,27 @@ export class IndexFolder {
     };
   }
 
+  /** What the manifest says of the log that the tree was made from, if that is this store's: its word counts whatever became of the tables. */
+  readKnown(): Coverage | undefined {
+    const { fileSystem } = this.#parts;
+    if (fileSystem.stat(this.#directory)?.kind !== 'directory') {
+      return undefined;
+    }
+    try {
+      const state = readManifest(fileSystem, this.#directory);
+      if (state === 'missing' || this.#problemOf(state.ownerData) !== undefined) {
+        return undefined;
+      }
+      const { flushedPosition: position, flushedMark: mark } = state;
+      return position === 0 ? undefined : { position, mark };
+    } catch (error) {
+      if (!isUnusable(error)) {
+        throw error;
+      }
+      return undefined;
+    }
+  }
+
   /**
    * The tree as it was left, if it was made from a log of this store, with every table's filter and index in memory; an empty one in place of what
    * can't be used. Undefined if nothing is there, or if nothing may be made.
@@ -68,7 +89,7 @@ export class IndexFolder {
       return undefined;
     }
     const tree = found.kind === 'directory' ? this.#openAny() : undefined;
-    const problem = tree && this.#problemOf(tree);
+    const problem = tree && this.#problemOf(tree.state.ownerData);
     if (tree === undefined || problem !== undefined) {
       await tree?.close();
       return this.#anew(problem ?? 'it is no tree of this version', undefined);
@@ -105,6 +126,11 @@ export class IndexFolder {
   ): Promise<IndexTree | undefined> {
     await index.tree.close();
     return this.#anew(reason, secret);
+  }
+
+  /** Sets aside what is there, unopened, and opens an empty tree. Undefined if nothing may be made. */
+  discard(reason: unknown): IndexTree | undefined {
+    return this.#anew(reason, undefined);
   }
 
   #report(cause: unknown): void {
@@ -164,8 +190,8 @@ export class IndexFolder {
     return new IndexTree(tree, this.#parts.makeHash ?? ((secret) => new SecretHash(secret)));
   }
 
-  #problemOf(tree: Tree): string | undefined {
-    const data = decodeOwnerData(tree.state.ownerData);
+  #problemOf(ownerData: Uint8Array): string | undefined {
+    const data = decodeOwnerData(ownerData);
     if (isRefusal(data)) {
       return data.reason;
     }
