@@ -1,4 +1,5 @@
 /** The folder of derived data: opened if it can be used, else set aside. Nothing in it is ever needed to get the log's events back. */
+import { assert } from '../base/assert.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
@@ -115,7 +116,7 @@ export class IndexFolder {
     if (fileSystem.makeDirectory(this.#directory)) {
       fileSystem.syncDirectory(directory);
     }
-    return this.#indexOf(this.#make(secret));
+    return this.#emptyTree(secret);
   }
 
   /** Closes the tree, sets it aside for a reason and opens an empty one. `secret`: that of the new one, if hashes in memory were made with it. */
@@ -149,7 +150,17 @@ export class IndexFolder {
     }
     this.#setAside();
     reached('made derived data again');
-    return this.#indexOf(this.#make(secret));
+    return this.#emptyTree(secret);
+  }
+
+  #emptyTree(secret: Uint8Array | undefined): IndexTree {
+    const index = this.#indexOf(this.#make(secret));
+    assert(index.isEmpty, 'what was there before has been set aside');
+    assert(
+      secret === undefined || Buffer.compare(index.secret, secret) === 0,
+      'hashes in memory and in the tree are made with one secret',
+    );
+    return index;
   }
 
   /** Undefined if what is there is no tree of this version. */

@@ -1,6 +1,7 @@
 /** Log and derived data of a folder, opened together: each tells the other how much of it can be believed. */
 import { checkAborted } from '../base/aborted.ts';
-import { CorruptionError, isShortage, VarveError } from '../base/errors.ts';
+import { assert } from '../base/assert.ts';
+import { CorruptionError, isShortage } from '../base/errors.ts';
 import { reached } from '../base/reached.ts';
 import { DerivedIndex } from '../derived/derived-index.ts';
 import type { Coverage, IndexTree } from '../derived/index-tree.ts';
@@ -128,7 +129,9 @@ export class IndexOpening {
     if (this.#tree === undefined) {
       random.fill(secret);
     }
-    const replace = (tree: IndexTree): Promise<IndexTree> => this.#replaceOpen(tree);
+    const replace = this.#settings.readOnly
+      ? undefined
+      : (tree: IndexTree): Promise<IndexTree> => this.#replaceOpen(tree);
     const parts = { clock, logger, secret, replace };
     this.#index = new DerivedIndex(parts, this.#settings, this.#tree);
     return this.#index;
@@ -274,12 +277,7 @@ export class IndexOpening {
   async #replaceOpen(tree: IndexTree): Promise<IndexTree> {
     const reason = 'damage was found while it was in use';
     const replaced = await this.#folder.replace(tree, reason, tree.secret);
-    if (replaced === undefined) {
-      throw new VarveError(
-        'UNAVAILABLE',
-        'Derived data is damaged, and nothing may be written here.',
-      );
-    }
+    assert(replaced !== undefined, 'only who may write replaces a tree');
     replaced.tree.start();
     return replaced;
   }

@@ -138,7 +138,7 @@ export class Sequencer {
     if (verdict === 'room') {
       this.#reportWaiting();
     } else if (verdict === 'cold' || this.#readingCount > 0) {
-      this.#read(waiting);
+      this.#read(waiting, verdict === 'cold');
     }
     return false;
   }
@@ -181,8 +181,7 @@ export class Sequencer {
       return;
     }
     const reading = this.#parts.cold.answersFor(waiting.commit);
-    if (reading === undefined) {
-      assert(!isFirst, 'what a decision lacks can be read');
+    if (reading === undefined && !isFirst) {
       return;
     }
     reached('a decision waited for a read');
@@ -191,8 +190,8 @@ export class Sequencer {
     void this.#keepAnswers(waiting, reading);
   }
 
-  /** Never rejects. */
-  async #keepAnswers(waiting: Waiting, reading: Promise<Answers>): Promise<void> {
+  /** Never rejects. `reading` is undefined if memory tells now what it could not tell a moment before, when a table could not be opened. */
+  async #keepAnswers(waiting: Waiting, reading: Promise<Answers> | undefined): Promise<void> {
     try {
       waiting.answers = await reading;
     } catch (error) {

@@ -66,22 +66,31 @@ export function harm(
   { sources }: Histories,
   random: SeededRandom,
 ): boolean {
-  const bytes = disk.paths().includes(path) ? disk.readFile(path) : undefined;
-  switch (kind) {
-    case 'deleted':
-      return replace(disk, path, bytes, undefined);
-    case 'cut':
-      return replace(disk, path, bytes, bytes?.subarray(0, random.below(bytes.length)));
-    case 'flipped':
-      return replace(disk, path, bytes, bytes && withFlippedBits(bytes, random));
-    case 'older':
-    case 'other store':
-    case 'diverged': {
-      const source = sources[kind];
-      const found = source.paths().includes(path) ? source.readFile(path) : undefined;
-      return replace(disk, path, bytes, found);
-    }
+  const bytes = contentOf(disk, path);
+  return replace(disk, path, bytes, harmed(bytes, path, kind, { sources }, random));
+}
+
+/** Undefined: the file is gone. */
+function harmed(
+  bytes: Uint8Array | undefined,
+  path: string,
+  kind: Harm,
+  { sources }: Pick<Histories, 'sources'>,
+  random: SeededRandom,
+): Uint8Array | undefined {
+  if (kind === 'deleted') {
+    return undefined;
   }
+  if (kind === 'cut') {
+    return bytes?.subarray(0, random.below(bytes.length));
+  }
+  return kind === 'flipped'
+    ? bytes && withFlippedBits(bytes, random)
+    : contentOf(sources[kind], path);
+}
+
+function contentOf(disk: SimulatedFileSystem, path: string): Uint8Array | undefined {
+  return disk.paths().includes(path) ? disk.readFile(path) : undefined;
 }
 
 function replace(
