@@ -29,7 +29,7 @@ import { formatEventId, ID_DRAW_LIMIT } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { placeRecord, SALT_SIZE } from '../log/format.ts';
 import type { RecordPlace } from '../log/record-fields.ts';
-import type { ColdReads } from './cold-reads.ts';
+import { type ColdReads, lacksIds } from './cold-reads.ts';
 import type { DuplicateAnswer, DuplicateFinder } from './duplicate-finder.ts';
 import { PendingCommit } from './pending-commit.ts';
 import type { PreparedCommit, PreparedPart } from './prepared-commit.ts';
@@ -255,6 +255,9 @@ export class Sequencer {
       }
       if (this.#refuseByRevision(commit, pending)) {
         return 'decided';
+      }
+      if (lacksIds(commit, index)) {
+        return 'cold';
       }
       this.#checkLimits(commit);
       if (!index.hasRoom || !journal.hasRoom(commit.bodySize)) {

@@ -18,7 +18,7 @@ import { seed } from '../seed.ts';
 import { filesOf } from './derived-damage.ts';
 import { expectEqual, openTiny, tiny } from './derived-history.ts';
 
-const stepCount = Number(process.env['VARVE_STEPS'] ?? 140);
+const stepCount = Number(process.env['VARVE_STEPS'] ?? 220);
 
 interface Stored {
   readonly stream: string;
@@ -256,7 +256,7 @@ class Run {
       const from = random.below(positions.length + 1);
       const to = from + random.below(12);
       const after = random.below(this.#events.length + 1) - 1;
-      const before = after + random.below(this.#events.length + 2);
+      const before = Math.max(0, after + random.below(this.#events.length + 2));
       const limit = 1 + random.below(20);
       const options = { direction, after, before, limit };
       const found: number[] = [];

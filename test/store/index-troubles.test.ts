@@ -154,6 +154,33 @@ describe('a table that can not be opened for a moment', () => {
   });
 });
 
+describe('a damaged tree that is made again while the store is open', () => {
+  it('keeps appends waiting in the order of their calls, those too that only need an id', async () => {
+    const troubled = new Troubled();
+    const { history } = troubled;
+    await troubled.growToTables(3);
+    damageBlocks(troubled.disk);
+    const store = await troubled.open();
+    await store.append('warm', [{ type: 'T' }]);
+    const { head } = store;
+    // A read meets the damage, which nobody waits behind.
+    for (const { parts } of history.repeatable) {
+      if (store.stats().index.isAnswering) {
+        await store.streamHead(parts[0]!.stream).catch(() => {});
+      }
+    }
+    expect(store.stats().index.isAnswering).toBe(false);
+    const hot = store.append('warm', [{ type: 'T' }]);
+    const keyed = store.append('warm', [{ type: 'T' }], { idempotencyKey: 'fresh' });
+    expect(await hot).toMatchObject({ outcome: 'appended', firstPosition: head });
+    expect(await keyed).toMatchObject({ outcome: 'appended', firstPosition: head + 1 });
+    await checkRepeats(store, history.repeatable);
+    await store.settled();
+    await store.close();
+    await troubled.check();
+  });
+});
+
 describe('a damaged tree that can not be replaced', () => {
   it('is tried again: cold appends are refused meanwhile, and all is well when the trouble is over', async () => {
     const troubled = new Troubled();
@@ -173,7 +200,6 @@ describe('a damaged tree that can not be replaced', () => {
     expect(store.stats().index).toMatchObject({ isAnswering: false });
     expect(store.stats().index.failure).toBeDefined();
     await expect(store.settled()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-    // What memory holds is decided still, up to its bound.
     const refused = await fillTail(store);
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', applied: 'no' });
     troubled.strike = () => undefined;
