@@ -117,7 +117,7 @@ export class IndexFolder {
   }
 
   /** Removes what is there. What isn't ours is moved away. */
-  discard(): void {
+  remove(): void {
     if (this.#parts.fileSystem.stat(this.#directory) !== undefined) {
       this.#setAside();
     }
