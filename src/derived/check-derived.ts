@@ -92,7 +92,7 @@ export class DerivedCheck {
     this.#index = index;
     this.#turns = turns;
     this.#covered = index.covered;
-    this.#mark = index.known?.mark;
+    this.#mark = index.isEmpty ? undefined : index.tree.state.flushedMark;
     this.#rows = new RowHash(random);
     this.#inTables = sumsFor(this.#covered);
     this.#inLog = sumsFor(this.#covered);

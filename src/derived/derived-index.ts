@@ -23,8 +23,8 @@ export interface IndexParts {
   readonly logger: Logger;
   /** Of the hash of keys and ids: the tree's. */
   readonly secret: Uint8Array;
-  /** Sets a tree aside that can't be used and opens an empty one in its place. */
-  readonly replace: (tree: IndexTree) => Promise<IndexTree>;
+  /** Sets a tree aside that can't be used and opens an empty one in its place. Undefined where nothing may be written. */
+  readonly replace: ((tree: IndexTree) => Promise<IndexTree>) | undefined;
 }
 
 export interface IndexEvents {
@@ -64,6 +64,7 @@ export class DerivedIndex {
         replace: parts.replace,
         neededTo: () => this.#tail.covered,
         replacing: (isUnderWay) => (isUnderWay ? this.#indexer.pause() : this.#indexer.resume()),
+        failed: (error) => this.#indexingFailed(error),
       },
       tree,
     );
@@ -187,7 +188,7 @@ export class DerivedIndex {
     if (!this.#isFull) {
       return true;
     }
-    const { error } = this.#indexer;
+    const { error } = this;
     if (error !== undefined) {
       throw noRoomInTail(error);
     }
@@ -321,8 +322,8 @@ export class DerivedIndex {
     do {
       await this.#holder.whenReplaced();
       await this.#indexer.settled();
-      await this.#holder.current?.tree.maintenance.settled();
-    } while (this.#indexer.hasWork);
+      await this.#holder.whenMerged();
+    } while (this.#indexer.hasWork || !this.#holder.isAnswering);
     if (this.error !== undefined) {
       throw this.error;
     }

@@ -70,12 +70,6 @@ export class IndexTree {
     return this.tree.state.flushedPosition;
   }
 
-  /** The log that the tree was made from has this position. Undefined if it holds nothing. */
-  get known(): Coverage | undefined {
-    const { flushedPosition: position, flushedMark: mark } = this.tree.state;
-    return position === 0 ? undefined : { position, mark };
-  }
-
   get isEmpty(): boolean {
     return this.covered === 0;
   }

@@ -1,4 +1,5 @@
 /** The folder of derived data: opened if it can be used, else set aside. Nothing in it is ever needed to get the log's events back. */
+import { assert } from '../base/assert.ts';
 import { asVarveError, VarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
@@ -10,10 +11,10 @@ import { joinPath } from '../io/path.ts';
 import type { ThreadChoice } from '../io/thread-choice.ts';
 import { workerFile } from '../io/worker-modules.ts';
 import type { TreeOwner } from '../kv/tree/maintenance-parts.ts';
-import { discardTables } from '../kv/manifest/manifest-store.ts';
+import { discardTables, readManifest } from '../kv/manifest/manifest-store.ts';
 import { openTree, type Tree } from '../kv/tree/tree.ts';
 import { decodeOwnerData, encodeOwnerData, SECRET_SIZE } from './format.ts';
-import { IndexTree } from './index-tree.ts';
+import { type Coverage, IndexTree } from './index-tree.ts';
 import { RunSource } from './run-source.ts';
 import { type IndexSettings, treeSettings } from './settings.ts';
 import { SecretHash, type TextHash } from './text-hash.ts';
@@ -58,6 +59,27 @@ export class IndexFolder {
     };
   }
 
+  /** What the manifest says of the log that the tree was made from, if that is this store's: its word counts whatever became of the tables. */
+  readKnown(): Coverage | undefined {
+    const { fileSystem } = this.#parts;
+    if (fileSystem.stat(this.#directory)?.kind !== 'directory') {
+      return undefined;
+    }
+    try {
+      const state = readManifest(fileSystem, this.#directory);
+      if (state === 'missing' || this.#problemOf(state.ownerData) !== undefined) {
+        return undefined;
+      }
+      const { flushedPosition: position, flushedMark: mark } = state;
+      return position === 0 ? undefined : { position, mark };
+    } catch (error) {
+      if (!isUnusable(error)) {
+        throw error;
+      }
+      return undefined;
+    }
+  }
+
   /**
    * The tree as it was left, if it was made from a log of this store, with every table's filter and index in memory; an empty one in place of what
    * can't be used. Undefined if nothing is there, or if nothing may be made.
@@ -70,12 +92,11 @@ export class IndexFolder {
     if (found.kind !== 'directory') {
       return this.#anew('it is no folder', undefined);
     }
-    const opened = this.#openAny();
-    if (opened instanceof VarveError) {
-      return this.#anew(opened, undefined);
+    const tree = this.#openAny();
+    if (tree instanceof VarveError) {
+      return this.#anew(tree, undefined);
     }
-    const tree = opened;
-    const problem = this.#problemOf(tree);
+    const problem = this.#problemOf(tree.state.ownerData);
     if (problem !== undefined) {
       await tree.close();
       return this.#anew(problem, undefined);
@@ -96,7 +117,7 @@ export class IndexFolder {
   }
 
   /** Removes what is there. What isn't ours is moved away. */
-  discard(): void {
+  remove(): void {
     if (this.#parts.fileSystem.stat(this.#directory) !== undefined) {
       this.#setAside();
     }
@@ -108,7 +129,7 @@ export class IndexFolder {
     if (fileSystem.makeDirectory(this.#directory)) {
       fileSystem.syncDirectory(directory);
     }
-    return this.#indexOf(this.#make(secret));
+    return this.#emptyTree(secret);
   }
 
   /** Closes the tree, sets it aside for a reason and opens an empty one. `secret`: that of the new one, if hashes in memory were made with it. */
@@ -119,6 +140,11 @@ export class IndexFolder {
   ): Promise<IndexTree | undefined> {
     await index.tree.close();
     return this.#anew(reason, secret);
+  }
+
+  /** Sets aside what is there, unopened, and opens an empty tree. Undefined if nothing may be made. */
+  discard(reason: unknown): IndexTree | undefined {
+    return this.#anew(reason, undefined);
   }
 
   #report(cause: unknown): void {
@@ -137,7 +163,17 @@ export class IndexFolder {
     }
     this.#setAside();
     reached('made derived data again');
-    return this.#indexOf(this.#make(secret));
+    return this.#emptyTree(secret);
+  }
+
+  #emptyTree(secret: Uint8Array | undefined): IndexTree {
+    const index = this.#indexOf(this.#make(secret));
+    assert(index.isEmpty, 'what was there before has been set aside');
+    assert(
+      secret === undefined || Buffer.compare(index.secret, secret) === 0,
+      'hashes in memory and in the tree are made with one secret',
+    );
+    return index;
   }
 
   /** An error that says why what is there is no tree of this version. */
@@ -178,8 +214,8 @@ export class IndexFolder {
     return new IndexTree(tree, this.#parts.makeHash ?? ((secret) => new SecretHash(secret)));
   }
 
-  #problemOf(tree: Tree): string | undefined {
-    const data = decodeOwnerData(tree.state.ownerData);
+  #problemOf(ownerData: Uint8Array): string | undefined {
+    const data = decodeOwnerData(ownerData);
     if (isRefusal(data)) {
       return data.reason;
     }

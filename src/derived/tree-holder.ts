@@ -4,17 +4,20 @@ import type { Logger } from '../base/logger.ts';
 import { reached } from '../base/reached.ts';
 import { WaiterList } from '../collections/waiter-list.ts';
 import type { Clock } from '../io/clock.ts';
+import { WorkLoop } from '../kv/tree/work-loop.ts';
 import type { IndexTree } from './index-tree.ts';
 
 export interface TreeHolderParts {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Sets a tree aside that can't be used and opens an empty one in its place, with the same secret. */
-  readonly replace: (tree: IndexTree) => Promise<IndexTree>;
+  /** Sets a tree aside that can't be used and opens an empty one in its place, with the same secret. Undefined where nothing may be written. */
+  readonly replace: ((tree: IndexTree) => Promise<IndexTree>) | undefined;
   /** Below it the tree must answer. */
   readonly neededTo: () => number;
   /** The tree is being replaced, or has been. */
   readonly replacing: (isUnderWay: boolean) => void;
+  /** That can't be done now; it is tried again. */
+  readonly failed: (error: VarveError) => void;
 }
 
 /** How long a question waits for a tree that is made again. */
@@ -25,33 +28,59 @@ export class TreeHolder {
   current: IndexTree | undefined;
   readonly #parts: TreeHolderParts;
   readonly #waiters = new WaiterList();
-  #replacing: Promise<void> | undefined;
-  /** Why the last attempt to put another one in its place has failed. */
+  readonly #loop: WorkLoop;
+  /** Found damaged, and still to be replaced. */
+  #broken: IndexTree | undefined;
+  /** Why there will be no other tree. */
   #failure: VarveError | undefined;
   #isClosing = false;
 
   constructor(parts: TreeHolderParts, tree: IndexTree | undefined) {
     this.#parts = parts;
     this.current = tree;
+    this.#loop = new WorkLoop(parts.clock, () => this.#replace(), {
+      failed: (error) => {
+        this.#waiters.rejectAll(unanswered(error));
+        parts.failed(error);
+      },
+      ended: () => {},
+    });
   }
 
   /** It holds what it must. */
   get isAnswering(): boolean {
     const tree = this.current;
     return (
-      this.#replacing === undefined &&
-      this.#failure === undefined &&
-      (tree === undefined || tree.covered >= this.#parts.neededTo())
+      this.#broken === undefined && (tree === undefined || tree.covered >= this.#parts.neededTo())
     );
   }
 
   get failure(): VarveError | undefined {
-    return this.#failure;
+    return this.#failure ?? this.#loop.error;
   }
 
-  /** Resolves when no other tree is being put in its place. */
+  /** Resolves when no other tree is to be put in its place; rejects if that can't be done now. */
   async whenReplaced(): Promise<void> {
-    await this.#replacing;
+    if (this.#broken !== undefined && this.#failure === undefined) {
+      this.#loop.startNow();
+      await this.#loop.whenOver();
+    }
+    if (this.failure !== undefined) {
+      throw this.failure;
+    }
+  }
+
+  /** Resolves when nothing is left to merge, or when the tree is to be replaced. */
+  async whenMerged(): Promise<void> {
+    const tree = this.current;
+    try {
+      await tree?.tree.maintenance.settled();
+    } catch (error) {
+      const isReplaced = this.#broken !== undefined || tree !== this.current;
+      if (!isReplaced && !this.noteFailure(error)) {
+        throw error;
+      }
+    }
   }
 
   /** Resolves when it answers; rejects with `UNAVAILABLE` if that takes too long or can't be. */
@@ -87,14 +116,15 @@ export class TreeHolder {
   /** Questions that wait are refused; no other tree is put in its place any more. */
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.#loop.stop();
     this.#waiters.rejectAll(closedError());
-    await this.#replacing;
+    await this.#loop.whenOver();
     await this.current?.tree.close();
   }
 
   #setAside(error: VarveError): void {
     const tree = this.current;
-    if (tree === undefined || this.#replacing !== undefined || this.#isClosing) {
+    if (tree === undefined || this.#broken !== undefined || this.#isClosing) {
       return;
     }
     reached('set a tree of derived data aside');
@@ -104,30 +134,35 @@ export class TreeHolder {
       message: 'Derived data is damaged and is made again from the log. No event is lost.',
       details: { cause: error },
     });
-    this.#replacing = this.#replace(tree);
+    this.#broken = tree;
+    if (this.#parts.replace === undefined) {
+      // Nothing answers from now on but memory.
+      this.#failure = error;
+      this.#waiters.rejectAll(unanswered(error));
+      return;
+    }
+    this.#parts.replacing(true);
+    this.#loop.start();
   }
 
-  /** Never rejects. */
-  async #replace(tree: IndexTree): Promise<void> {
-    this.#parts.replacing(true);
-    try {
-      this.current = await this.#parts.replace(tree);
-      this.#failure = undefined;
-    } catch (error) {
-      // Nothing answers from now on but memory; reopening tries again.
-      this.current = undefined;
-      this.#failure = asVarveError(error, 'Derived data can not be made again');
-      this.#waiters.rejectAll(unanswered(error));
+  async #replace(): Promise<void> {
+    const broken = this.#broken;
+    if (broken === undefined) {
+      return;
     }
-    this.#replacing = undefined;
+    this.current = await this.#parts.replace!(broken);
+    this.#broken = undefined;
+    this.#loop.succeeded();
     this.#parts.replacing(false);
     this.grown();
   }
 
   #wait(): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#isClosing || this.#failure !== undefined) {
-        reject(this.#isClosing ? closedError() : unanswered(this.#failure));
+      // While it is tried again there is hope.
+      const failure = this.#loop.isRunning ? undefined : this.failure;
+      if (this.#isClosing || failure !== undefined) {
+        reject(this.#isClosing ? closedError() : unanswered(failure));
         return;
       }
       const timer = this.#parts.clock.schedule(REBUILD_WAIT_MS, () => {

@@ -42,6 +42,9 @@ export class ColdReads {
         this.#readPositions(Axis.id, '', id, answers, reads);
       }
     }
+    if (lacksIds(commit, index)) {
+      reads.push(index.whenAnswering());
+    }
     const streams = new Set(commit.parts.map(({ stream }) => stream));
     const last = commit.eventCount - 1;
     for (const stream of streams) {
@@ -118,4 +121,18 @@ export class ColdReads {
       }
     }
   }
+}
+
+/** An id that is generated must be none that was ever supplied, and whether it is can't be told now. */
+export function lacksIds(commit: PreparedCommit, index: DerivedIndex): boolean {
+  return !index.isAnswering && index.hasIds && generatesIds(commit);
+}
+
+function generatesIds(commit: PreparedCommit): boolean {
+  for (let nth = 0; nth < commit.eventCount; nth += 1) {
+    if (commit.suppliedIdOf(nth) === '') {
+      return true;
+    }
+  }
+  return false;
 }

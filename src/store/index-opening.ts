@@ -1,9 +1,10 @@
 /** Log and derived data of a folder, opened together: each tells the other how much of it can be believed. */
 import { checkAborted } from '../base/aborted.ts';
-import { CorruptionError, isShortage, VarveError } from '../base/errors.ts';
+import { assert } from '../base/assert.ts';
+import { CorruptionError, isShortage } from '../base/errors.ts';
 import { reached } from '../base/reached.ts';
 import { DerivedIndex } from '../derived/derived-index.ts';
-import type { IndexTree } from '../derived/index-tree.ts';
+import type { Coverage, IndexTree } from '../derived/index-tree.ts';
 import { addRun } from '../derived/indexer.ts';
 import {
   DERIVED_DIRECTORY_NAME,
@@ -86,8 +87,7 @@ export class IndexOpening {
    * goes into memory.
    */
   async open(): Promise<OpenedParts> {
-    this.#tree = await this.#folder.openExisting();
-    const looked = await this.#lookAtLog();
+    const looked = await this.#lookAtBoth();
     const end = looked.journal.end.position;
     const { generationCount, readOnly } = this.#settings;
     if (!readOnly && end - (this.#tree?.covered ?? 0) > generationCount) {
@@ -129,29 +129,35 @@ export class IndexOpening {
     if (this.#tree === undefined) {
       random.fill(secret);
     }
-    const replace = (tree: IndexTree): Promise<IndexTree> => this.#replaceOpen(tree);
+    const replace = this.#settings.readOnly
+      ? undefined
+      : (tree: IndexTree): Promise<IndexTree> => this.#replaceOpen(tree);
     const parts = { clock, logger, secret, replace };
     this.#index = new DerivedIndex(parts, this.#settings, this.#tree);
     return this.#index;
   }
 
-  async #lookAtLog(): Promise<LookedAt> {
+  /** Order: the log is held against the manifest before anything is set aside, or what tells of lost events would be gone. */
+  async #lookAtBoth(): Promise<LookedAt> {
+    const known = this.#folder.readKnown();
     try {
-      return this.#look();
+      const looked = this.#look(known);
+      this.#tree = await this.#folder.openExisting();
+      return looked;
     } catch (error) {
       if (!(error instanceof KnownPositionError)) {
         throw error;
       }
       if (error.refusal === 'shorter') {
-        throw this.#lostEvents(error);
+        throw this.#lostEvents(error, known!);
       }
       reached('derived data of another log was set aside');
-      this.#tree = await this.#folder.replace(this.#tree!, error, undefined);
-      return this.#look();
+      this.#tree = this.#folder.discard(error);
+      return this.#look(undefined);
     }
   }
 
-  #look(): LookedAt {
+  #look(known: Coverage | undefined): LookedAt {
     const { fileSystem, directory, identity } = this.#parts;
     const encoder = new LogEncoder();
     const place = {
@@ -159,7 +165,7 @@ export class IndexOpening {
       directory: joinPath(directory, LOG_DIRECTORY_NAME),
       identity: identity.bytes,
       encoder,
-      known: this.#tree?.known,
+      known,
       // What the tree doesn't cover is read for it, or into memory, with all checks.
       passesSealed: true,
       quarantineDirectory: joinPath(directory, QUARANTINE_DIRECTORY_NAME),
@@ -182,9 +188,8 @@ export class IndexOpening {
   }
 
   /** A tree is written only from what is durable: events that it knows have been in the log. */
-  #lostEvents(error: KnownPositionError): CorruptionError {
+  #lostEvents(error: KnownPositionError, { position: covered }: Coverage): CorruptionError {
     const derived = joinPath(this.#parts.directory, DERIVED_DIRECTORY_NAME);
-    const covered = this.#tree!.covered;
     const { position } = error;
     return new CorruptionError(
       error.file ?? this.#parts.directory,
@@ -283,12 +288,7 @@ export class IndexOpening {
   async #replaceOpen(tree: IndexTree): Promise<IndexTree> {
     const reason = 'damage was found while it was in use';
     const replaced = await this.#folder.replace(tree, reason, tree.secret);
-    if (replaced === undefined) {
-      throw new VarveError(
-        'UNAVAILABLE',
-        'Derived data is damaged, and nothing may be written here.',
-      );
-    }
+    assert(replaced !== undefined, 'only who may write replaces a tree');
     replaced.tree.start();
     return replaced;
   }

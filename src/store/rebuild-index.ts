@@ -87,7 +87,7 @@ async function discardIndex(
       const { fileSystem } = folder;
       const { bytes } = existingIdentity(fileSystem, path);
       const parts = { ...given, fileSystem, identity: bytes };
-      closedIndexFolder(parts, path, false, () => {}).discard();
+      closedIndexFolder(parts, path, false, () => {}).remove();
     } finally {
       await folder.release();
     }

@@ -29,7 +29,7 @@ import { formatEventId, ID_DRAW_LIMIT } from '../log/event-id.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { placeRecord, SALT_SIZE } from '../log/format.ts';
 import type { RecordPlace } from '../log/record-fields.ts';
-import type { ColdReads } from './cold-reads.ts';
+import { type ColdReads, lacksIds } from './cold-reads.ts';
 import type { Waiting } from './waiting.ts';
 import type { DuplicateAnswer, DuplicateFinder } from './duplicate-finder.ts';
 import { PendingCommit } from './pending-commit.ts';
@@ -176,8 +176,7 @@ export class Sequencer {
       return;
     }
     const reading = this.#parts.cold.answersFor(waiting.commit);
-    if (reading === undefined) {
-      assert(!isFirst, 'what a decision lacks can be read');
+    if (reading === undefined && !isFirst) {
       this.#lookAhead -= 1;
       return;
     }
@@ -188,8 +187,8 @@ export class Sequencer {
     void this.#keepAnswers(waiting, reading);
   }
 
-  /** Never rejects. */
-  async #keepAnswers(waiting: Waiting, reading: Promise<Answers>): Promise<void> {
+  /** Never rejects. `reading` is undefined if memory tells now what it could not tell a moment before, when a table could not be opened. */
+  async #keepAnswers(waiting: Waiting, reading: Promise<Answers> | undefined): Promise<void> {
     try {
       waiting.answers = await reading;
     } catch (error) {
@@ -253,6 +252,9 @@ export class Sequencer {
       }
       if (this.#refuseByRevision(commit, pending)) {
         return 'decided';
+      }
+      if (lacksIds(commit, index)) {
+        return 'cold';
       }
       this.#checkLimits(commit);
       if (!index.hasRoom || !journal.hasRoom(commit.bodySize)) {
