@@ -15,7 +15,7 @@ export { open } from './store/open-store.ts';
 export { attach } from './store/attach.ts';
 export type { AttachComponents, AttachOptions } from './store/attach-options.ts';
 export { audit } from './store/audit-folder.ts';
-export type { StoreComponents, StoreOptions } from './store/options.ts';
+export type { OpenProgress, StoreComponents, StoreOptions } from './store/options.ts';
 export type * from './store/contract.ts';
 export type { WorkerModules } from './io/worker-modules.ts';
 export type { Codec } from './log/codecs.ts';

@@ -116,10 +116,12 @@ export class DerivedIndex {
     this.#holder.current = tree;
   }
 
-  /** From now on the tail gets into the tree by itself, as far as it is visible. */
+  /** From now on the tail gets into the tree by itself, as far as it is visible, if anything may be written. */
   start(log: EventLog, visible: () => number, events: IndexEvents): void {
     this.#events = events;
-    this.#indexer.begin(log, visible);
+    if (!this.#settings.readOnly) {
+      this.#indexer.begin(log, visible);
+    }
   }
 
   /** More has become visible. */
@@ -296,6 +298,9 @@ export class DerivedIndex {
 
   /** Resolves when everything visible that is full is in the tree, and nothing is left to merge. */
   async settled(): Promise<void> {
+    if (this.#settings.readOnly) {
+      return;
+    }
     do {
       await this.#holder.whenReplaced();
       await this.#indexer.settled();
