@@ -19,7 +19,7 @@ export { restore } from './store/restore.ts';
 export type { RestoreOptions, RestoreProgress, RestoreResult } from './store/restore.ts';
 export { rebuildIndex } from './store/rebuild-index.ts';
 export type { RebuildOptions, RebuildProgress } from './store/rebuild-index.ts';
-export type { StoreComponents, StoreOptions } from './store/options.ts';
+export type { OpenProgress, StoreComponents, StoreOptions } from './store/options.ts';
 export type * from './store/contract.ts';
 export type { WorkerModules } from './io/worker-modules.ts';
 export type { Codec } from './log/codecs.ts';

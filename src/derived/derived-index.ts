@@ -118,7 +118,7 @@ export class DerivedIndex {
     this.#holder.current = tree;
   }
 
-  /** From now on the tail gets into the tree by itself, as far as it is visible. */
+  /** From now on the tail gets into the tree by itself, as far as it is visible, if anything may be written. */
   start(log: EventLog, visible: () => number, events: IndexEvents): void {
     this.#events = events;
     if (!this.#settings.readOnly) {
@@ -319,6 +319,9 @@ export class DerivedIndex {
 
   /** Resolves when everything visible that is full is in the tree, and nothing is left to merge. */
   async settled(): Promise<void> {
+    if (this.#settings.readOnly) {
+      return;
+    }
     do {
       await this.#holder.whenReplaced();
       await this.#indexer.settled();

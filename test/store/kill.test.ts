@@ -5,11 +5,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { audit, type EventStore, open } from 'varve';
+import { audit, type EventStore, open, type StoreOptions } from 'varve';
 import { SeededRandom } from 'varve/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { turns } from '../turns.ts';
@@ -33,36 +33,52 @@ interface Ledger {
   attempted: number;
 }
 
+/** Generations of 8 and of 64 events: threads make runs and merge them all the time. */
+const profiles: Readonly<Record<string, { options: StoreOptions; rounds: number }>> = {
+  'a usual index': { options: {}, rounds },
+  'a tiny index': { options: { indexMemoryBytes: 16 * 1024 }, rounds: Math.ceil(rounds / 10) },
+  'a small index': { options: { indexMemoryBytes: 128 * 1024 }, rounds: Math.ceil(rounds / 8) },
+};
+
 describe('a process that is killed while it appends', () => {
-  it(`loses nothing acknowledged and repeats nothing, ${rounds} times (seed ${seed})`, async () => {
-    const random = new SeededRandom(seed);
-    const directory = join(root, 'store');
-    const ledger: Ledger = { acknowledged: new Map(), attempted: 0 };
-    let tornCount = 0;
-    for (let round = 0; round < rounds; round += 1) {
-      await runAndKill(directory, ledger, random);
-      // Four times of five the next child is the one who finds what the killed one left.
-      if (round % 5 === 4 || round === rounds - 1) {
-        tornCount += await checkStore(directory, ledger);
+  it.each(Object.entries(profiles).map(([name, profile]) => ({ name, ...profile })))(
+    `loses nothing acknowledged and repeats nothing: $name, $rounds times (seed ${seed})`,
+    async ({ name, options, rounds: roundCount }) => {
+      const random = new SeededRandom(seed);
+      const directory = join(root, name);
+      const ledger: Ledger = { acknowledged: new Map(), attempted: 0 };
+      let tornCount = 0;
+      for (let round = 0; round < roundCount; round += 1) {
+        await runAndKill(directory, ledger, random, options);
+        loseDerived(directory, random);
+        // Four times of five the next child is the one who finds what the killed one left.
+        if (round % 5 === 4 || round === roundCount - 1) {
+          tornCount += await checkStore(directory, ledger, options);
+        }
       }
-    }
-    expect(ledger.acknowledged.size).toBeGreaterThan(rounds * 5);
-    expect(await audit(directory)).toMatchObject({ ok: true, findingCount: 0 });
-    // What was cut is kept, one file a tear at most.
-    const kept = readdirSync(directory).includes('quarantine')
-      ? readdirSync(join(directory, 'quarantine')).length
-      : 0;
-    expect(kept).toBeGreaterThanOrEqual(tornCount > 0 ? 1 : 0);
-  });
+      expect(ledger.acknowledged.size).toBeGreaterThan(roundCount * 5);
+      expect(await audit(directory)).toMatchObject({ ok: true, findingCount: 0 });
+      // What was cut is kept, one file a tear at most.
+      const kept = readdirSync(directory).includes('quarantine')
+        ? readdirSync(join(directory, 'quarantine')).length
+        : 0;
+      expect(kept).toBeGreaterThanOrEqual(tornCount > 0 ? 1 : 0);
+    },
+  );
 });
 
 /** Lets a child append until it was told of a random number of appends, and kills it. */
-async function runAndKill(directory: string, ledger: Ledger, random: SeededRandom): Promise<void> {
+async function runAndKill(
+  directory: string,
+  ledger: Ledger,
+  random: SeededRandom,
+  options: StoreOptions,
+): Promise<void> {
   // Some begin with numbers that were appended before: keys must tell.
   const overlap = random.below(40);
   const first = Math.max(0, ledger.attempted - overlap);
   const inFlight = random.pick([1, 4, 64, 256]);
-  const args = [fixture, directory, String(first), String(inFlight)];
+  const args = [fixture, directory, String(first), String(inFlight), JSON.stringify(options)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   const wanted = 1 + random.below(150);
@@ -75,6 +91,20 @@ async function runAndKill(directory: string, ledger: Ledger, random: SeededRando
   const seen = Math.max(ledger.attempted, ...ledger.acknowledged.keys());
   // Whoever acknowledged a number has at most as many more in flight.
   ledger.attempted = seen + inFlight + 1;
+}
+
+/** Now and then a file of derived data is gone, too. */
+function loseDerived(directory: string, random: SeededRandom): void {
+  const derived = join(directory, 'derived');
+  if (existsSync(derived) && random.chance(0.3)) {
+    const files = readdirSync(derived, { recursive: true, withFileTypes: true }).filter((entry) =>
+      entry.isFile(),
+    );
+    if (files.length > 0) {
+      const { parentPath, name } = random.pick(files);
+      rmSync(join(parentPath, name));
+    }
+  }
 }
 
 async function readAcks(
@@ -110,8 +140,12 @@ function noteAck(ledger: Ledger, number: number, position: number): void {
 }
 
 /** Opens the store here: all that was acknowledged is there once; sending everything again adds only what is missing. */
-async function checkStore(directory: string, ledger: Ledger): Promise<number> {
-  const store = await open<Numbered>(directory);
+async function checkStore(
+  directory: string,
+  ledger: Ledger,
+  options: StoreOptions,
+): Promise<number> {
+  const store = await open<Numbered>(directory, options);
   const { quarantined } = store.recovery;
   const before = await positionsOf(store);
   for (const [number, position] of ledger.acknowledged) {
@@ -137,6 +171,10 @@ async function checkStore(directory: string, ledger: Ledger): Promise<number> {
   expect(after.size).toBe(ledger.attempted);
   expect(store.head).toBe(ledger.attempted);
   expect(await store.verify()).toMatchObject({ ok: true, findingCount: 0 });
+  await store.settled();
+  if (options.indexMemoryBytes !== undefined) {
+    expect(store.stats().index.covered).toBeGreaterThan(0);
+  }
   await store.close();
   return quarantined === undefined ? 0 : 1;
 }
