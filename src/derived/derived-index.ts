@@ -268,9 +268,7 @@ export class DerivedIndex {
 
   /** Streams, keys and ids, in flight or not. */
   get counts(): Counts {
-    const { isAnswering, current } = this.#holder;
-    const inTree = isAnswering ? (current?.counts ?? NO_COUNTS) : NO_COUNTS;
-    return sumOf(inTree, this.#tail.counts);
+    return sumOf(this.#countsInTree(), this.#tail.counts);
   }
 
   /** Whether an id was ever supplied. */
@@ -315,6 +313,16 @@ export class DerivedIndex {
     this.#indexer.stop();
     // Order: a run under way is cancelled by the tree, or the indexer would wait for it.
     await Promise.all([this.#holder.close(), this.#indexer.whenOver()]);
+  }
+
+  #countsInTree(): Counts {
+    const { isAnswering, current } = this.#holder;
+    try {
+      return isAnswering ? (current?.counts ?? NO_COUNTS) : NO_COUNTS;
+    } catch (error) {
+      this.#holder.noteFailure(error);
+      return NO_COUNTS;
+    }
   }
 
   #addTexts(position: number, scope: string, key: string, id: string): void {

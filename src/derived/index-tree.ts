@@ -26,6 +26,7 @@ import {
   putHashPrefix,
 } from './format.ts';
 import type { RunRequest } from './run-source.ts';
+import { sumOf } from './tail.ts';
 import { SecretHash, type TextHash } from './text-hash.ts';
 
 /** How much of the log is in the tree: the position behind it, and the leaf hash of the event before that. */
@@ -205,18 +206,20 @@ export class IndexTree {
     return this.tree.maintenance.makeBuilt(request);
   }
 
-  /** The run becomes part of the tree, durably. `installed` is called in the turn in which it shows. */
+  /** The run becomes part of the tree, durably. `installed` is called in the turn in which it shows. `added`: counts of the run, if they are known. */
   async addRun(
     made: JobResult,
     { position, mark }: Coverage,
     installed: () => void,
+    added: Counts | undefined,
   ): Promise<void> {
     await this.tree.maintenance.addIngested(
       made,
       position,
       position,
       () => {
-        this.#counts = undefined;
+        // Known without a read, whoever asks for them next.
+        this.#counts = added && sumOf(this.counts, added);
         installed();
       },
       mark,
