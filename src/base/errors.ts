@@ -166,6 +166,12 @@ export function systemCode(error: unknown): string | undefined {
   return undefined;
 }
 
+/** True for an error of the operating system, as it is or as the cause of ours. */
+export function isSystemError(error: unknown): boolean {
+  const own = error instanceof VarveError ? error.cause : error;
+  return !(own instanceof VarveError) && systemCode(own) !== undefined;
+}
+
 /** True if the operating system said that no more can be stored. */
 export function isNoSpace(error: unknown): boolean {
   const code = systemCode(error);

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { appendCommand } from './append.ts';
 import { checkArguments } from './argument-text.ts';
+import { backupCommand } from './backup.ts';
 import { type CommandGroup, parseCommandLine } from './command.ts';
 import { dumpCommand } from './dump.ts';
 import { CommandError, describeFailure, ExitCode } from './exit-code.ts';
@@ -9,9 +10,11 @@ import { exportCommand } from './export.ts';
 import { getCommand } from './get.ts';
 import { commandHelp, overviewHelp } from './help.ts';
 import { importCommand } from './import.ts';
+import { indexGroup } from './index-group.ts';
 import { keysGroup } from './keys-group.ts';
 import { kvGroup } from './kv-group.ts';
 import { readCommand } from './read.ts';
+import { restoreCommand } from './restore.ts';
 import { statsCommand } from './stats.ts';
 import { streamsCommand } from './streams.ts';
 import { OutputClosed, Terminal } from './terminal.ts';
@@ -31,9 +34,11 @@ const root: CommandGroup = {
     verifyCommand,
     statsCommand,
     exportCommand,
+    backupCommand,
+    restoreCommand,
     dumpCommand,
   ],
-  groups: [keysGroup, kvGroup],
+  groups: [keysGroup, indexGroup, kvGroup],
   firstSteps: [
     'varve append ./my-store orders/1 --type OrderPlaced --data \'{"total":42}\'',
     'varve read ./my-store',

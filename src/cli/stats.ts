@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { indexPairs } from './derived-text.ts';
 import { ExitCode } from './exit-code.ts';
 import { withStore } from './open-existing.ts';
 import { alignPairs, countOf, formatCount, formatSize, formatTime } from './text.ts';
@@ -13,7 +14,7 @@ export const statsCommand: Command = {
   async run({ positionals, options, terminal }) {
     const directory = positionals[0]!;
     return withStore(directory, terminal, async (store) => {
-      const { streams, idempotencyKeys, suppliedIds } = store.stats();
+      const { streams, idempotencyKeys, suppliedIds, index } = store.stats();
       const segments = store.segments();
       const logSize = segments.reduce((sum, { size }) => sum + size, 0);
       const [first, last] = [await store.get(0), await store.get(Math.max(store.head - 1, 0))];
@@ -29,6 +30,7 @@ export const statsCommand: Command = {
           suppliedIds,
           firstTime: first?.time,
           lastTime: last?.time,
+          index,
           recovery: { wasClosed, quarantined },
         });
         return ExitCode.ok;
@@ -40,6 +42,7 @@ export const statsCommand: Command = {
         ['log', `${formatSize(logSize)} in ${countOf(segments.length, 'segment')}`],
         ['keys', formatCount(idempotencyKeys)],
         ['supplied ids', formatCount(suppliedIds)],
+        ...indexPairs(index),
       ];
       if (first !== undefined && last !== undefined) {
         pairs.push(['recorded', `${formatTime(first.time)} to ${formatTime(last.time)}`]);

@@ -1,5 +1,6 @@
-import { audit, type AuditReport, type Finding } from '../index.ts';
+import { audit, type AuditReport, type Finding, type StoreReport } from '../index.ts';
 import type { Command } from './command.ts';
+import { showDerived } from './derived-text.ts';
 import { ExitCode } from './exit-code.ts';
 import { Progress } from './progress.ts';
 import type { Terminal } from './terminal.ts';
@@ -14,7 +15,7 @@ export const verifyCommand: Command = {
     payloads: { help: 'Also decompress and parse all data and metadata' },
   },
   details: [
-    'Changes nothing. Compares the bytes of all data and metadata with their digests; with --payloads it decompresses and parses them, too. Goes on behind damage and reports all of it, with file, offset and position, also where opening the store is refused. Ends with 1 if there is damage; notices are about things that the next open makes up for.',
+    'Changes nothing. Compares the bytes of all data and metadata with their digests; with --payloads it decompresses and parses them, too. Goes on behind damage and reports all of it, with file, offset and position, also where opening the store is refused. Ends with 1 if there is damage; notices are about things that the next open makes up for. What was derived from the log is compared with it: if it is wrong, no event is lost, and only varve index verify ends with 1.',
   ],
   examples: [
     'varve verify ./my-store',
@@ -23,7 +24,7 @@ export const verifyCommand: Command = {
   ],
   async run({ positionals, options, terminal, signal }) {
     const progress = new Progress(terminal, 'verifying', 'MiB');
-    let report: AuditReport;
+    let report: StoreReport;
     try {
       report = await audit(positionals[0]!, {
         payloads: options.isOn('payloads'),
@@ -46,7 +47,7 @@ export const verifyCommand: Command = {
 /** Below it a rate says nothing. */
 const RATED_SIZE_MIN = 1024 * 1024;
 
-async function showReport(report: AuditReport, terminal: Terminal, seconds: number): Promise<void> {
+async function showReport(report: StoreReport, terminal: Terminal, seconds: number): Promise<void> {
   const { events, commits, streams, segments, bytes, erased, findings, findingCount } = report;
   for (const finding of findings) {
     await showFinding(finding, terminal);
@@ -70,6 +71,7 @@ async function showReport(report: AuditReport, terminal: Terminal, seconds: numb
     const rate = `${formatDuration(seconds)}, ${formatSize(bytes / seconds)}/s`;
     await terminal.line(terminal.style('dim', rate));
   }
+  await showDerived(report.derived, terminal);
   if (!report.ok) {
     await terminal.flush();
     terminal.note('Nothing was changed. varve dump shows the files; a backup is the way back.');

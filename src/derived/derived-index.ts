@@ -4,7 +4,7 @@
  * must be, and an answer that can't be had is an error or has to be waited for, never "not there".
  */
 import { assert } from '../base/assert.ts';
-import { VarveError } from '../base/errors.ts';
+import { CorruptionError, VarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Clock } from '../io/clock.ts';
 import type { EventLog } from '../log/event-log.ts';
@@ -43,7 +43,10 @@ export class DerivedIndex {
   readonly #parts: IndexParts;
   readonly #settings: IndexSettings;
   readonly #holder: TreeHolder;
+  /** Nobody else's: it has what it was taken of last. */
   readonly #hash: TextHash;
+  /** What it was taken of. */
+  readonly #taken = { scope: '', text: '' };
   readonly #tail: Tail;
   readonly #indexer: Indexer;
   #events: IndexEvents | undefined;
@@ -66,7 +69,7 @@ export class DerivedIndex {
       },
       tree,
     );
-    this.#hash = tree?.hash ?? new SecretHash(parts.secret);
+    this.#hash = tree?.newHash() ?? new SecretHash(parts.secret);
     this.#hasIds = tree !== undefined && tree.counts.ids > 0;
     this.#tail = new Tail(
       tree?.covered ?? 0,
@@ -163,9 +166,8 @@ export class DerivedIndex {
     text: string,
     answers?: Answers,
   ): readonly number[] | undefined {
-    const hash = this.#hash;
-    hash.take(scope, text);
-    const { low, high } = hash;
+    this.#take(scope, text);
+    const { low, high } = this.#hash;
     const inTail =
       axis === Axis.key
         ? this.#tail.addKeyPositions(low, high, undefined)
@@ -200,13 +202,13 @@ export class DerivedIndex {
   }
 
   addKey(scope: string, key: string, position: number): void {
-    this.#hash.take(scope, key);
+    this.#take(scope, key);
     this.#tail.active.addKey(this.#hash.low, this.#hash.high, position);
   }
 
   addId(id: string, position: number): void {
     this.#hasIds = true;
-    this.#hash.take('', id);
+    this.#take('', id);
     this.#tail.active.addId(this.#hash.low, this.#hash.high, position);
   }
 
@@ -228,9 +230,9 @@ export class DerivedIndex {
   }
 
   async fetchPositions(axis: number, scope: string, text: string, answers: Answers): Promise<void> {
+    this.#take(scope, text);
+    const { low, high } = this.#hash;
     await this.#fetch(async (tree) => {
-      tree.hash.take(scope, text);
-      const { low, high } = tree.hash;
       answers.setPositions(axis, low, high, await tree.readPositions(axis, low, high));
     });
   }
@@ -240,6 +242,18 @@ export class DerivedIndex {
   }
 
   // Reads.
+
+  /** What a question about one key or id needs, read in place. Throws `UNAVAILABLE` while that can't be told. */
+  answersInPlace(axis: number, scope: string, text: string): Answers {
+    const answers = this.newAnswers();
+    const tree = this.treeToRead;
+    if (tree !== undefined) {
+      this.#take(scope, text);
+      const { low, high } = this.#hash;
+      answers.setPositions(axis, low, high, tree.positionsInPlace(axis, low, high));
+    }
+    return answers;
+  }
 
   /** Resolves when the tree answers, if it doesn't; rejects with `UNAVAILABLE` if that takes too long. */
   async whenAnswering(): Promise<void> {
@@ -294,6 +308,14 @@ export class DerivedIndex {
     this.#holder.noteFailure(error);
   }
 
+  /** A tree was found to say something else than the log. It is made again, unless that was done already. */
+  noteWrong(tree: IndexTree, reason: string): void {
+    if (tree === this.#holder.current) {
+      const { directory } = tree.tree.folder;
+      this.#holder.noteFailure(new CorruptionError(directory, undefined, reason));
+    }
+  }
+
   /** Resolves when everything visible that is full is in the tree, and nothing is left to merge. */
   async settled(): Promise<void> {
     if (this.#settings.readOnly) {
@@ -322,6 +344,15 @@ export class DerivedIndex {
     } catch (error) {
       this.#holder.noteFailure(error);
       return NO_COUNTS;
+    }
+  }
+
+  /** Whoever adds a text has just looked for it. */
+  #take(scope: string, text: string): void {
+    if (text !== this.#taken.text || scope !== this.#taken.scope) {
+      this.#hash.take(scope, text);
+      this.#taken.scope = scope;
+      this.#taken.text = text;
     }
   }
 

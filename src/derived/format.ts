@@ -97,7 +97,7 @@ export function firstRevisionBefore(bytes: Uint8Array, end: number): number {
 /** A key of the axis for a name, with room for `suffixSize` bytes. */
 export function nameKey(axis: number, name: string, suffixSize: number = 0): Uint8Array {
   const size = Buffer.byteLength(name, 'utf8');
-  const key = Buffer.alloc(1 + size + suffixSize);
+  const key = Buffer.allocUnsafe(1 + size + suffixSize);
   key[0] = axis;
   key.write(name, 1, 'utf8');
   return key;

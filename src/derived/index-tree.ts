@@ -45,7 +45,7 @@ export interface Chunk {
 export class IndexTree {
   readonly tree: Tree;
   readonly secret: Uint8Array;
-  readonly hash: TextHash;
+  readonly #makeHash: (secret: Uint8Array) => TextHash;
   #counts: Counts | undefined;
   readonly #found = makeFound();
   readonly #prefix = new Uint8Array(HASH_PREFIX_SIZE);
@@ -63,7 +63,12 @@ export class IndexTree {
     assert(!isRefusal(data), 'the tree was looked at before');
     this.tree = tree;
     this.secret = data.secret;
-    this.hash = makeHash(data.secret);
+    this.#makeHash = makeHash;
+  }
+
+  /** The hash of its keys and ids, for one user: it keeps what it took last. */
+  newHash(): TextHash {
+    return this.#makeHash(this.secret);
   }
 
   /** Positions below it are in the tree. */
@@ -122,6 +127,15 @@ export class IndexTree {
   }
 
   // For reads, which read in place.
+
+  positionsInPlace(axis: number, low: number, high: number): readonly number[] {
+    putHashPrefix(this.#prefix, axis, low, high);
+    this.#into = undefined;
+    this.tree.lookups.collectInPlace(this.#prefix, HASH_KEY_SIZE, this.#take);
+    const found = this.#into ?? NONE;
+    this.#into = undefined;
+    return found;
+  }
 
   headOf(name: string): Head | undefined {
     const isFound = this.tree.get(nameKey(Axis.head, name), Number.MAX_SAFE_INTEGER, this.#found);

@@ -89,11 +89,17 @@ export class IndexFolder {
     if (found === undefined) {
       return undefined;
     }
-    const tree = found.kind === 'directory' ? this.#openAny() : undefined;
-    const problem = tree && this.#problemOf(tree.state.ownerData);
-    if (tree === undefined || problem !== undefined) {
-      await tree?.close();
-      return this.#anew(problem ?? 'it is no tree of this version', undefined);
+    if (found.kind !== 'directory') {
+      return this.#anew('it is no folder', undefined);
+    }
+    const tree = this.#openAny();
+    if (tree instanceof VarveError) {
+      return this.#anew(tree, undefined);
+    }
+    const problem = this.#problemOf(tree.state.ownerData);
+    if (problem !== undefined) {
+      await tree.close();
+      return this.#anew(problem, undefined);
     }
     try {
       await tree.openTables();
@@ -107,6 +113,13 @@ export class IndexFolder {
         throw error;
       }
       return this.#anew(error, undefined);
+    }
+  }
+
+  /** Removes what is there. What isn't ours is moved away. */
+  remove(): void {
+    if (this.#parts.fileSystem.stat(this.#directory) !== undefined) {
+      this.#setAside();
     }
   }
 
@@ -163,8 +176,8 @@ export class IndexFolder {
     return index;
   }
 
-  /** Undefined if what is there is no tree of this version. */
-  #openAny(): Tree | undefined {
+  /** An error that says why what is there is no tree of this version. */
+  #openAny(): Tree | VarveError {
     try {
       const tree = this.#make(undefined);
       if (tree.folder.discarded !== undefined) {
@@ -175,7 +188,7 @@ export class IndexFolder {
       if (!isUnusable(error)) {
         throw asVarveError(error, 'Derived data can not be opened');
       }
-      return undefined;
+      return error;
     }
   }
 

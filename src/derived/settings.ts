@@ -55,9 +55,9 @@ export function treeSettings({
         bitsPerKey: 0,
         axes: [
           { axis: Axis.counts, bitsPerKey: 0, uncovered: 0 },
-          { axis: Axis.key, bitsPerKey: 14, uncovered: HASH_KEY_SIZE - HASH_PREFIX_SIZE },
-          { axis: Axis.id, bitsPerKey: 14, uncovered: HASH_KEY_SIZE - HASH_PREFIX_SIZE },
-          { axis: Axis.head, bitsPerKey: 14, uncovered: 0 },
+          { axis: Axis.key, bitsPerKey: 18, uncovered: HASH_KEY_SIZE - HASH_PREFIX_SIZE },
+          { axis: Axis.id, bitsPerKey: 18, uncovered: HASH_KEY_SIZE - HASH_PREFIX_SIZE },
+          { axis: Axis.head, bitsPerKey: 16, uncovered: 0 },
           { axis: Axis.posting, bitsPerKey: 8, uncovered: POSTING_SUFFIX_SIZE },
         ],
       },

@@ -4,14 +4,19 @@ import { copyContent, tryLink } from './copy-file.ts';
 import type { FileSystem } from './file-system.ts';
 import { isInside } from './is-inside.ts';
 
-/** Throws `INVALID_ARGUMENT` unless `target` is missing or an empty folder, outside of the store's own. */
-export function checkBackupTarget(fileSystem: FileSystem, directory: string, target: string): void {
+/** Throws `INVALID_ARGUMENT` if `target` lies in the store's own folder. */
+export function checkOutside(fileSystem: FileSystem, directory: string, target: string): void {
   if (isInside(fileSystem, directory, target)) {
     throw new VarveError(
       'INVALID_ARGUMENT',
       `${target} is in the folder of the store itself: back up to another place.`,
     );
   }
+}
+
+/** Throws `INVALID_ARGUMENT` unless `target` is missing or an empty folder, outside of the store's own. */
+export function checkBackupTarget(fileSystem: FileSystem, directory: string, target: string): void {
+  checkOutside(fileSystem, directory, target);
   const found = fileSystem.stat(target);
   if (found !== undefined && (found.kind !== 'directory' || fileSystem.list(target).length > 0)) {
     throw new VarveError(
@@ -21,14 +26,15 @@ export function checkBackupTarget(fileSystem: FileSystem, directory: string, tar
   }
 }
 
-/** A second name for a file, or a durable copy of it where that is not possible; `between` is awaited after each piece. */
+/** A second name for a file, or a durable copy of it where that is not possible or not wanted; `between` is awaited after each piece. */
 export async function linkOrCopy(
   fileSystem: FileSystem,
   source: string,
   target: string,
   between: () => Promise<void>,
+  mayLink: boolean = true,
 ): Promise<void> {
-  if (!tryLink(fileSystem, source, target)) {
+  if (!mayLink || !tryLink(fileSystem, source, target)) {
     await copyFile(fileSystem, source, target, undefined, between);
   }
 }

@@ -19,15 +19,16 @@ export function tryLink(fileSystem: FileSystem, source: string, target: string):
   }
 }
 
-/** Copies the first `end` bytes, in pieces; `between` is awaited after each. Not synced. */
+/** Copies the bytes from `start` up to `end`, in pieces; `between` is awaited after each. Not synced. */
 export async function copyContent(
   source: File,
   target: File,
   end: number,
   between: () => Promise<void>,
+  start: number = 0,
 ): Promise<void> {
   const bytes = new Uint8Array(COPY_SIZE);
-  for (let offset = 0; offset < end; offset += COPY_SIZE) {
+  for (let offset = start; offset < end; offset += COPY_SIZE) {
     const piece = bytes.subarray(0, Math.min(COPY_SIZE, end - offset));
     const count = readInto(source, piece, offset);
     if (count !== piece.length || target.write(piece, offset) !== piece.length) {
@@ -35,4 +36,26 @@ export async function copyContent(
     }
     await between();
   }
+}
+
+/** Whether the first `end` bytes of two files are there and equal; `between` is awaited after each piece. */
+export async function isSameContent(
+  one: File,
+  other: File,
+  end: number,
+  between: () => Promise<void>,
+): Promise<boolean> {
+  const [left, right] = [new Uint8Array(COPY_SIZE), new Uint8Array(COPY_SIZE)];
+  for (let offset = 0; offset < end; offset += COPY_SIZE) {
+    const size = Math.min(COPY_SIZE, end - offset);
+    const leftPiece = left.subarray(0, size);
+    const rightPiece = right.subarray(0, size);
+    const isThere =
+      readInto(one, leftPiece, offset) === size && readInto(other, rightPiece, offset) === size;
+    if (!isThere || Buffer.compare(leftPiece, rightPiece) !== 0) {
+      return false;
+    }
+    await between();
+  }
+  return true;
 }

@@ -88,6 +88,8 @@ export function isStartFailure(error: unknown): error is VarveError {
   return error instanceof VarveError && error.details['worker'] !== undefined;
 }
 
+const YOUNG_SIZE_MAX_MIB = 4;
+
 /** Starts a thread with a program of its own. `data` is cloned, but for shared memory. */
 export function startThread(
   file: WorkerFile,
@@ -103,6 +105,8 @@ export function startThread(
       // non-blocking: a program's own synchronous writes to a pipe would begin to fail.
       stdout: true,
       stderr: true,
+      // Little of what a thread makes lives on. Node's default would let what doesn't gather to 48 MiB in each.
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_SIZE_MAX_MIB },
       ...inheritedFlags(),
     });
   } catch (error) {

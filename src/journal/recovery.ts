@@ -129,8 +129,8 @@ export function recoverJournal(parts: RecoveryParts): RecoveredJournal {
 /** A journal that was looked at, and is still to be repaired. */
 export interface InspectedJournal {
   readonly found: OpenedJournal;
-  /** First position of the newest segment: everything below it is durable. */
-  readonly newestSegment: number;
+  /** Everything below this position is proved to be durable. */
+  readonly durable: number;
   /** Does what `recoverJournal` does after looking. */
   readonly repair: () => RecoveredJournal;
 }
@@ -140,7 +140,7 @@ export function inspectJournal(parts: RecoveryParts): InspectedJournal {
   const inspected = inspect(parts);
   return {
     found: openedOf(parts, inspected),
-    newestSegment: inspected.scans.at(-1)!.scan.header.firstPosition,
+    durable: inspected.durable,
     repair: () => repairJournal(parts, inspected),
   };
 }
@@ -194,9 +194,9 @@ function inspect(parts: InspectedParts): Inspected {
     scans.push(scanOne(parts, known, scans.at(-1)?.scan, position, positions[index + 1]));
   }
   const last = scans.at(-1)!;
-  const rest = checkTail(parts, last, tail);
+  const { rest, durable } = checkTail(parts, last, tail);
   known?.reachedBy(last.scan);
-  return { scans, tail, rest };
+  return { scans, tail, rest, durable };
 }
 
 /**
@@ -232,6 +232,8 @@ export interface Inspected {
   readonly tail: Tail | 'missing' | 'damaged';
   /** After the last whole frame. */
   readonly rest: Rest;
+  /** Everything below this position is proved to be. */
+  readonly durable: number;
 }
 
 export interface FullScan {
@@ -378,7 +380,7 @@ function checkTail(
   parts: InspectedParts,
   last: FullScan,
   tail: Tail | 'missing' | 'damaged',
-): Rest {
+): Pick<Inspected, 'rest' | 'durable'> {
   const { scan } = last;
   const file = parts.fileSystem.open(scan.path, 'read');
   let rest: Rest;
@@ -401,5 +403,6 @@ function checkTail(
       scan.position,
     );
   }
-  return rest;
+  // A segment begins when all before it is durable.
+  return { rest, durable: Math.max(durable, scan.header.firstPosition) };
 }

@@ -81,7 +81,9 @@ export interface AuditOptions {
     | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Throws if the audit must end. */
-  readonly checkContinue?: () => void;
+  readonly checkContinue?: (() => void) | undefined;
+  /** Called for each record that can be read, in order; the view is reused. */
+  readonly onRecord?: ((record: RecordView) => void) | undefined;
 }
 
 /** Bytes between two rests for whoever else runs in this thread: about 10 ms of work. */
@@ -351,6 +353,7 @@ class Audit {
     if (isSound) {
       this.#payloads?.check(record);
     }
+    this.#options.onRecord?.(record);
   }
 
   #auditFooter(file: File, header: SegmentHeader, framesEnd: number, offsets: OffsetTable): void {

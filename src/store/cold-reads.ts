@@ -53,19 +53,6 @@ export class ColdReads {
     return reads.length === 0 ? undefined : Promise.all(reads).then(() => answers);
   }
 
-  /** The same for one key or id that is only asked about. */
-  async answersAbout(
-    axis: typeof Axis.key | typeof Axis.id,
-    scope: string,
-    text: string,
-  ): Promise<Answers> {
-    const answers = this.#parts.index.newAnswers();
-    const reads: Promise<unknown>[] = [];
-    this.#readPositions(axis, scope, text, answers, reads);
-    await Promise.all(reads);
-    return answers;
-  }
-
   #readPositions(
     axis: typeof Axis.key | typeof Axis.id,
     scope: string,

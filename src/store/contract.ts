@@ -1,11 +1,12 @@
 /** What an event store is, whoever implements it. Everything above the store is written against this file. */
 import type { MessagePort } from '../io/message-port.ts';
 import type { EventToAppend, NewEvent, StoredEvent, StoredFields } from '../log/event.ts';
+import type { DerivedProblem, DerivedReport } from '../derived/check-derived.ts';
 import type { AuditReport } from '../log/audit.ts';
 import type { JournalRecovery } from '../journal/recovery.ts';
 import type { SegmentSummaryInfo } from '../log/event-log.ts';
 
-export type { EventToAppend, NewEvent, StoredEvent, StoredFields };
+export type { DerivedProblem, DerivedReport, EventToAppend, NewEvent, StoredEvent, StoredFields };
 
 /**
  * What the stream must look like for an append to happen: `any`thing, `none` (no event yet), `exists` (at least one), or
@@ -213,6 +214,35 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The report of a log, and of what was derived from it. */
+export interface StoreReport extends AuditReport {
+  /**
+   * Derived data compared with the log, in both directions; undefined where there is none. It has no part in `ok`, for damage of derived data costs no
+   * event, but where it covers more than the log holds: then events are lost.
+   */
+  readonly derived: DerivedReport | undefined;
+}
+
+export interface BackupOptions {
+  /**
+   * Whether derived data is copied, too. Default true: the copy opens as fast as the store. Without it the copy is smaller, and its first open makes
+   * derived data from the log.
+   */
+  readonly derived?: boolean;
+}
+
+/** What a backup has done. */
+export interface BackupResult {
+  /** False if an older backup was brought up to date. */
+  readonly isNew: boolean;
+  /** Events that the copy holds. */
+  readonly events: number;
+  /** Positions below it are covered by the copy's derived data; undefined if none was copied. */
+  readonly derived: number | undefined;
+  /** Bytes that were copied or linked now. */
+  readonly bytes: number;
+}
+
 /** What every thread can do with a store: the one that opened it, and those that are attached to it. */
 export interface StoreClient<Event extends NewEvent = NewEvent> {
   /** Identity of the store: a UUID, made once. */
@@ -260,16 +290,18 @@ export interface EventStore<Event extends NewEvent = NewEvent> extends StoreClie
   readonly recovery: StoreRecovery;
   segments(): readonly SegmentSummaryInfo[];
   /**
-   * Copies the store to a new folder, consistently and while it is written: sealed segments as hard links where the file
-   * system allows it. The copy is durable when it resolves, and holds everything visible at the call.
+   * Copies the store to a new folder, consistently and while it is written: sealed segments and tables as hard links where the file
+   * system allows it. Where an older backup of this store is, only what is new is copied; it stays openable all the time. The copy is durable when it
+   * resolves, and holds everything visible at the call. Throws `INVALID_ARGUMENT` for a folder of anything else, and for a copy that was opened
+   * and appended to; `LOCKED` while somebody has the copy open.
    */
-  backup(directory: string): Promise<void>;
+  backup(directory: string, options?: BackupOptions): Promise<BackupResult>;
   /**
    * Recomputes every checksum, hash and link of what is visible, and checks sizes, limits and text: what it calls whole can be
-   * read, but for payloads that can't be decompressed or parsed, which the option `payloads` looks for. Damage is in the
-   * report, not thrown.
+   * read, but for payloads that can't be decompressed or parsed, which the option `payloads` looks for. What was derived from the log
+   * is compared with it, in `derived` of the report: if it is wrong, it is made again. Damage is in the report, not thrown.
    */
-  verify(options?: VerifyOptions): Promise<AuditReport>;
+  verify(options?: VerifyOptions): Promise<StoreReport>;
   stats(): StoreStats;
   /**
    * Resolves when what is derived from the log has caught up: everything that is to be in files is there, and nothing is left to merge. Rejects

@@ -1,5 +1,11 @@
 /** The store of one folder, open: checks calls, hands commits to the sequencer, reads through the visibility gate. */
-import { checkPath, checkRange, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
+import {
+  checkBoolean,
+  checkPath,
+  checkRange,
+  checkSignal,
+  rejectUnknownNames,
+} from '../base/arguments.ts';
 import {
   asFailedWrite,
   asVarveError,
@@ -15,12 +21,11 @@ import type { DerivedIndex } from '../derived/derived-index.ts';
 import { Axis } from '../derived/format.ts';
 import { indexStats } from './index-stats.ts';
 import { StreamReader } from '../event-index/stream-reader.ts';
-import { NotInMemory } from '../idempotency/not-in-memory.ts';
+import type { Random } from '../base/random.ts';
 import type { Clock } from '../io/clock.ts';
 import type { DirectoryLock, FileSystem } from '../io/file-system.ts';
 import type { MessagePort } from '../io/message-port.ts';
 import type { Journal } from '../journal/journal.ts';
-import { type AuditReport, auditLog } from '../log/audit.ts';
 import type { CodecRegistry } from '../log/codecs.ts';
 import type { EventToAppend, NewEvent, StoredEvent } from '../log/event.ts';
 import { decodeEvent } from '../log/event-decoder.ts';
@@ -29,12 +34,13 @@ import { RecordView } from '../log/record-view.ts';
 import { absolutePath } from '../io/path.ts';
 import { backupStore } from './backup.ts';
 import { checkVerifyOptions } from './audit-folder.ts';
-import type { ColdReads } from './cold-reads.ts';
 import { type Sequencer } from './sequencer.ts';
 import { aborted } from '../base/aborted.ts';
 import type {
   AppendOptions,
   AppendResult,
+  BackupOptions,
+  BackupResult,
   CommitKey,
   CommitOptions,
   CommitPart,
@@ -44,6 +50,7 @@ import type {
   ReadOptions,
   ReadQuery,
   StoreRecovery,
+  StoreReport,
   StoreStats,
   StreamEntry,
   StreamHead,
@@ -64,16 +71,19 @@ import {
 } from './prepared-commit.ts';
 import { ShareHub } from './share-hub.ts';
 import { type ListingPlan, planListing, StreamListing } from './stream-listing.ts';
+import { verifyStore } from './verify-store.ts';
 import type { VisibilityGate } from './visibility-gate.ts';
 import { limits } from '../base/limits.ts';
 import type { StoreIdentity } from './identity.ts';
 
 const waitOptionNames = new Set(['signal']);
+const backupOptionNames = new Set(['derived']);
 const noOptions = Object.freeze({});
 
 export interface StoreParts {
   readonly fileSystem: FileSystem;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   readonly directory: string;
   readonly lock: Pick<DirectoryLock, 'release'>;
@@ -81,7 +91,6 @@ export interface StoreParts {
   readonly journal: Journal;
   readonly log: EventLog;
   readonly index: DerivedIndex;
-  readonly cold: ColdReads;
   readonly codecs: CodecRegistry;
   readonly duplicates: DuplicateFinder;
   readonly sequencer: Sequencer;
@@ -251,32 +260,43 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     await this.#parts.gate.waitFor(position, options.signal);
   }
 
-  backup(directory: string): Promise<void> {
+  backup(directory: string, options: BackupOptions = noOptions): Promise<BackupResult> {
     return this.#whileOpen(`The backup to ${directory} failed`, async () => {
       checkPath(directory, 'Give the folder to back up to.');
+      rejectUnknownNames(options, backupOptionNames, 'option');
+      checkBoolean('derived', options.derived);
       const { fileSystem, clock, log } = this.#parts;
+      const index = options.derived === false ? undefined : this.#parts.index.tree;
       const source = { directory: this.#parts.directory, identity: this.#parts.identity.bytes };
       const checkContinue = (): void => this.#checkOpen();
       const mayLink = !this.#parts.isReadOnly;
-      const parts = { fileSystem, clock, log, mayLink, checkContinue };
-      await backupStore(parts, source, absolutePath(directory), this.head);
+      const parts = { fileSystem, clock, log, index, mayLink, checkContinue };
+      return backupStore(parts, source, absolutePath(directory), this.head);
     });
   }
 
-  verify(options: VerifyOptions = {}): Promise<AuditReport> {
+  verify(options: VerifyOptions = {}): Promise<StoreReport> {
     return this.#whileOpen('The log can not be read', async () => {
       const checked = checkVerifyOptions(options);
-      const { fileSystem, clock, codecs, log, identity } = this.#parts;
+      const { fileSystem, clock, random, codecs, log, identity, index } = this.#parts;
       const { directory } = log;
-      return auditLog(
-        { fileSystem, clock, codecs, directory, identity: identity.bytes },
+      const { tree } = index;
+      const report = await verifyStore(
+        { fileSystem, clock, random, codecs, directory, identity: identity.bytes },
         {
           ...checked,
           end: this.head,
           isSealed: (firstPosition) => log.isSealed(firstPosition),
           checkContinue: () => this.#checkOpen(),
         },
+        tree && { index: tree, isCurrent: () => index.tree === tree },
       );
+      const wrong = report.derived?.problems.find(({ entries }) => entries !== 'unread');
+      if (report.ok && wrong !== undefined && !this.#parts.isReadOnly) {
+        // A whole log, and other answers than it gives: nobody may be answered from there any more.
+        index.noteWrong(tree!, wrong.what);
+      }
+      return report;
     });
   }
 
@@ -404,32 +424,21 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
     try {
       return read();
     } catch (error) {
-      if (error instanceof NotInMemory) {
-        throw error;
-      }
       const failure = this.#parts.index.asReadFailure(error);
       throw withoutApplied(asVarveError(failure, 'The log can not be read'));
     }
   }
 
-  /** Asks about a key or an id, as often as what it takes has to be read first. */
+  /** Asks about a key or an id. */
   async #asking<Result>(
     axis: typeof Axis.key | typeof Axis.id,
     scope: string,
     text: string,
-    ask: (answers: Answers | undefined) => Result,
+    ask: (answers: Answers) => Result,
   ): Promise<Result> {
-    for (let answers: Answers | undefined; ;) {
-      try {
-        return this.#reading(() => ask(answers));
-      } catch (error) {
-        if (!(error instanceof NotInMemory)) {
-          throw error;
-        }
-      }
-      answers = await this.#parts.cold.answersAbout(axis, scope, text);
-      this.#checkOpen();
-    }
+    const { index } = this.#parts;
+    await index.whenAnswering();
+    return this.#reading(() => ask(index.answersInPlace(axis, scope, text)));
   }
 
   #checkOpen(): void {

@@ -44,8 +44,8 @@ export interface OpenedParts {
 interface LookedAt {
   readonly encoder: LogEncoder;
   readonly journal: OpenedJournal;
-  /** First position of the newest segment. */
-  readonly newestSegment: number;
+  /** Everything below this position is proved to be durable. */
+  readonly durable: number;
   readonly repair: () => OpenedJournal;
   readonly log: EventLog;
 }
@@ -83,15 +83,15 @@ export class IndexOpening {
   }
 
   /**
-   * Order: everything is checked before the log is changed, and a run is made only of what is durable: of full segments before the log's end is
-   * made so. What the tree doesn't cover then goes into memory.
+   * Order: everything is checked before the log is changed, and runs are made only of what is proved to be durable. What the tree doesn't cover then
+   * goes into memory.
    */
   async open(): Promise<OpenedParts> {
     const looked = await this.#lookAtBoth();
     const end = looked.journal.end.position;
     const { generationCount, readOnly } = this.#settings;
     if (!readOnly && end - (this.#tree?.covered ?? 0) > generationCount) {
-      await this.#catchUp(looked.log, looked.newestSegment, end);
+      await this.#catchUp(looked.log, looked.durable, end);
     }
     const index = this.#makeIndex();
     const lastTime = await this.#replay(index, looked.log, end);
@@ -170,9 +170,9 @@ export class IndexOpening {
       passesSealed: true,
       quarantineDirectory: joinPath(directory, QUARANTINE_DIRECTORY_NAME),
     };
-    const { found, newestSegment, repair } = inspectJournal(place);
+    const { found, durable, repair } = inspectJournal(place);
     const log = this.#logOf(found);
-    const looked = { encoder, journal: found, newestSegment, log };
+    const looked = { encoder, journal: found, durable, log };
     return { ...looked, repair: this.#settings.readOnly ? () => found : repair };
   }
 
@@ -200,7 +200,7 @@ export class IndexOpening {
     );
   }
 
-  /** Has runs made of full segments. */
+  /** Has runs made of what lies below `to`. */
   async #catchUp(log: EventLog, to: number, end: number): Promise<void> {
     this.#tree ??= this.#folder.make(undefined);
     const tree = this.#tree;
@@ -208,10 +208,21 @@ export class IndexOpening {
     if (tree.covered >= to) {
       return;
     }
+    reached('derived data was made at open');
+    const { maintenance } = tree.tree;
+    maintenance.holdsMerges = true;
+    this.#report('Derived data is made from the log.', tree.covered, end);
+    try {
+      await this.#makeRuns(tree, log, to, end);
+    } finally {
+      maintenance.holdsMerges = false;
+      maintenance.schedule();
+    }
+  }
+
+  async #makeRuns(tree: IndexTree, log: EventLog, to: number, end: number): Promise<void> {
     const { runCount, memorySize } = this.#settings;
     const { onProgress, signal } = this.#options;
-    reached('derived data was made at open');
-    this.#report('Derived data is made from the log.', tree.covered, end);
     while (tree.covered < to) {
       checkAborted(signal);
       const { covered } = tree;

@@ -96,7 +96,7 @@ type Calls = 'onProgress' | 'signal';
 export type ResolvedOptions = Readonly<Required<Omit<StoreOptions, 'writer' | Calls>>> &
   Pick<StoreOptions, Calls>;
 
-const defaults: ResolvedOptions = Object.freeze({
+export const defaults: ResolvedOptions = Object.freeze({
   create: true,
   readOnly: false,
   compression: 'none',

@@ -30,6 +30,7 @@ import type { EventLog } from '../log/event-log.ts';
 import { placeRecord, SALT_SIZE } from '../log/format.ts';
 import type { RecordPlace } from '../log/record-fields.ts';
 import { type ColdReads, lacksIds } from './cold-reads.ts';
+import type { Waiting } from './waiting.ts';
 import type { DuplicateAnswer, DuplicateFinder } from './duplicate-finder.ts';
 import { PendingCommit } from './pending-commit.ts';
 import type { PreparedCommit, PreparedPart } from './prepared-commit.ts';
@@ -51,22 +52,13 @@ export interface SequencerParts {
   readonly isReadOnly: boolean;
 }
 
-/** A commit that waits for room, or for what is being read for it. */
-interface Waiting {
-  readonly commit: PreparedCommit;
-  readonly pending: PendingCommit;
-  /** What was read for it. */
-  answers: Answers | undefined;
-  isReading: boolean;
-  /** Why it can't be decided. */
-  failure: VarveError | undefined;
-}
-
 /** What became of an attempt to decide: it waits for room, or for something to be read. */
 type Verdict = 'decided' | 'room' | 'cold';
 
 /** Commits that are read for at the same time; those behind them wait until they are the first. */
 const READING_COUNT_MAX = 512;
+/** How many commits behind one that had to wait for a read are looked at ahead: more where they have to wait, too. */
+const LOOK_AHEAD = 16;
 
 /** A commit's draws from clock and random: one time, a salt for each event, and what makes generated ids unique. */
 interface Draws {
@@ -107,6 +99,7 @@ export class Sequencer {
   );
   #waitingReportedAt = 0;
   #readingCount = 0;
+  #lookAhead = 0;
 
   constructor(parts: SequencerParts, lastTime: number) {
     this.#parts = parts;
@@ -137,8 +130,10 @@ export class Sequencer {
     this.#waiting.push(waiting, commit.signal);
     if (verdict === 'room') {
       this.#reportWaiting();
-    } else if (verdict === 'cold' || this.#readingCount > 0) {
-      this.#read(waiting, verdict === 'cold');
+    } else if (verdict === 'cold') {
+      this.#read(waiting, true);
+    } else if (this.#lookAhead > 0) {
+      this.#read(waiting);
     }
     return false;
   }
@@ -182,8 +177,10 @@ export class Sequencer {
     }
     const reading = this.#parts.cold.answersFor(waiting.commit);
     if (reading === undefined && !isFirst) {
+      this.#lookAhead -= 1;
       return;
     }
+    this.#lookAhead = Math.min(READING_COUNT_MAX, this.#lookAhead + LOOK_AHEAD);
     reached('a decision waited for a read');
     waiting.isReading = true;
     this.#readingCount += 1;

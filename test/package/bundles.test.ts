@@ -90,7 +90,7 @@ describe.each([
 
   it('has its threads if it names their files', async () => {
     expect(run('thread', workers)).toEqual({ acknowledged: 20, warnings: [] });
-    await findEverything(join(folder, 'stores-thread-3'));
+    await findEverything(join(folder, 'stores-thread-4'));
   });
 
   it('hears what to do if it insists on threads and names no files', () => {

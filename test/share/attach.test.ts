@@ -74,7 +74,7 @@ describe('attaching', () => {
         }
       });
     });
-    shared.postMessage({ kind: 'hello', protocol: 2, laneSize: 1_000 });
+    shared.postMessage({ kind: 'hello', protocol: 3, laneSize: 1_000 });
     expect(await answer).toMatchObject({ error: { facts: { code: 'INVALID_ARGUMENT' } } });
     expect(await fateOf(client.append('a', [event]))).toBe('done');
   });

@@ -8,7 +8,7 @@ it('a backup is whole when a full segment gets its footer while it is copied', a
   const components = { fileSystem: disk, clock: new SimulatedClock(), random: new SeededRandom(1) };
   const store = await open('/store', {}, components);
   // Backups at all stages of writing, rotating and sealing, none of which waits for another.
-  const backups: Promise<void>[] = [];
+  const backups: Promise<unknown>[] = [];
   for (let count = 0; count < 12; count += 1) {
     await store.append('s', [{ type: 'Blob', data: noise(700_000, count) }]);
     backups.push(store.backup(`/backup-${count}`));

@@ -165,7 +165,7 @@ describe(`a segment under an open store (${strideTitle})`, () => {
       disk.removeFile(path);
       await askAll(store);
       await ask(async () => JSON.stringify(await store.verify()));
-      await ask(async () => String(await store.backup('/backup')));
+      await ask(async () => JSON.stringify(await store.backup('/backup')));
       await store.close();
     }
   });

@@ -180,6 +180,11 @@ export class TableReader {
     return this.#source.loadCached(index);
   }
 
+  /** Any block, read in place if need be, until the cache changes. */
+  block(index: number): Block {
+    return this.#source.load(index);
+  }
+
   isCached(index: number): boolean {
     return this.#source.isCached(index);
   }

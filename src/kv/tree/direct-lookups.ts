@@ -46,6 +46,7 @@ export class DirectLookups {
   readonly #tables: TableSet;
   readonly #hash = new SoughtHash();
   readonly #wanted = { prefixSize: 0, keySize: 0 };
+  readonly #steps = new LookupSteps();
   readonly #scratch = new KeyScratch();
   readonly #cached: CachedBlocks[] = [];
   readonly #underWay = new Set<Promise<unknown>>();
@@ -61,20 +62,18 @@ export class DirectLookups {
    * cached block is not what it should be.
    */
   find(key: Uint8Array, found: Found): FindOutcome {
-    const { levels, handles, depth } = this.#view();
+    const view = this.#view();
+    const steps = this.#steps.of(view, key);
     this.#hash.begin(key);
-    const levelZero = handles[0]!;
-    for (let index = 0; index < levelZero.length; index += 1) {
-      if (levels.mayHold(0, index, key)) {
-        const outcome = this.#findIn(levelZero[index]!, key, found);
-        if (outcome !== 'absent') {
-          return outcome;
-        }
-      }
-    }
-    for (let level = 1; level < depth; level += 1) {
-      const index = levels.tableFor(level, key);
-      const outcome = index < 0 ? 'absent' : this.#findIn(handles[level]![index]!, key, found);
+    for (let index = 0; index < steps.length; index += 1) {
+      const step = steps[index]!;
+      const handle =
+        step.handle === undefined
+          ? tableOf(view, step.level, key)
+          : step.coversAll || mayHoldKey(step.handle.meta, key)
+            ? step.handle
+            : undefined;
+      const outcome = handle === undefined ? 'absent' : this.#findIn(handle, key, found);
       if (outcome !== 'absent') {
         return outcome;
       }
@@ -120,6 +119,23 @@ export class DirectLookups {
     // Closed tables need not stay in memory until the next question.
     cached.length = 0;
     return 'done';
+  }
+
+  /** Visits the same keys, and reads blocks in place. For reads, which may block. */
+  collectInPlace(prefix: Uint8Array, keySize: number, visit: KeyVisitor): void {
+    const tables = this.#tables;
+    this.#wanted.prefixSize = prefix.length;
+    this.#wanted.keySize = keySize;
+    this.#hash.begin(prefix);
+    for (const handle of tablesOfPrefix(this.#view(), prefix)) {
+      const reader = tables.reader(handle);
+      if (reader.mayHoldWanted(prefix, this.#wanted, this.#hash)) {
+        const { first, end } = reader.blocksOf(prefix, successorOfPrefix(prefix));
+        for (let index = first; index < end; index += 1) {
+          visitKeys(reader.block(index), prefix, keySize, this.#scratch, visit);
+        }
+      }
+    }
   }
 
   /** Visits the same keys, all of them in one turn, having read blocks without blocking. Rejects as `findAsync` does. */
@@ -177,22 +193,41 @@ export class DirectLookups {
 
   /** The blocks that hold what is to be collected. False if one of them is not in memory. */
   #gather(prefix: Uint8Array, keySize: number, into: CachedBlocks[]): boolean {
-    const { levels, handles, depth } = this.#view();
+    const view = this.#view();
+    const steps = this.#steps.of(view, prefix);
     this.#wanted.prefixSize = prefix.length;
     this.#wanted.keySize = keySize;
     this.#hash.begin(prefix);
-    for (let level = 0; level < depth; level += 1) {
-      const ofLevel = handles[level]!;
-      let index = level === 0 ? 0 : levels.firstAtOrBehind(level, prefix);
-      for (; index < ofLevel.length; index += 1) {
-        const handle = ofLevel[index]!;
-        const mayHold = mayHoldPrefix(handle.meta, prefix);
-        if (mayHold && !this.#gatherIn(handle, prefix, into)) {
+    for (let index = 0; index < steps.length; index += 1) {
+      const { handle, coversAll, level } = steps[index]!;
+      if (handle === undefined) {
+        if (!this.#gatherInLevel(view, level, prefix, into)) {
           return false;
         }
-        if (!mayHold && level > 0) {
-          break;
-        }
+      } else if (
+        (coversAll || mayHoldPrefix(handle.meta, prefix)) &&
+        !this.#gatherIn(handle, prefix, into)
+      ) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #gatherInLevel(
+    { levels, handles }: TableView,
+    level: number,
+    prefix: Uint8Array,
+    into: CachedBlocks[],
+  ): boolean {
+    const ofLevel = handles[level]!;
+    for (let index = levels.firstAtOrBehind(level, prefix); index < ofLevel.length; index += 1) {
+      const handle = ofLevel[index]!;
+      if (!mayHoldPrefix(handle.meta, prefix)) {
+        break;
+      }
+      if (!this.#gatherIn(handle, prefix, into)) {
+        return false;
       }
     }
     return true;
@@ -261,6 +296,61 @@ export class DirectLookups {
       }
     }
   }
+}
+
+/** Where a lookup goes on: in one table, or in a level of so many that one is searched for. */
+interface LookupStep {
+  readonly handle: TableHandle | undefined;
+  /** Keys that begin with that byte are all within the table's bounds. */
+  readonly coversAll: boolean;
+  readonly level: number;
+}
+
+/** Tables of a level that are gone through one by one. */
+const FEW_TABLES = 2;
+
+/** The tables that may hold keys with one first byte, the newest first: looked up once for each view. */
+class LookupSteps {
+  readonly #steps: (readonly LookupStep[] | undefined)[] = Array.from({ length: 256 });
+  #view: TableView | undefined;
+
+  of(view: TableView, key: Uint8Array): readonly LookupStep[] {
+    if (view !== this.#view) {
+      this.#view = view;
+      this.#steps.fill(undefined);
+    }
+    const first = key[0] ?? 0;
+    return (this.#steps[first] ??= stepsOf(view, first));
+  }
+}
+
+function stepsOf({ handles, depth }: TableView, first: number): readonly LookupStep[] {
+  return handles.slice(0, depth).flatMap((ofLevel, level): LookupStep[] => {
+    const some = ofLevel.filter(
+      ({ meta: { minKey, maxKey } }) => (minKey[0] ?? 0) <= first && first <= (maxKey[0] ?? 0),
+    );
+    return level > 0 && some.length > FEW_TABLES
+      ? [{ handle: undefined, coversAll: false, level }]
+      : some.map((handle) => {
+          const { minKey, maxKey } = handle.meta;
+          const coversAll = (minKey[0] ?? 0) < first && first < (maxKey[0] ?? 0);
+          return { handle, coversAll, level };
+        });
+  });
+}
+
+function tableOf(
+  { levels, handles }: TableView,
+  level: number,
+  key: Uint8Array,
+): TableHandle | undefined {
+  const index = levels.tableFor(level, key);
+  return index < 0 ? undefined : handles[level]![index];
+}
+
+function mayHoldKey({ minKey, maxKey, isMaxExclusive }: TableMeta, key: Uint8Array): boolean {
+  const order = compareKeys(maxKey, key);
+  return compareKeys(minKey, key) <= 0 && (order > 0 || (order === 0 && !isMaxExclusive));
 }
 
 /** Waits for all, whatever becomes of each, and only then rejects: nothing is read of a table that is let go then. */

@@ -35,6 +35,8 @@ import { WorkLoop } from './work-loop.ts';
 export class Maintenance {
   readonly counts: WorkCounts = noWork();
   pressure: Pressure;
+  /** Set while many tables are added one after the other: to merge all of them at the end costs less. `schedule` comes after it. */
+  holdsMerges = false;
   readonly #parts: MaintenanceParts;
   readonly #settings: MaintenanceSettings;
   readonly #manifest: ManifestKeeper;
@@ -373,20 +375,20 @@ export class Maintenance {
   }
 
   #nextPlan(): CompactionPlan | undefined {
-    if (this.#isClosing || this.#placingCount > 0) {
+    if (this.#isClosing || this.#placingCount > 0 || this.holdsMerges) {
       return undefined;
     }
     const { levels, cursors } = this.state;
-    const { compaction } = this.#settings;
-    const damaged = this.#damaged;
     const { snapshots, tables, hidden } = this.#parts;
+    const damaged = this.#damaged;
+    const settings = this.#settings.compaction;
     const kept: Kept = {
       oldestSnapshot: snapshots.sequences()[0] ?? Infinity,
       hiddenIn: (table) => hidden.countIn(table),
     };
     return (
       this.#manual.nextPlan(levels, damaged, kept, this.#damage) ??
-      pickCompaction(levels, cursors, compaction, damaged, kept, tables.isScanned)
+      pickCompaction(levels, cursors, settings, damaged, kept, tables.isScanned)
     );
   }
 

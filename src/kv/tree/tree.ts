@@ -188,9 +188,17 @@ export class Tree {
     return this.#reads.get(key, sequence, found);
   }
 
-  /** What a reader at `sequence` sees within bounds, one after the other. Must be closed. */
-  entries(bounds: EntryBounds, sequence: number, isReverse = false): EntryIterator {
-    return new EntryIterator(this.#reads, bounds, { sequence, isReverse, fillCache: true });
+  /**
+   * What a reader at `sequence` sees within bounds, one after the other. Must be closed. `fillCache`: false for a walk through everything, which would
+   * drive out what lookups need.
+   */
+  entries(
+    bounds: EntryBounds,
+    sequence: number,
+    isReverse = false,
+    fillCache = true,
+  ): EntryIterator {
+    return new EntryIterator(this.#reads, bounds, { sequence, isReverse, fillCache });
   }
 
   /** About how many bytes the keys from `start` up to `end` take; undefined: to the last one. */
