@@ -23,6 +23,7 @@ import {
   positionAt,
 } from './format.ts';
 import type { IndexTree } from './index-tree.ts';
+import type { TextHash } from './text-hash.ts';
 import { RowHash, RowSums, STRETCH_COUNT } from './row-sums.ts';
 
 export interface DerivedProblem {
@@ -70,6 +71,7 @@ const TURN_COUNT = 1_024;
 export class DerivedCheck {
   readonly #index: IndexTree;
   readonly #covered: number;
+  readonly #hash: TextHash;
   readonly #rows: RowHash;
   readonly #inTables: Sums;
   readonly #inLog: Sums;
@@ -90,6 +92,7 @@ export class DerivedCheck {
   /** `random`: draws the key of the sums. */
   constructor(index: IndexTree, random: Random, turns: CheckTurns) {
     this.#index = index;
+    this.#hash = index.newHash();
     this.#turns = turns;
     this.#covered = index.covered;
     this.#mark = index.isEmpty ? undefined : index.tree.state.flushedMark;
@@ -133,7 +136,7 @@ export class DerivedCheck {
     }
     const rows = this.#rows;
     const { keys, ids, events } = this.#inLog;
-    const { hash } = this.#index;
+    const hash = this.#hash;
     const key = record.idempotencyKey;
     if (key !== '') {
       hash.take(record.idempotencyScope, key);

@@ -43,6 +43,7 @@ export class DerivedIndex {
   readonly #parts: IndexParts;
   readonly #settings: IndexSettings;
   readonly #holder: TreeHolder;
+  /** Nobody else's: it has what it was taken of last. */
   readonly #hash: TextHash;
   /** What it was taken of. */
   readonly #taken = { scope: '', text: '' };
@@ -68,7 +69,7 @@ export class DerivedIndex {
       },
       tree,
     );
-    this.#hash = tree?.hash ?? new SecretHash(parts.secret);
+    this.#hash = tree?.newHash() ?? new SecretHash(parts.secret);
     this.#hasIds = tree !== undefined && tree.counts.ids > 0;
     this.#tail = new Tail(
       tree?.covered ?? 0,
@@ -281,9 +282,7 @@ export class DerivedIndex {
 
   /** Streams, keys and ids, in flight or not. */
   get counts(): Counts {
-    const { isAnswering, current } = this.#holder;
-    const inTree = isAnswering ? (current?.counts ?? NO_COUNTS) : NO_COUNTS;
-    return sumOf(inTree, this.#tail.counts);
+    return sumOf(this.#countsInTree(), this.#tail.counts);
   }
 
   /** Whether an id was ever supplied. */
@@ -336,6 +335,16 @@ export class DerivedIndex {
     this.#indexer.stop();
     // Order: a run under way is cancelled by the tree, or the indexer would wait for it.
     await Promise.all([this.#holder.close(), this.#indexer.whenOver()]);
+  }
+
+  #countsInTree(): Counts {
+    const { isAnswering, current } = this.#holder;
+    try {
+      return isAnswering ? (current?.counts ?? NO_COUNTS) : NO_COUNTS;
+    } catch (error) {
+      this.#holder.noteFailure(error);
+      return NO_COUNTS;
+    }
   }
 
   /** Whoever adds a text has just looked for it. */

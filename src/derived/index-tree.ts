@@ -26,6 +26,7 @@ import {
   putHashPrefix,
 } from './format.ts';
 import type { RunRequest } from './run-source.ts';
+import { sumOf } from './tail.ts';
 import { SecretHash, type TextHash } from './text-hash.ts';
 
 /** How much of the log is in the tree: the position behind it, and the leaf hash of the event before that. */
@@ -44,7 +45,7 @@ export interface Chunk {
 export class IndexTree {
   readonly tree: Tree;
   readonly secret: Uint8Array;
-  readonly hash: TextHash;
+  readonly #makeHash: (secret: Uint8Array) => TextHash;
   #counts: Counts | undefined;
   readonly #found = makeFound();
   readonly #prefix = new Uint8Array(HASH_PREFIX_SIZE);
@@ -62,7 +63,12 @@ export class IndexTree {
     assert(!isRefusal(data), 'the tree was looked at before');
     this.tree = tree;
     this.secret = data.secret;
-    this.hash = makeHash(data.secret);
+    this.#makeHash = makeHash;
+  }
+
+  /** The hash of its keys and ids, for one user: it keeps what it took last. */
+  newHash(): TextHash {
+    return this.#makeHash(this.secret);
   }
 
   /** Positions below it are in the tree. */
@@ -214,18 +220,20 @@ export class IndexTree {
     return this.tree.maintenance.makeBuilt(request);
   }
 
-  /** The run becomes part of the tree, durably. `installed` is called in the turn in which it shows. */
+  /** The run becomes part of the tree, durably. `installed` is called in the turn in which it shows. `added`: counts of the run, if they are known. */
   async addRun(
     made: JobResult,
     { position, mark }: Coverage,
     installed: () => void,
+    added: Counts | undefined,
   ): Promise<void> {
     await this.tree.maintenance.addIngested(
       made,
       position,
       position,
       () => {
-        this.#counts = undefined;
+        // Known without a read, whoever asks for them next.
+        this.#counts = added && sumOf(this.counts, added);
         installed();
       },
       mark,

@@ -9,6 +9,7 @@ import { WorkLoop } from '../kv/tree/work-loop.ts';
 import { WaiterList } from '../collections/waiter-list.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { RecordView } from '../log/record-view.ts';
+import type { Counts } from './format.ts';
 import type { Generation } from './generation.ts';
 import type { IndexTree } from './index-tree.ts';
 
@@ -111,7 +112,7 @@ export class Indexer {
       const tree = this.#events.tree()!;
       try {
         const { log } = this.#source!;
-        await addRun(tree, log, range.from, range.to, () => this.#events.installed());
+        await addRun(tree, log, range, () => this.#events.installed());
       } catch (error) {
         if (this.#isPaused || tree !== this.#events.tree()) {
           return;
@@ -126,7 +127,7 @@ export class Indexer {
     }
   }
 
-  #next(): { readonly from: number; readonly to: number } | undefined {
+  #next(): Stretch | undefined {
     const tree = this.#events.tree();
     const source = this.#source;
     if (tree === undefined || this.#isPaused || source === undefined) {
@@ -140,23 +141,31 @@ export class Indexer {
     }
     const generation = this.#events.next();
     return generation !== undefined && generation.end <= source.visible()
-      ? { from: generation.start, to: generation.end }
+      ? { from: generation.start, to: generation.end, counts: generation.counts }
       : undefined;
   }
 }
 
-/** Makes a run of [from, to), both borders of commits and visible, and adds it to a tree that covers everything below it. */
+/** A stretch of the log, from a border of commits to another. */
+export interface Stretch {
+  readonly from: number;
+  readonly to: number;
+  /** Of what is in it, where that is known. */
+  readonly counts?: Counts;
+}
+
+/** Makes a run of a stretch that is visible, and adds it to a tree that covers everything below it. */
 export async function addRun(
   tree: IndexTree,
   log: EventLog,
-  from: number,
-  to: number,
+  { from, to, counts }: Stretch,
   installed: () => void = () => {},
 ): Promise<void> {
   const made = await tree.makeRun(log.rangeOf(from, to));
   const record = new RecordView();
   await log.readRecordAsync(to - 1, record);
-  await tree.addRun(made, { position: to, mark: sha256(record.leafInput) }, installed);
+  const coverage = { position: to, mark: sha256(record.leafInput) };
+  await tree.addRun(made, coverage, installed, counts);
 }
 
 /** The log's damage is another matter: no other tree could be made. */

@@ -228,7 +228,8 @@ export class IndexOpening {
       const { covered } = tree;
       const wanted = covered + runCount;
       try {
-        await addRun(tree, log, covered, wanted >= to ? to : log.borderAtOrBehind(wanted));
+        const next = wanted >= to ? to : log.borderAtOrBehind(wanted);
+        await addRun(tree, log, { from: covered, to: next });
       } catch (error) {
         const fits = (end - tree.covered) * TAIL_SIZE_PER_EVENT < memorySize / 2;
         if (!isShortage(error) || !fits) {

@@ -9,7 +9,7 @@ function isOfIndex({ path, kind }: Operation): boolean {
 
 faultSweep({
   program: indexProgram,
-  stride: 24,
+  stride: 60,
   faults: [{ kind: 'EIO' }, { kind: 'ENOSPC', isTwice: true }],
   isWanted: isOfIndex,
   wantedGoals: [
@@ -19,7 +19,7 @@ faultSweep({
     'a decision waited for a read',
     'work in the background failed',
   ],
-  least: { poisoned: 0, failedOpens: 5 },
+  least: { poisoned: 0, failedOpens: 1 },
 });
 
-processEndSweep('index', indexProgram, 24, isOfIndex);
+processEndSweep('index', indexProgram, 40, isOfIndex);

@@ -62,7 +62,7 @@ export async function buildIndex(
   tree.start();
   const index = new IndexTree(tree);
   for (const to of borders) {
-    await addRun(index, log, index.covered, to);
+    await addRun(index, log, { from: index.covered, to });
   }
   await tree.maintenance.settled();
   await tree.close();

@@ -1,6 +1,6 @@
 /** Opening without derived data that can be used: with progress, until it is told to stop, going on at the next open; and for readers, who change nothing. */
 import { CorruptionError, type EventStore, type LogEntry, open, type OpenProgress } from 'varve';
-import { SeededRandom, SimulatedClock, SimulatedFileSystem } from 'varve/testing';
+import { SeededRandom, SimulatedClock, type SimulatedFileSystem } from 'varve/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { eventsOf } from './damage.ts';
 import { filesOf } from './derived-damage.ts';

@@ -5,7 +5,7 @@
  *     0 ───── recovered ─────┤                every commit below is whole, none above is there
  *     0 ── floor ──┤ … ceiling ┤              floor ≤ recovered ≤ ceiling, at the border of a commit
  */
-import { type CommitPart, type EventStore, open, type StoredEvent } from 'varve';
+import { type CommitPart, type EventStore, open, type StoredEvent, type StoreOptions } from 'varve';
 import {
   type CrashChoice,
   type Operation,
@@ -114,9 +114,9 @@ export class Oracle {
   backups = 0;
   readonly #truth: Truth;
   readonly #random: SeededRandom;
-  readonly #options: object;
+  readonly #options: StoreOptions;
 
-  constructor(truth: Truth, seed: number, options: object) {
+  constructor(truth: Truth, seed: number, options: StoreOptions) {
     this.#truth = truth;
     this.#random = new SeededRandom(seed);
     this.#options = options;
@@ -183,15 +183,30 @@ export class Oracle {
 
   /** Opening again, after the process ended or after one more power cut, finds the same and changes nothing. */
   async #checkSecondRecovery(point: CrashPoint, head: number): Promise<void> {
-    const digest = point.disk.snapshotDigest();
+    const digest = this.#digestOf(point.disk);
     const none = { keep: 'none', sector: 512, directory: 'ordered' } as const;
     const cut = point.disk.crashClone(this.#random, none);
-    expect(cut.snapshotDigest(), 'recovery is durable when it ends').toBe(digest);
+    expect(this.#digestOf(cut), 'recovery is durable when it ends').toBe(digest);
     const again = await this.recover(cut, { ...point, floor: head, ceiling: head });
     expect(again.recovery).toMatchObject({ quarantined: undefined, tail: 'exact', sealed: [] });
-    expect(cut.snapshotDigest(), 'a second recovery changes nothing').toBe(digest);
+    expect(this.#digestOf(cut), 'a second recovery changes nothing').toBe(digest);
     await again.close();
-    expect(cut.snapshotDigest(), 'closing after it changes nothing').toBe(digest);
+    expect(this.#digestOf(cut), 'closing after it changes nothing').toBe(digest);
+  }
+
+  /** With a tiny index of everything but derived data, which changes whenever there is time for it. */
+  #digestOf(disk: SimulatedFileSystem): string {
+    if (this.#options.indexMemoryBytes === undefined) {
+      return disk.snapshotDigest();
+    }
+    const rest = disk.clone();
+    const tables = disk.paths().filter((path) => path.includes('/derived/tables/'));
+    for (const path of [...tables, ...manifestNames.map((name) => `${STORE}/derived/${name}`)]) {
+      if (rest.stat(path) !== undefined) {
+        rest.removeFile(path);
+      }
+    }
+    return rest.snapshotDigest();
   }
 
   /** Every power cut during the recovery must recover the same as the recovery that ran to its end. */
@@ -279,6 +294,8 @@ export class Oracle {
     return open(path, this.#options, { fileSystem, clock, random });
   }
 }
+
+const manifestNames = ['manifest', 'manifest.copy', 'manifest.tmp', 'manifest.copy.tmp'];
 
 /** As `toEqual`, fast enough to be asked thousands of times. */
 export function expectSame(found: readonly StoredEvent[], wanted: readonly StoredEvent[]): void {
