@@ -180,8 +180,16 @@ async function lookups(directory) {
     misses[nth] = performance.now() - start;
   }
   const blocksPerMiss = (reads() - before) / count;
+  const heads = new Float64Array(count);
+  for (let nth = 0; nth < count; nth += 1) {
+    const stream = `shop/orders/${String(Math.floor((nth * 7_919 + 13) % streams)).padStart(8, '0')}`;
+    const start = performance.now();
+    await store.streamHead(stream);
+    heads[nth] = performance.now() - start;
+  }
   await store.close();
   return {
+    headMicros: micros(heads),
     hitMicros: micros(hits),
     blocksPerHit: round(blocksPerHit),
     missMicros: micros(misses),

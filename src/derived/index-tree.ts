@@ -137,11 +137,6 @@ export class IndexTree {
     return found;
   }
 
-  headOf(name: string): Head | undefined {
-    const isFound = this.tree.get(nameKey(Axis.head, name), Number.MAX_SAFE_INTEGER, this.#found);
-    return isFound ? this.#foundHead(name) : undefined;
-  }
-
   /** The chunks of a stream from the one that holds `revision` on, in either direction, until the caller has enough. */
   *chunksFrom(
     name: string,

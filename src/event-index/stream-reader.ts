@@ -1,5 +1,6 @@
 import { firstIndexWhere } from '../base/binary-search.ts';
 import { CorruptionError } from '../base/errors.ts';
+import { REVISION_MAX } from '../derived/format.ts';
 import type { Generation } from '../derived/generation.ts';
 import type { Chunk, IndexTree } from '../derived/index-tree.ts';
 import type { Tail } from '../derived/tail.ts';
@@ -59,18 +60,42 @@ export class StreamReader {
     return this.#positionInTree(revision, isBackwards);
   }
 
+  /** From the head, if that is in memory; else from the newest chunk, which a read of the newest events needs anyway. */
   #countInTree(): number {
-    const head = this.#index.treeToRead?.headOf(this.#name);
-    return head === undefined ? 0 : head.revision + 1;
+    const tree = this.#index.treeToRead;
+    const head = tree?.headInMemory(this.#name) ?? 'absent';
+    if (head === 'absent') {
+      return 0;
+    }
+    return head === 'cold' ? this.#newest().count : head.revision + 1;
+  }
+
+  /** What the newest chunk says, read now; nothing if there is none. */
+  #newest(): { readonly count: number; readonly lastPosition: number } {
+    this.#page = this.#readPage(REVISION_MAX, true);
+    const chunk = this.#page[0];
+    return chunk === undefined
+      ? { count: 0, lastPosition: -1 }
+      : {
+          count: chunk.firstRevision + chunk.positions.length,
+          lastPosition: chunk.positions.at(-1)!,
+        };
   }
 
   #countBelowInTree(position: number): number {
-    const head = this.#index.treeToRead?.headOf(this.#name);
-    if (head === undefined || head.position < position) {
-      return head === undefined ? 0 : head.revision + 1;
+    const head = this.#index.treeToRead?.headInMemory(this.#name) ?? 'absent';
+    if (head === 'absent') {
+      return 0;
+    }
+    const { count, lastPosition } =
+      head === 'cold'
+        ? this.#newest()
+        : { count: head.revision + 1, lastPosition: head.position };
+    if (lastPosition < position) {
+      return count;
     }
     let low = 0;
-    let high = head.revision;
+    let high = count - 1;
     while (low < high) {
       const { firstRevision, positions } = this.#chunkInTree(Math.floor((low + high) / 2), true);
       if (positions[0]! >= position) {
