@@ -17,7 +17,11 @@ const values = readOptions({
   options: {
     events: { value: 'n', default: '1000000', help: 'events' },
     streams: { value: 'n', default: '100000', help: 'streams' },
-    timed: { value: 'n', default: '200000', help: 'events of these that are appended last, and timed' },
+    timed: {
+      value: 'n',
+      default: '200000',
+      help: 'events of these that are appended last, and timed',
+    },
     payload: { value: 'n', default: '100', help: 'bytes of data of an event' },
     directory: directoryOption,
   },
@@ -67,7 +71,15 @@ function inserting(database) {
     const revision = revisions[stream];
     revisions[stream] += 1;
     const data = JSON.stringify({ n: number, text });
-    insert.run(streamOf(stream), revision, idOf(number), keyOf(number), 'OrderPlaced', number, data);
+    insert.run(
+      streamOf(stream),
+      revision,
+      idOf(number),
+      keyOf(number),
+      'OrderPlaced',
+      number,
+      data,
+    );
   };
 }
 
@@ -115,7 +127,9 @@ function append() {
 
 function lookups() {
   const database = opened();
-  const byKey = database.prepare('select position, stream, revision, time from event where key = ?');
+  const byKey = database.prepare(
+    'select position, stream, revision, time from event where key = ?',
+  );
   const head = database.prepare(
     'select revision, position from event where stream = ? order by revision desc limit 1',
   );

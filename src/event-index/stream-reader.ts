@@ -88,9 +88,7 @@ export class StreamReader {
       return 0;
     }
     const { count, lastPosition } =
-      head === 'cold'
-        ? this.#newest()
-        : { count: head.revision + 1, lastPosition: head.position };
+      head === 'cold' ? this.#newest() : { count: head.revision + 1, lastPosition: head.position };
     if (lastPosition < position) {
       return count;
     }

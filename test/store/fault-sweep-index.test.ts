@@ -9,7 +9,7 @@ function isOfIndex({ path, kind }: Operation): boolean {
 
 faultSweep({
   program: indexProgram,
-  stride: 60,
+  stride: 150,
   faults: [{ kind: 'EIO' }, { kind: 'ENOSPC', isTwice: true }],
   isWanted: isOfIndex,
   wantedGoals: [
@@ -22,4 +22,4 @@ faultSweep({
   least: { poisoned: 0, failedOpens: 1 },
 });
 
-processEndSweep('index', indexProgram, 40, isOfIndex);
+processEndSweep('index', indexProgram, 100, isOfIndex);
