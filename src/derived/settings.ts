@@ -67,6 +67,7 @@ export function treeSettings({
         kind: 'stretches',
         runCountMax: RUN_COUNT_MAX,
         runSize: generationCount * EVENT_SIZE,
+        runLength: generationCount,
       },
       tableSizeMax: TABLE_SIZE_MAX,
     }),

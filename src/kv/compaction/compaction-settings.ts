@@ -12,9 +12,15 @@ export type MergePolicy =
   | { readonly kind: 'levels' }
   /**
    * Runs enter at the top, and only runs that came one after the other are merged, whole: so each table covers one stretch of time, and a
-   * key is in `runCountMax` tables at most. `runSize`: bytes of a run, about.
+   * key is in `runCountMax` tables at most. `runSize`: bytes of a run, about. `runLength`: positions of a run; where tables say how long their
+   * stretches are, that tells better how many runs are in them, for merged runs may be smaller than the sum of them.
    */
-  | { readonly kind: 'stretches'; readonly runCountMax: number; readonly runSize: number };
+  | {
+      readonly kind: 'stretches';
+      readonly runCountMax: number;
+      readonly runSize: number;
+      readonly runLength?: number;
+    };
 
 /** What decides when tables are merged. docs/decisions/0009-manifest-and-compaction.md says where the defaults come from. */
 export interface CompactionSettings {

@@ -9,7 +9,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import { LEVEL_COUNT, type Levels, newestSequence } from '../manifest/levels.ts';
-import type { TableMeta } from '../sstable/table-meta.ts';
+import { joinedStretch, type TableMeta } from '../sstable/table-meta.ts';
 import type { CompactionPlan } from './compaction-picker.ts';
 import type { MergePolicy } from './compaction-settings.ts';
 
@@ -70,22 +70,37 @@ function runsOf(levels: Levels): readonly Run[] {
 }
 
 /** How many of the oldest runs stay as they are: those that are as large as they should be, with all that came before them. */
-function keptCount(runs: readonly Run[], { runCountMax, runSize }: StretchPolicy): number {
-  const sizes = runs.map(({ tables }) => tables.reduce((sum, { size }) => sum + size, 0));
+function keptCount(
+  runs: readonly Run[],
+  { runCountMax, runSize, runLength }: StretchPolicy,
+): number {
+  const lengths = runLength === undefined ? undefined : lengthsOf(runs);
+  const sizes =
+    lengths ?? runs.map(({ tables }) => tables.reduce((sum, { size }) => sum + size, 0));
+  const unit = lengths === undefined ? runSize : runLength!;
   const total = sizes.reduce((sum, size) => sum + size, 0);
-  const targets = combinationOf(Math.max(1, Math.round(total / runSize)), runCountMax);
+  const targets = combinationOf(Math.max(1, Math.round(total / unit)), runCountMax);
   let kept = 0;
   let size = 0;
   let target = 0;
   while (kept < runCountMax - 1) {
     size += sizes[kept]!;
-    target += targets[kept]! * runSize;
+    target += targets[kept]! * unit;
     if (size < target) {
       break;
     }
     kept += 1;
   }
   return kept;
+}
+
+/** How many positions each run holds; undefined if a table doesn't say. */
+function lengthsOf(runs: readonly Run[]): readonly number[] | undefined {
+  const lengths = runs.map(({ tables }) => {
+    const stretch = joinedStretch(tables);
+    return stretch === undefined ? 0 : stretch.to - stretch.from;
+  });
+  return lengths.includes(0) ? undefined : lengths;
 }
 
 /** The `count` numbers of the combinatorial number system whose sum is `total`, the largest first. */
