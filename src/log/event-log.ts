@@ -144,8 +144,13 @@ export class EventLog {
     }
   }
 
-  /** Does what `readRecord` does without blocking, in memory of its own: the record stays valid, and calls don't disturb each other. */
-  async readRecordAsync(position: number, record: RecordView, checksDigest = true): Promise<void> {
+  /** Does what `readRecord` does without blocking. The record stays valid as long as `buffer`, which is nobody else's, is left alone. */
+  async readRecordAsync(
+    position: number,
+    record: RecordView,
+    checksDigest = true,
+    buffer: ReadBuffer = new ReadBuffer(),
+  ): Promise<void> {
     const segment = this.#segmentOf(position);
     const open = this.#fileOf(segment);
     const { file } = open;
@@ -153,7 +158,7 @@ export class EventLog {
     const tableAt = this.#tableOf(segment, file);
     open.readerCount += 1;
     try {
-      const search = new RecordSearch(segment, tableAt, new ReadBuffer(), record, what).run();
+      const search = new RecordSearch(segment, tableAt, buffer, record, what).run();
       let step = search.next(0);
       while (step.done !== true) {
         step = search.next(await readIntoAsync(file, step.value.target, step.value.offset));

@@ -5,6 +5,7 @@ import type { DerivedIndex } from '../derived/derived-index.ts';
 import { Axis } from '../derived/format.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { EventLog } from '../log/event-log.ts';
+import { ReadBuffer } from '../log/record-search.ts';
 import { RecordView } from '../log/record-view.ts';
 import { parseEventId } from '../log/event-id.ts';
 import type { DuplicateFinder } from './duplicate-finder.ts';
@@ -20,8 +21,12 @@ export interface ColdReadsParts {
   readonly oldestLeaf: (position: number) => number;
 }
 
+/** Reads that memory is kept for. */
+const SPARE_COUNT_MAX = 64;
+
 export class ColdReads {
   readonly #parts: ColdReadsParts;
+  readonly #spare: { readonly record: RecordView; readonly buffer: ReadBuffer }[] = [];
 
   constructor(parts: ColdReadsParts) {
     this.#parts = parts;
@@ -104,9 +109,20 @@ export class ColdReads {
     if (position >= gate.visible) {
       await gate.waitFor(position, undefined);
     }
-    const record = new RecordView();
-    await log.readRecordAsync(position, record);
-    answers.leaves.set(position, sha256(record.leafInput));
+    await this.#reading(async (record, buffer) => {
+      // What the leaf is made of has a checksum of its own.
+      await log.readRecordAsync(position, record, false, buffer);
+      answers.leaves.set(position, sha256(record.leafInput));
+    });
+  }
+
+  /** Lends memory to a read: that of reads before, or it would be made anew for each. */
+  async #reading(read: (record: RecordView, buffer: ReadBuffer) => Promise<void>): Promise<void> {
+    const memory = this.#spare.pop() ?? { record: new RecordView(), buffer: new ReadBuffer() };
+    await read(memory.record, memory.buffer);
+    if (this.#spare.length < SPARE_COUNT_MAX) {
+      this.#spare.push(memory);
+    }
   }
 
   #isOld(position: number): boolean {
@@ -117,7 +133,9 @@ export class ColdReads {
   async #touch(positions: readonly number[]): Promise<void> {
     for (const position of positions) {
       if (this.#isOld(position)) {
-        await this.#parts.log.readRecordAsync(position, new RecordView(), false);
+        await this.#reading((record, buffer) =>
+          this.#parts.log.readRecordAsync(position, record, false, buffer),
+        );
       }
     }
   }

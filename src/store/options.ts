@@ -58,7 +58,7 @@ export interface StoreOptions {
   readonly maxOpenFiles?: number;
   /**
    * Memory for what is derived from the log: the newest events' streams, keys and ids, filters and indexes of tables, and blocks of tables. Default
-   * 64 MiB, at least 16 KiB. Filters take about 1.8 bytes for each key and supplied id that was ever used, 1 to 2 for each stream; where they leave too little, more
+   * 64 MiB, at least 16 KiB. Filters and indexes take about 2.6 bytes for each key and supplied id that was ever used, 3 to 4 for each stream; where they leave too little, more
    * is used. docs/derived.md says how it is shared out.
    */
   readonly indexMemoryBytes?: number;
