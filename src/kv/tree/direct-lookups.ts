@@ -127,7 +127,7 @@ export class DirectLookups {
     this.#wanted.prefixSize = prefix.length;
     this.#wanted.keySize = keySize;
     this.#hash.begin(prefix);
-    for (const handle of tablesOfPrefix(this.#view(), prefix)) {
+    for (const handle of this.#tablesOfPrefix(this.#view(), prefix)) {
       const reader = tables.reader(handle);
       if (reader.mayHoldWanted(prefix, this.#wanted, this.#hash)) {
         const { first, end } = reader.blocksOf(prefix, successorOfPrefix(prefix));
@@ -146,7 +146,7 @@ export class DirectLookups {
       hash.begin(sought);
       const wanted = { prefixSize: sought.length, keySize };
       const end = successorOfPrefix(sought);
-      const read = await this.#read(tablesOfPrefix(view, sought), (reader) =>
+      const read = await this.#read(this.#tablesOfPrefix(view, sought), (reader) =>
         reader.mayHoldWanted(sought, wanted, hash) ? reader.blocksOf(sought, end) : undefined,
       );
       for (const { blocks } of read) {
@@ -212,6 +212,22 @@ export class DirectLookups {
       }
     }
     return true;
+  }
+
+  #tablesOfPrefix(view: TableView, prefix: Uint8Array): readonly TableHandle[] {
+    const found: TableHandle[] = [];
+    for (const { handle, coversAll, level } of this.#steps.of(view, prefix)) {
+      if (handle === undefined) {
+        const ofLevel = view.handles[level]!;
+        let index = view.levels.firstAtOrBehind(level, prefix);
+        for (; index < ofLevel.length && mayHoldPrefix(ofLevel[index]!.meta, prefix); index += 1) {
+          found.push(ofLevel[index]!);
+        }
+      } else if (coversAll || mayHoldPrefix(handle.meta, prefix)) {
+        found.push(handle);
+      }
+    }
+    return found;
   }
 
   #gatherInLevel(
@@ -369,10 +385,6 @@ function tablesOfKey({ levels, handles, depth }: TableView, key: Uint8Array): Ta
     }
   }
   return found;
-}
-
-function tablesOfPrefix({ handles }: TableView, prefix: Uint8Array): TableHandle[] {
-  return handles.flat().filter(({ meta }) => mayHoldPrefix(meta, prefix));
 }
 
 /** True if a key that begins with `prefix` may lie between a table's bounds. */
