@@ -134,12 +134,15 @@ function lookups() {
     'select revision, position from event where stream = ? order by revision desc limit 1',
   );
   const count = 20_000;
-  const number = (nth) => Math.floor((nth * 7_919 + 13) % events);
   const hits = time(count, (nth) => byKey.get(keyOf(number(nth))));
   const misses = time(count, (nth) => byKey.get(`fresh-${nth}`));
   const heads = time(count, (nth) => head.get(streamOf(number(nth) % streams)));
   database.close();
   return { hitMicros: hits, missMicros: misses, headMicros: heads };
+}
+
+function number(nth) {
+  return (nth * 7_919 + 13) % events;
 }
 
 function time(count, work) {
