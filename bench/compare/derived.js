@@ -6,7 +6,6 @@
  */
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { directoryOption, readOptions } from '../usage.js';
 
 const BATCH = 256;
@@ -26,6 +25,7 @@ const values = readOptions({
     directory: directoryOption,
   },
 });
+const { default: Database } = await import('better-sqlite3');
 const events = Number(values.events);
 const streams = Number(values.streams);
 const timed = Number(values.timed);
@@ -134,14 +134,14 @@ function lookups() {
     'select revision, position from event where stream = ? order by revision desc limit 1',
   );
   const count = 20_000;
-  const hits = time(count, (nth) => byKey.get(keyOf(number(nth))));
+  const hits = time(count, (nth) => byKey.get(keyOf(spread(nth))));
   const misses = time(count, (nth) => byKey.get(`fresh-${nth}`));
-  const heads = time(count, (nth) => head.get(streamOf(number(nth) % streams)));
+  const heads = time(count, (nth) => head.get(streamOf(spread(nth) % streams)));
   database.close();
   return { hitMicros: hits, missMicros: misses, headMicros: heads };
 }
 
-function number(nth) {
+function spread(nth) {
   return (nth * 7_919 + 13) % events;
 }
 
