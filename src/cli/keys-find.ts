@@ -10,7 +10,9 @@ export const keysFindCommand: Command = {
   summary: 'show the commit that has an idempotency key',
   usage: '<dir> <key>',
   positionals: { min: 2, max: 2 },
-  options: { scope: { value: 'scope', help: 'The scope of the key; left out, that of no scope' } },
+  options: {
+    scope: { value: 'scope', help: 'The scope of the key; left out, it is a key without one' },
+  },
   details: [
     'Shows the positions and the time of the commit, and what it added to which streams. Ends with 6 if no commit has the key: then it was never used, in this scope.',
   ],
@@ -25,7 +27,8 @@ export const keysFindCommand: Command = {
       const commit = await store.findCommit(name);
       if (commit === undefined) {
         const scope = options.text('scope');
-        const where = scope === undefined ? 'in no scope' : `in the scope ${JSON.stringify(scope)}`;
+        const where =
+          scope === undefined ? 'without a scope' : `in the scope ${JSON.stringify(scope)}`;
         throw new CommandError(
           `The key ${JSON.stringify(idempotencyKey)} was never used ${where}.`,
           {

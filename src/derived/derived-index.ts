@@ -119,6 +119,11 @@ export class DerivedIndex {
     this.#holder.current = tree;
   }
 
+  /** There is no tree, and memory holds everything: one is made as soon as that can be done. */
+  adoptLater(make: () => Promise<IndexTree>): void {
+    this.#holder.makeLater(make);
+  }
+
   /** From now on the tail gets into the tree by itself, as far as it is visible, if anything may be written. */
   start(log: EventLog, visible: () => number, events: IndexEvents): void {
     this.#events = events;

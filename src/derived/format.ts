@@ -94,12 +94,13 @@ export function firstRevisionBefore(bytes: Uint8Array, end: number): number {
   return REVISION_MAX - positionAt(bytes, end - POSITION_SIZE);
 }
 
-/** A key of the axis for a name, with room for `suffixSize` bytes. */
+/** A key of the axis for a name, with `suffixSize` zeros behind it. */
 export function nameKey(axis: number, name: string, suffixSize: number = 0): Uint8Array {
   const size = Buffer.byteLength(name, 'utf8');
   const key = Buffer.allocUnsafe(1 + size + suffixSize);
   key[0] = axis;
   key.write(name, 1, 'utf8');
+  key.fill(0, 1 + size);
   return key;
 }
 

@@ -76,6 +76,11 @@ export class IndexTree {
     return this.tree.state.flushedPosition;
   }
 
+  /** Tables of runs that are not merged yet. */
+  get unmergedCount(): number {
+    return this.tree.state.levels.countOf(0);
+  }
+
   get isEmpty(): boolean {
     return this.covered === 0;
   }

@@ -3,7 +3,7 @@
  * because the tree is made again, goes the same way first.
  */
 import { sha256 } from '../base/digest.ts';
-import { VarveError } from '../base/errors.ts';
+import { CorruptionError, systemCode, VarveError } from '../base/errors.ts';
 import type { Clock } from '../io/clock.ts';
 import { WorkLoop } from '../kv/tree/work-loop.ts';
 import { WaiterList } from '../collections/waiter-list.ts';
@@ -117,8 +117,9 @@ export class Indexer {
         if (this.#isPaused || tree !== this.#events.tree()) {
           return;
         }
-        if (isDamageOf(tree, error)) {
-          this.#events.damaged(error);
+        const damage = isDamageOf(tree, error) ? error : lostFolder(tree, error);
+        if (damage !== undefined) {
+          this.#events.damaged(damage);
           return;
         }
         throw error;
@@ -175,4 +176,11 @@ export function isDamageOf(tree: IndexTree, error: unknown): error is VarveError
     error.code === 'CORRUPT' &&
     String(error.details?.['file']).startsWith(tree.tree.folder.directory)
   );
+}
+
+/** Nothing can be made in a folder that somebody has removed. */
+function lostFolder({ tree }: IndexTree, error: unknown): VarveError | undefined {
+  return systemCode(error) === 'ENOENT' && tree.isFolderGone
+    ? new CorruptionError(tree.folder.directory, undefined, 'its folder of tables is gone', error)
+    : undefined;
 }

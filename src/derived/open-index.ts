@@ -1,6 +1,6 @@
 /** The folder of derived data: opened if it can be used, else set aside. Nothing in it is ever needed to get the log's events back. */
 import { assert } from '../base/assert.ts';
-import { asVarveError, VarveError } from '../base/errors.ts';
+import { asVarveError, isShortage, VarveError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import { reached } from '../base/reached.ts';
@@ -142,9 +142,9 @@ export class IndexFolder {
     return this.#anew(reason, secret);
   }
 
-  /** Sets aside what is there, unopened, and opens an empty tree. Undefined if nothing may be made. */
-  discard(reason: unknown): IndexTree | undefined {
-    return this.#anew(reason, undefined);
+  /** Sets aside what is there, unopened, and opens an empty tree. Undefined if nothing may be made. `secret`: as above. */
+  discard(reason: unknown, secret: Uint8Array | undefined): IndexTree | undefined {
+    return this.#anew(reason, secret);
   }
 
   #report(cause: unknown): void {
@@ -186,7 +186,8 @@ export class IndexFolder {
       return tree;
     } catch (error) {
       if (!isUnusable(error)) {
-        throw asVarveError(error, 'Derived data can not be opened');
+        // The caller may do without a tree for want of space.
+        throw isShortage(error) ? error : asVarveError(error, 'Derived data can not be opened');
       }
       return error;
     }
@@ -226,8 +227,15 @@ export class IndexFolder {
 
   /** Removes what is surely a tree of ours; anything else is moved away, in one step. An empty folder is left. */
   #setAside(): void {
-    const { fileSystem } = this.#parts;
-    if (fileSystem.stat(this.#directory)?.kind === 'directory') {
+    const { fileSystem, directory } = this.#parts;
+    const found = fileSystem.stat(this.#directory);
+    if (found === undefined) {
+      // Somebody has removed it.
+      fileSystem.makeDirectory(this.#directory);
+      fileSystem.syncDirectory(directory);
+      return;
+    }
+    if (found.kind === 'directory') {
       try {
         discardTables(fileSystem, this.#directory, { strangers: 'set aside' });
         return;

@@ -24,7 +24,7 @@ const MEMORY_PER_EVENT = 2 * KiB;
 /** Bytes of a table for an event, about: only to know how large a run is. */
 const EVENT_SIZE = 56;
 
-const TABLE_SIZE_MAX = 4 * MiB;
+const TABLE_SIZE_MAX = 8 * MiB;
 /** A block cache this small keeps some blocks still. */
 export const CACHE_SIZE_MIN: number = 512 * KiB;
 

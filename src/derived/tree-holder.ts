@@ -31,6 +31,8 @@ export class TreeHolder {
   readonly #loop: WorkLoop;
   /** Found damaged, and still to be replaced. */
   #broken: IndexTree | undefined;
+  /** Makes a tree where there is none. */
+  #make: (() => Promise<IndexTree>) | undefined;
   /** Why there will be no other tree. */
   #failure: VarveError | undefined;
   #isClosing = false;
@@ -61,7 +63,8 @@ export class TreeHolder {
 
   /** Resolves when no other tree is to be put in its place; rejects if that can't be done now. */
   async whenReplaced(): Promise<void> {
-    if (this.#broken !== undefined && this.#failure === undefined) {
+    const isWanted = this.#broken !== undefined || this.#make !== undefined;
+    if (isWanted && this.#failure === undefined) {
       this.#loop.startNow();
       await this.#loop.whenOver();
     }
@@ -113,6 +116,13 @@ export class TreeHolder {
     return isDamage;
   }
 
+  /** There is none, and nothing is needed of one: it is made as soon as that can be done. */
+  makeLater(make: () => Promise<IndexTree>): void {
+    this.#make = make;
+    this.#parts.replacing(true);
+    this.#loop.start();
+  }
+
   /** Questions that wait are refused; no other tree is put in its place any more. */
   async close(): Promise<void> {
     this.#isClosing = true;
@@ -147,11 +157,15 @@ export class TreeHolder {
 
   async #replace(): Promise<void> {
     const broken = this.#broken;
-    if (broken === undefined) {
+    if (this.#make !== undefined) {
+      this.current = await this.#make();
+      this.#make = undefined;
+    } else if (broken === undefined) {
       return;
+    } else {
+      this.current = await this.#parts.replace!(broken);
+      this.#broken = undefined;
     }
-    this.current = await this.#parts.replace!(broken);
-    this.#broken = undefined;
     this.#loop.succeeded();
     this.#parts.replacing(false);
     this.grown();

@@ -9,7 +9,7 @@ export function checkOutside(fileSystem: FileSystem, directory: string, target: 
   if (isInside(fileSystem, directory, target)) {
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `${target} is in the folder of the store itself: back up to another place.`,
+      `${target} is in the folder of the store itself: give another place.`,
     );
   }
 }
@@ -21,7 +21,7 @@ export function checkBackupTarget(fileSystem: FileSystem, directory: string, tar
   if (found !== undefined && (found.kind !== 'directory' || fileSystem.list(target).length > 0)) {
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `${target} is there already: back up into a new or an empty folder.`,
+      `${target} is there already: give a new or an empty folder.`,
     );
   }
 }

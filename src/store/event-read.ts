@@ -41,6 +41,7 @@ export interface ReadPlan {
 const PAUSE_COUNT = 512;
 
 const queryNames = new Set(['stream', 'revisions']);
+const revisionNames = new Set(['from', 'to']);
 const readOptionNames = new Set([
   'after',
   'before',
@@ -63,6 +64,9 @@ export function planRead(query: ReadQuery, options: ReadOptions, visible: number
     checkStreamName(stream);
   } else if (revisions !== undefined) {
     throw new VarveError('INVALID_ARGUMENT', 'revisions are those of a stream: name one.');
+  }
+  if (revisions !== undefined) {
+    rejectUnknownNames(revisions, revisionNames, 'field of revisions');
   }
   checkSignal(options.signal);
   const max = Number.MAX_SAFE_INTEGER;

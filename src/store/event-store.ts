@@ -19,6 +19,7 @@ import type { Logger } from '../base/logger.ts';
 import type { Answers } from '../derived/answers.ts';
 import type { DerivedIndex } from '../derived/derived-index.ts';
 import { Axis } from '../derived/format.ts';
+import { DERIVED_DIRECTORY_NAME } from '../derived/open-index.ts';
 import { indexStats } from './index-stats.ts';
 import { StreamReader } from '../event-index/stream-reader.ts';
 import type { Random } from '../base/random.ts';
@@ -31,7 +32,7 @@ import type { EventToAppend, NewEvent, StoredEvent } from '../log/event.ts';
 import { decodeEvent } from '../log/event-decoder.ts';
 import type { EventLog, SegmentSummaryInfo } from '../log/event-log.ts';
 import { RecordView } from '../log/record-view.ts';
-import { absolutePath } from '../io/path.ts';
+import { absolutePath, joinPath } from '../io/path.ts';
 import { backupStore } from './backup.ts';
 import { checkVerifyOptions } from './audit-folder.ts';
 import { type Sequencer } from './sequencer.ts';
@@ -71,7 +72,7 @@ import {
 } from './prepared-commit.ts';
 import { ShareHub } from './share-hub.ts';
 import { type ListingPlan, planListing, StreamListing } from './stream-listing.ts';
-import { verifyStore } from './verify-store.ts';
+import { verifyLogAlone, verifyStore } from './verify-store.ts';
 import type { VisibilityGate } from './visibility-gate.ts';
 import { limits } from '../base/limits.ts';
 import type { StoreIdentity } from './identity.ts';
@@ -281,16 +282,18 @@ export class LocalEventStore<Event extends NewEvent> implements EventStore<Event
       const { fileSystem, clock, random, codecs, log, identity, index } = this.#parts;
       const { directory } = log;
       const { tree } = index;
-      const report = await verifyStore(
-        { fileSystem, clock, random, codecs, directory, identity: identity.bytes },
-        {
-          ...checked,
-          end: this.head,
-          isSealed: (firstPosition) => log.isSealed(firstPosition),
-          checkContinue: () => this.#checkOpen(),
-        },
-        tree && { index: tree, isCurrent: () => index.tree === tree },
-      );
+      const parts = { fileSystem, clock, random, codecs, directory, identity: identity.bytes };
+      const auditOptions = {
+        ...checked,
+        end: this.head,
+        isSealed: (firstPosition: number) => log.isSealed(firstPosition),
+        checkContinue: () => this.#checkOpen(),
+      };
+      if (!index.isAnswering) {
+        return verifyLogAlone(parts, auditOptions, joinPath(directory, DERIVED_DIRECTORY_NAME));
+      }
+      const derived = tree && { index: tree, isCurrent: () => index.tree === tree };
+      const report = await verifyStore(parts, auditOptions, derived);
       const wrong = report.derived?.problems.find(({ entries }) => entries !== 'unread');
       if (report.ok && wrong !== undefined && !this.#parts.isReadOnly) {
         // A whole log, and other answers than it gives: nobody may be answered from there any more.

@@ -50,6 +50,9 @@ interface LookedAt {
   readonly log: EventLog;
 }
 
+/** Tables that are made at open before they are merged: each takes a file descriptor, and a line in each manifest. */
+const HELD_TABLES_MAX = 64;
+
 /** Memory of an event that isn't in the tree, at most, about. */
 const TAIL_SIZE_PER_EVENT = 160;
 
@@ -61,6 +64,8 @@ export class IndexOpening {
   #tree: IndexTree | undefined;
   #index: DerivedIndex | undefined;
   #isStarted = false;
+  /** There is no room for a tree now. */
+  #isWithout = false;
   /** What is given back if the store is not made. */
   readonly #closing: (() => void)[] = [];
 
@@ -100,12 +105,45 @@ export class IndexOpening {
     const log = this.#logOf(recovered);
     this.#closing.push(() => recovered.active?.file.close());
     if (!readOnly) {
-      this.#tree ??= this.#folder.make(index.secret);
-      // The catch-up has started it.
-      this.#start(this.#tree);
-      index.adopt(this.#tree);
+      this.#adoptTree(index, end);
     }
     return { recovered, encoder: looked.encoder, log, index, lastTime };
+  }
+
+  /** Where there is no room for a tree, and memory holds everything, it is made later. */
+  #adoptTree(index: DerivedIndex, end: number): void {
+    const tree = this.#tree ?? (this.#isWithout ? undefined : this.#makeTree(index.secret, end));
+    if (tree !== undefined) {
+      // The catch-up has started it.
+      this.#start(tree);
+      index.adopt(tree);
+      return;
+    }
+    index.adoptLater(async () => {
+      const made = this.#folder.discard('there was no room for it', index.secret);
+      assert(made !== undefined, 'only who may write makes a tree');
+      made.tree.start();
+      return made;
+    });
+  }
+
+  /** An empty tree; undefined if there is no room for one, and memory can hold everything up to `end`. */
+  #makeTree(secret: Uint8Array | undefined, end: number): IndexTree | undefined {
+    try {
+      this.#tree = this.#folder.make(secret);
+    } catch (error) {
+      if (!isShortage(error) || !this.#fits(end)) {
+        throw error;
+      }
+      this.#report('Derived data can not be written now.', 0, end, error);
+      this.#isWithout = true;
+    }
+    return this.#tree;
+  }
+
+  /** Whether memory can hold so many events. */
+  #fits(count: number): boolean {
+    return count * TAIL_SIZE_PER_EVENT < this.#settings.memorySize / 2;
   }
 
   /** Gives back everything that was opened, if the store is not made. */
@@ -142,7 +180,7 @@ export class IndexOpening {
     const known = this.#folder.readKnown();
     try {
       const looked = this.#look(known);
-      this.#tree = await this.#folder.openExisting();
+      this.#tree = await this.#openTree(looked.journal.end.position);
       return looked;
     } catch (error) {
       if (!(error instanceof KnownPositionError)) {
@@ -152,8 +190,21 @@ export class IndexOpening {
         throw this.#lostEvents(error, known!);
       }
       reached('derived data of another log was set aside');
-      this.#tree = this.#folder.discard(error);
+      this.#tree = this.#folder.discard(error, undefined);
       return this.#look(undefined);
+    }
+  }
+
+  async #openTree(end: number): Promise<IndexTree | undefined> {
+    try {
+      return await this.#folder.openExisting();
+    } catch (error) {
+      if (!isShortage(error) || this.#settings.readOnly || !this.#fits(end)) {
+        throw error;
+      }
+      this.#report('Derived data can not be opened now.', 0, end, error);
+      this.#isWithout = true;
+      return undefined;
     }
   }
 
@@ -202,15 +253,16 @@ export class IndexOpening {
 
   /** Has runs made of what lies below `to`. */
   async #catchUp(log: EventLog, to: number, end: number): Promise<void> {
-    this.#tree ??= this.#folder.make(undefined);
-    const tree = this.#tree;
+    const tree = this.#tree ?? (this.#isWithout ? undefined : this.#makeTree(undefined, end));
+    if (tree === undefined) {
+      return;
+    }
     this.#start(tree);
     if (tree.covered >= to) {
       return;
     }
     reached('derived data was made at open');
     const { maintenance } = tree.tree;
-    maintenance.holdsMerges = true;
     this.#report('Derived data is made from the log.', tree.covered, end);
     try {
       await this.#makeRuns(tree, log, to, end);
@@ -221,18 +273,23 @@ export class IndexOpening {
   }
 
   async #makeRuns(tree: IndexTree, log: EventLog, to: number, end: number): Promise<void> {
-    const { runCount, memorySize } = this.#settings;
+    const { runCount } = this.#settings;
     const { onProgress, signal } = this.#options;
+    const { maintenance } = tree.tree;
     while (tree.covered < to) {
       checkAborted(signal);
       const { covered } = tree;
       const wanted = covered + runCount;
       try {
+        maintenance.holdsMerges = tree.unmergedCount < HELD_TABLES_MAX;
+        if (!maintenance.holdsMerges) {
+          reached('merged while derived data was made at open');
+          await maintenance.settled();
+        }
         const next = wanted >= to ? to : log.borderAtOrBehind(wanted);
         await addRun(tree, log, { from: covered, to: next });
       } catch (error) {
-        const fits = (end - tree.covered) * TAIL_SIZE_PER_EVENT < memorySize / 2;
-        if (!isShortage(error) || !fits) {
+        if (!isShortage(error) || !this.#fits(end - tree.covered)) {
           throw error;
         }
         // Memory takes the rest, and it is tried again while the store is open.

@@ -1,4 +1,5 @@
 import { checkCallback, checkPath, checkSignal, rejectUnknownNames } from '../base/arguments.ts';
+import { checkAborted } from '../base/aborted.ts';
 import { asVarveError, CorruptionError } from '../base/errors.ts';
 import { resolveComponents } from '../io/components.ts';
 import { holdFolder } from '../io/held-folder.ts';
@@ -39,6 +40,7 @@ export async function rebuildIndex(
   rejectUnknownNames(options, optionNames, 'option');
   checkCallback('onProgress', options.onProgress);
   checkSignal(options.signal);
+  checkAborted(options.signal);
   checkPath(directory, 'Give the folder of the store.');
   const { onProgress, signal } = options;
   const given = await resolveComponents(components, componentNames);

@@ -1,6 +1,6 @@
 /** What verifying a store means, open or not: the log by itself, and what was derived from it against the log. */
 import { checkAborted } from '../base/aborted.ts';
-import { asVarveError, CorruptionError, isSystemError } from '../base/errors.ts';
+import { asVarveError, CorruptionError, isSystemError, VarveError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
 import { DerivedCheck, type DerivedProblem, type DerivedReport } from '../derived/check-derived.ts';
 import type { IndexTree } from '../derived/index-tree.ts';
@@ -42,7 +42,15 @@ export async function verifyStore(
     checkContinue,
     isCurrent,
   });
-  await check.walkTables();
+  try {
+    await check.walkTables();
+  } catch (error) {
+    checkContinue();
+    if (!(error instanceof VarveError && error.code === 'CLOSED')) {
+      throw error;
+    }
+    return verifyLogAlone(parts, options, index.tree.folder.directory);
+  }
   let end = 0;
   const report = await auditLog(parts, {
     ...options,
@@ -53,6 +61,17 @@ export async function verifyStore(
   });
   const withDerived = { ...report, derived: check.report() };
   return report.ok && end < index.covered ? withLostEvents(withDerived, index, end) : withDerived;
+}
+
+/** Of a store whose derived data is being made again. */
+export async function verifyLogAlone(
+  parts: AuditParts,
+  options: AuditOptions,
+  file: string,
+): Promise<StoreReport> {
+  const report = await auditLog(parts, options);
+  const what = 'it is being made again from the log';
+  return { ...report, derived: unusable({ what, entries: 'unread', file }) };
 }
 
 /** A tree is written only from what is durable: the log has lost its end, at the border of a commit, and only the tree knows. */

@@ -76,6 +76,8 @@ describe('keys find', () => {
     expect(missing.error).toContain('The key "k" was never used in the scope "t".');
     const bare = varve('keys', 'find', 'found', 'l', '--json');
     expect(bare.status).toBe(6);
+    const text = varve('keys', 'find', 'found', 'l').error;
+    expect(text).toContain('The key "l" was never used without a scope.');
     expect(JSON.parse(bare.error)).toMatchObject({ error: { code: 'NOT_FOUND' } });
     expect(varve('keys', 'find', 'found', '').status).toBe(2);
     expect(varve('keys', 'find', 'nowhere', 'k').status).toBe(2);

@@ -124,6 +124,18 @@ describe('a caller', () => {
     await store.close();
   });
 
+  it('who gives revisions that are no range is told so, and not answered with everything', async () => {
+    const store = await openInMemory();
+    await store.append('a', [event, event, event]);
+    for (const revisions of [null, 'x', 1, [1, 2], { frm: 1 }, { from: -1 }, { to: '2' }]) {
+      const query = { stream: 'a', revisions } as never;
+      const code = await codeOf(async () => store.read(query));
+      expect(code, JSON.stringify(revisions)).toBe('INVALID_ARGUMENT');
+    }
+    expect(await codeOf(async () => store.read({ revisions: {} }))).toBe('INVALID_ARGUMENT');
+    await store.close();
+  });
+
   it('who reads up to a limit and never comes back leaves no file open', async () => {
     const fileSystem = new SimulatedFileSystem();
     const store = await openInMemory({}, { fileSystem });

@@ -1,6 +1,11 @@
 /** Opening without derived data that can be used: with progress, until it is told to stop, going on at the next open; and for readers, who change nothing. */
 import { CorruptionError, type EventStore, type LogEntry, open, type OpenProgress } from 'varve';
-import { SeededRandom, SimulatedClock, type SimulatedFileSystem } from 'varve/testing';
+import {
+  collectGoals,
+  SeededRandom,
+  SimulatedClock,
+  type SimulatedFileSystem,
+} from 'varve/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { eventsOf } from './damage.ts';
 import { filesOf } from './derived-damage.ts';
@@ -103,6 +108,34 @@ describe('an open that has to make derived data', () => {
     await checkRepeats(store, history.repeatable);
     await checkStreams(store);
     await checkFinds(store, history.repeatable);
+    await store.close();
+  });
+
+  it('keeps few tables that are not merged, however much there is', async () => {
+    const long = new History({ seed: 301, mark: 'l' });
+    await long.grow(1_200);
+    const { disk } = long;
+    filesOf(disk).forEach((path) => disk.removeFile(path));
+    const goals = new Set<string>();
+    collectGoals(goals);
+    let tables = 0;
+    disk.onBeforeOperation = ({ kind, path }) => {
+      if (kind === 'create' && path.endsWith('.tbl')) {
+        tables = Math.max(tables, filesOf(disk).length);
+      }
+    };
+    const store = await openTiny(disk, 302);
+    disk.onBeforeOperation = undefined;
+    collectGoals(undefined);
+    expect([...goals]).toContain('merged while derived data was made at open');
+    const { runs } = store.stats().index.work;
+    expect(runs).toBeGreaterThan(80);
+    // Merges are due before there are 64; what they made stays until the next manifest.
+    expect(tables).toBeGreaterThan(50);
+    expect(tables).toBeLessThan(80);
+    await store.settled();
+    await checkRepeats(store, long.repeatable);
+    await checkStreams(store);
     await store.close();
   });
 

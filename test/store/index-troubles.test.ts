@@ -202,6 +202,9 @@ describe('a damaged tree that can not be replaced', () => {
     await expect(store.settled()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     const refused = await fillTail(store);
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', applied: 'no' });
+    // The log can be verified all the same, and the report says what could not be.
+    const report = await store.verify();
+    expect(report).toMatchObject({ ok: true, events: store.head, derived: { ok: false } });
     troubled.strike = () => undefined;
     clock.advance(60_000);
     await checkRepeats(store, history.repeatable);
@@ -248,6 +251,81 @@ describe('damage that a merge meets first', () => {
     await checkRepeats(store, history.repeatable);
     await checkStreams(store);
     await store.close();
+    await troubled.check();
+  });
+});
+
+describe('a folder of derived data that somebody removes while the store is open', () => {
+  it.each(['files', 'folder'] as const)('is made again (%s)', async (what) => {
+    const troubled = new Troubled();
+    const { history, disk } = troubled;
+    await troubled.growToTables(3);
+    const store = await troubled.open();
+    await troubled.grow(store, 5);
+    filesOf(disk).forEach((path) => disk.removeFile(path));
+    if (what === 'folder') {
+      disk.rename('/store/derived', '/elsewhere');
+    }
+    await troubled.grow(store, 60);
+    await store.settled();
+    expect(store.stats().index).toMatchObject({ isAnswering: true, failure: undefined });
+    await checkRepeats(store, history.repeatable);
+    await checkStreams(store);
+    await store.close();
+    await troubled.check();
+  });
+});
+
+describe('a disk that has no room for derived data at open', () => {
+  it.each(['nothing is there', 'a tree is there', 'the folder was removed'] as const)(
+    'does not keep a store that fits into memory from opening (%s)',
+    async (what) => {
+      const troubled = new Troubled();
+      const { history, clock, disk } = troubled;
+      const memory = 1024 * 1024;
+      const first = await troubled.open();
+      await troubled.grow(first, 40);
+      await first.settled();
+      await first.close();
+      if (what !== 'a tree is there') {
+        filesOf(disk).forEach((path) => disk.removeFile(path));
+      }
+      if (what === 'the folder was removed') {
+        disk.rename('/store/derived', '/elsewhere');
+      }
+      troubled.strike = ({ path, kind }) =>
+        path.includes('/derived') && ['create', 'write', 'makeDirectory'].includes(kind)
+          ? 'ENOSPC'
+          : undefined;
+      const store = await troubled.open(memory);
+      await checkRepeats(store, history.repeatable);
+      await checkStreams(store);
+      await troubled.grow(store, 20);
+      await checkRepeats(store, history.repeatable);
+      troubled.strike = () => undefined;
+      clock.advance(60_000);
+      await store.settled();
+      expect(store.stats().index).toMatchObject({ isAnswering: true, failure: undefined });
+      await checkRepeats(store, history.repeatable);
+      await checkStreams(store);
+      await store.close();
+      await troubled.check();
+    },
+  );
+
+  it('does not keep it from closing, and from opening again', async () => {
+    const troubled = new Troubled();
+    const { history } = troubled;
+    troubled.strike = ({ path, kind }) =>
+      path.includes('/derived') && ['create', 'write', 'makeDirectory'].includes(kind)
+        ? 'ENOSPC'
+        : undefined;
+    for (let turn = 0; turn < 3; turn += 1) {
+      const store = await troubled.open(1024 * 1024);
+      await troubled.grow(store, 20);
+      await checkRepeats(store, history.repeatable);
+      await store.close();
+    }
     await troubled.check();
   });
 });

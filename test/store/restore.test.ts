@@ -162,4 +162,12 @@ describe('rebuildIndex', () => {
     });
     expect(disk.snapshotDigest()).toBe(digest);
   });
+
+  it('changes nothing when it was aborted before', async () => {
+    const disk = await filledDisk();
+    const digest = disk.snapshotDigest();
+    const rebuilding = rebuildIndex('/backup', { signal: AbortSignal.abort() }, componentsOf(disk));
+    await expect(rebuilding).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(disk.snapshotDigest()).toBe(digest);
+  });
 });

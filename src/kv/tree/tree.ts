@@ -27,7 +27,7 @@ import type { ManifestState } from '../manifest/format.ts';
 import { LEVEL_COUNT } from '../manifest/levels.ts';
 import { discardTables, type TidiedFolder, tidyFolder } from '../manifest/manifest-store.ts';
 import { BlockCache } from '../sstable/block-cache.ts';
-import { tablePath } from '../sstable/names.ts';
+import { tablePath, tablesDirectory } from '../sstable/names.ts';
 import { ReadCounters } from '../sstable/read-counters.ts';
 import { readKeyCount, type TableImage } from '../sstable/table-file.ts';
 import type { TableMeta } from '../sstable/table-meta.ts';
@@ -323,6 +323,12 @@ export class Tree {
     } catch (error) {
       throw this.isReadOnly ? asReplaced(error, path) : error;
     }
+  }
+
+  /** Somebody has removed the folder that tables are made in. */
+  get isFolderGone(): boolean {
+    const { directory } = this.folder;
+    return this.#parts.fileSystem.stat(tablesDirectory(directory)) === undefined;
   }
 
   #keyCountOf(meta: TableMeta): number {
