@@ -50,6 +50,9 @@ interface LookedAt {
   readonly log: EventLog;
 }
 
+/** What so many generations hold is read into memory, twice as fast as a run is made of it (measured); the indexer makes the runs then. */
+const REPLAYED_GENERATIONS = 4;
+
 /** Tables that are made at open before they are merged: each takes a file descriptor, and a line in each manifest. */
 const HELD_TABLES_MAX = 64;
 
@@ -95,7 +98,8 @@ export class IndexOpening {
     const looked = await this.#lookAtBoth();
     const end = looked.journal.end.position;
     const { generationCount, readOnly } = this.#settings;
-    if (!readOnly && end - (this.#tree?.covered ?? 0) > generationCount) {
+    const uncovered = end - (this.#tree?.covered ?? 0);
+    if (!readOnly && uncovered > REPLAYED_GENERATIONS * generationCount) {
       await this.#catchUp(looked.log, looked.durable, end);
     }
     const index = this.#makeIndex();

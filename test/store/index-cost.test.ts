@@ -100,7 +100,8 @@ describe('derived data', () => {
       await store.get(firstPosition);
     }
     const counts: number[] = [];
-    for (const stream of ['orders/1', 'orders/77', 'orders/350', 'orders/699']) {
+    for (let nth = 0; nth < 24; nth += 1) {
+      const stream = `orders/${(nth * 29 + 1) % 700}`;
       const reads = await readsOf(async () => {
         let count = 0;
         const read = store.read({ stream }, { direction: 'backwards', limit: 5 });
@@ -114,7 +115,8 @@ describe('derived data', () => {
       counts.push(reads.filter(isOfIndex).length);
     }
     // A filter may be wrong, and a chunk may begin in the block before.
-    expect(counts.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(counts.length + 2);
+    const sum = counts.reduce((total, count) => total + count, 0);
+    expect(sum / counts.length).toBeLessThanOrEqual(1.5);
   });
 
   it('finds head and link of a stream that rested by one block and one record', async () => {
