@@ -1,7 +1,7 @@
 /** What an event store is, whoever implements it. Everything above the store is written against this file. */
 import type { MessagePort } from '../io/message-port.ts';
 import type { EventToAppend, NewEvent, StoredEvent, StoredFields } from '../log/event.ts';
-import type { DerivedProblem, DerivedReport } from '../derived/check-derived.ts';
+import type { DerivedProblem, DerivedReport } from '../derived/derived-report.ts';
 import type { AuditReport } from '../log/audit.ts';
 import type { JournalRecovery } from '../journal/recovery.ts';
 import type { SegmentSummaryInfo } from '../log/event-log.ts';

@@ -2,7 +2,8 @@
 import { checkAborted } from '../base/aborted.ts';
 import { asVarveError, CorruptionError, isSystemError, VarveError } from '../base/errors.ts';
 import type { Random } from '../base/random.ts';
-import { DerivedCheck, type DerivedProblem, type DerivedReport } from '../derived/check-derived.ts';
+import { DerivedCheck } from '../derived/check-derived.ts';
+import type { DerivedProblem, DerivedReport } from '../derived/derived-report.ts';
 import type { IndexTree } from '../derived/index-tree.ts';
 import { DERIVED_DIRECTORY_NAME, IndexFolder } from '../derived/open-index.ts';
 import { indexSettings } from '../derived/settings.ts';
