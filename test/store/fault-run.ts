@@ -14,6 +14,7 @@ import { isReading, stridedOperations } from '../stride.ts';
 import { eventsOf, noise } from './damage.ts';
 import { changesDisk, expectSame } from './oracle.ts';
 import { type Attempt, call, isAcknowledged, Recorder, STORE } from './workload.ts';
+import { turns } from '../turns.ts';
 
 const MiB = 1024 * 1024;
 export const options: StoreOptions = { maxSegmentBytes: MiB, maxPendingBytes: 4 * MiB };
@@ -138,11 +139,11 @@ export const rotatingProgram: Program = async (run) => {
 export const indexProgram: Program = async (run) => {
   run.options = { ...options, indexMemoryBytes: 16 * 1024, background: 'inline' };
   await run.openAtLast();
-  // These fill a segment: what full ones hold is indexed at open.
+  // These fill a segment: what full ones hold is indexed at open, if there is more than memory takes.
   for (let index = 0; index < 2; index += 1) {
     await run.send('large', filler.subarray(0, 600_000), `large-${index}`);
   }
-  await keyedBurst(run, 'one', 20);
+  await keyedBurst(run, 'one', 32);
   await settledOrNot(run);
   await afterwards(run);
   await run.close();
@@ -158,6 +159,8 @@ export const indexProgram: Program = async (run) => {
   damageBlocks(run.disk);
   await run.openAtLast();
   await keyedBurst(run, 'three', 6);
+  // A fault may strike twice.
+  await settledOrNot(run);
   await settledOrNot(run);
   await afterwards(run);
   await settledOrNot(run);
@@ -170,7 +173,18 @@ async function keyedBurst(run: FaultRun, name: string, count: number): Promise<v
       ? run.commit([`cold/${index}`, 'hot'], `${name}-${index}`)
       : run.send(`cold/${index % 7}`, { index }, `${name}-${index}`),
   );
-  await Promise.all(sent);
+  let isOver = false;
+  const all = Promise.all(sent).finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    await turns(200);
+    if (!isOver) {
+      // What has failed is tried again after a while.
+      run.clock.advance(1_000);
+    }
+  }
+  await all;
 }
 
 /** A fault may have struck; then it is tried again, and the next time it is asked for at the latest. */
