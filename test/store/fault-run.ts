@@ -173,18 +173,11 @@ async function keyedBurst(run: FaultRun, name: string, count: number): Promise<v
       ? run.commit([`cold/${index}`, 'hot'], `${name}-${index}`)
       : run.send(`cold/${index % 7}`, { index }, `${name}-${index}`),
   );
-  let isOver = false;
-  const all = Promise.all(sent).finally(() => {
-    isOver = true;
-  });
-  while (!isOver) {
-    await turns(200);
-    if (!isOver) {
-      // What has failed is tried again after a while.
-      run.clock.advance(1_000);
-    }
+  const all = Promise.all(sent).then(() => 'over' as const);
+  while ((await Promise.race([all, turns(200)])) !== 'over') {
+    // What has failed is tried again after a while.
+    run.clock.advance(1_000);
   }
-  await all;
 }
 
 /** A fault may have struck; then it is tried again, and the next time it is asked for at the latest. */
