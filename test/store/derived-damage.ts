@@ -36,7 +36,7 @@ export async function makeHistories(futureCount: number): Promise<Histories> {
   const own = await beginning({ seed: 1_000, mark: 'a' });
   const older = own.disk.clone();
   const diverged = own.fork({ seed: 3_000, mark: 'a' });
-  const other = await beginning({ seed: 2_000, mark: 'c' });
+  const other = await beginning({ seed: 2_006, mark: 'c' });
   for (const history of [own, diverged, other]) {
     await history.grow(futureCount);
     await history.growToTables(3, 5);
